@@ -1,0 +1,145 @@
+/* The interpreter and what it exchanges with the world around it. For kernels only.
+ *
+ * Control: executor -> ghost_evm_execute -> (CALL, CREATE ...) -> ghost_call / ghost_create of the
+ * executor -> the engine that the code asks for -> ... Recursion is on the native stack, at most
+ * 1,024 deep, so a frame keeps little there: operand stacks and memory live in the vm. */
+#ifndef GHOST_EVM_H
+#define GHOST_EVM_H
+
+#include "../common/common.h"
+#include "../common/u256.h"
+#include "../executor/state.h"
+
+enum ghost_fork {
+    GHOST_FORK_CANCUN = 0,
+    GHOST_FORK_PRAGUE = 1,
+    GHOST_FORK_OSAKA = 2,
+    GHOST_FORK_COUNT = 3
+};
+
+enum ghost_exit {
+    GHOST_EXIT_SUCCESS = 0,      /* STOP, RETURN, SELFDESTRUCT */
+    GHOST_EXIT_REVERT = 1,       /* gas left is given back, output is the revert data */
+    /* from here on: exceptional halts, all gas of the frame is gone */
+    GHOST_EXIT_OUT_OF_GAS = 2,
+    GHOST_EXIT_UNDEFINED_OPCODE = 3,
+    GHOST_EXIT_INVALID_OPCODE = 4,         /* 0xfe */
+    GHOST_EXIT_STACK_UNDERFLOW = 5,
+    GHOST_EXIT_STACK_OVERFLOW = 6,
+    GHOST_EXIT_BAD_JUMP = 7,
+    GHOST_EXIT_STATIC_VIOLATION = 8,
+    GHOST_EXIT_RETURN_DATA_BOUNDS = 9,
+    GHOST_EXIT_CODE_SIZE = 10,             /* EIP-170, EIP-3860 */
+    GHOST_EXIT_CODE_PREFIX = 11,           /* EIP-3541 */
+    GHOST_EXIT_CODE_STORE_OUT_OF_GAS = 12,
+    GHOST_EXIT_ADDRESS_COLLISION = 13,     /* EIP-7610 too */
+    GHOST_EXIT_PRECOMPILE_FAILED = 14,
+    /* refused before a frame began: the gas given is given back, no output */
+    GHOST_EXIT_CALL_DEPTH = 15,
+    GHOST_EXIT_INSUFFICIENT_BALANCE = 16,
+    GHOST_EXIT_NONCE_OVERFLOW = 17,
+    /* the node could not go on (loader failed, memory): every frame unwinds, the block stops */
+    GHOST_EXIT_ABORT = 18
+};
+
+enum ghost_call_kind {
+    GHOST_CALL = 0,
+    GHOST_CALLCODE = 1,
+    GHOST_DELEGATECALL = 2,
+    GHOST_STATICCALL = 3,
+    GHOST_CREATE = 4,
+    GHOST_CREATE2 = 5
+};
+
+/* A message call or a creation. depth is that of the frame about to begin (0: a transaction's). */
+typedef struct ghost_message {
+    uint8_t kind;                 /* enum ghost_call_kind */
+    bool is_static;
+    uint16_t depth;
+    uint64_t gas;                 /* stipend included */
+    ghost_address recipient;      /* ADDRESS; the account whose storage and balance are used */
+    ghost_address code_address;   /* whose code runs; delegation (EIP-7702) not yet followed */
+    ghost_address sender;         /* CALLER */
+    u256 value;                   /* CALLVALUE; moved for CALL, CALLCODE checks balance only */
+    u256 salt;                    /* CREATE2 */
+    const uint8_t *input;         /* call data, or init code */
+    size_t input_length;
+} ghost_message;
+
+/* output is borrowed from the vm: valid until the next ghost_call or ghost_create made from the
+ * same depth. */
+typedef struct ghost_call_result {
+    uint8_t exit;                 /* enum ghost_exit */
+    uint64_t gas_left;            /* already 0 for exceptional halts */
+    const uint8_t *output;
+    size_t output_length;
+    ghost_address created;        /* for a successful creation */
+} ghost_call_result;
+
+/* What a block and a transaction show to code. */
+typedef struct ghost_block_context {
+    uint64_t number, timestamp, gas_limit, chain_id;
+    ghost_address coinbase;
+    u256 base_fee, prev_randao, blob_base_fee;
+} ghost_block_context;
+
+typedef struct ghost_tx_context {
+    ghost_address origin;
+    u256 gas_price;               /* effective */
+    const uint8_t *blob_hashes;   /* 32 bytes each */
+    size_t blob_count;
+} ghost_tx_context;
+
+/* What watches execution, or NULL. The interpreter is instantiated twice, with and without the
+ * step hook, so that nobody pays for tracing that is off. */
+typedef struct ghost_tracer {
+    void *context;
+    /* Before each instruction. stack_top points at the top word; words below at [-1], [-2] ... */
+    void (*step)(void *context, const ghost_message *message, uint32_t pc, uint8_t opcode,
+                 uint64_t gas, uint64_t cost, const u256 *stack_top, uint32_t stack_size,
+                 const uint8_t *memory, size_t memory_size);
+    void (*enter)(void *context, const ghost_message *message);
+    void (*leave)(void *context, const ghost_message *message, const ghost_call_result *result);
+} ghost_tracer;
+
+typedef struct ghost_vm ghost_vm;
+typedef struct ghost_evm_memory ghost_evm_memory;   /* stacks, memory, return data of all frames */
+
+struct ghost_vm {
+    uint32_t fork;
+    ghost_state *state;
+    ghost_block_context block;
+    ghost_tx_context tx;
+    const ghost_tracer *tracer;
+    ghost_evm_memory *memory;     /* made by ghost_evm_memory_new, kept across transactions */
+    int status;                   /* enum ghost_status behind a GHOST_EXIT_ABORT */
+};
+
+/* ---- given by evm/ ---- */
+
+ghost_evm_memory *ghost_evm_memory_new(void);
+void ghost_evm_memory_free(ghost_evm_memory *memory);
+
+/* Runs code in the frame of message. self is the recipient's account. The caller (executor) has
+ * done depth, balance, transfer, snapshot and delegation; it reverts the state afterwards
+ * when the exit is not SUCCESS. output of the result lives in vm->memory. */
+void ghost_evm_execute(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                       const ghost_code *code, ghost_call_result *result);
+
+/* What the interpreter precomputes for a code (jump destinations, ...), kept with the code and so
+ * cached by code hash. NULL when memory is out. */
+void *ghost_evm_analyse(const uint8_t *code, size_t length);
+void ghost_evm_analysis_free(void *analysis);
+size_t ghost_evm_analysis_size(const void *analysis);
+
+/* ---- given by executor/ ---- */
+
+/* Runs a message call: depth and balance checks, snapshot, value transfer, precompile or engine
+ * by code, revert on failure. Charges nothing by itself beyond what the callee uses. */
+void ghost_call(ghost_vm *vm, const ghost_message *message, ghost_call_result *result);
+
+/* Runs a creation: depth, balance, nonce of the creator, address, collision, init code, code
+ * deposit. message.recipient is ignored. */
+void ghost_create(ghost_vm *vm, const ghost_message *message, ghost_call_result *result);
+
+#endif

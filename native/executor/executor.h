@@ -1,0 +1,187 @@
+/* Blocks and messages against a state that is asked of a loader once per miss. */
+#ifndef GHOST_EXECUTOR_H
+#define GHOST_EXECUTOR_H
+
+#include "../common/common.h"
+#include "../merkle/merkle.h"
+#include "../rlp/transaction.h"
+
+/* Where state that is not in memory comes from. Each returns 1 found, 0 absent, negative failed
+ * (the block stops with GHOST_LOADER_FAILED). hashed is keccak256 of the address or key. */
+typedef struct ghost_state_loader {
+    void *context;
+    int (*account)(void *context, const uint8_t address[20], const uint8_t hashed[32],
+                   ghost_account_record *out);
+    int (*slot)(void *context, const uint8_t address[20], const uint8_t hashed_address[32],
+                const uint8_t key[32], const uint8_t hashed_key[32], uint8_t value[32]);
+    /* The view stays valid until the next code call. */
+    int (*code)(void *context, const uint8_t hash[32], ghost_view *out);
+    int (*block_hash)(void *context, uint64_t number, uint8_t hash[32]);
+} ghost_state_loader;
+
+typedef struct ghost_block_env {
+    uint32_t fork;                        /* enum ghost_fork: 0 Cancun, 1 Prague, 2 Osaka */
+    uint64_t chain_id;
+    uint64_t number;
+    uint64_t timestamp;
+    uint64_t gas_limit;
+    uint64_t excess_blob_gas;
+    uint64_t blob_base_fee_update_fraction;
+    uint64_t blobs_per_block_max;
+    uint8_t coinbase[20];
+    uint8_t base_fee[32];
+    uint8_t prev_randao[32];
+    uint8_t parent_hash[32];
+    uint8_t parent_beacon_block_root[32];
+    uint8_t deposit_contract[20];         /* EIP-6110 log source */
+} ghost_block_env;
+
+typedef struct ghost_withdrawal {
+    uint64_t index;
+    uint64_t validator_index;
+    uint8_t address[20];
+    uint64_t amount_gwei;
+} ghost_withdrawal;
+
+/* Flags of ghost_executor_run_block. */
+enum ghost_block_flags {
+    GHOST_BLOCK_SKIP_INVALID = 1,   /* building: leave out what is invalid or does not fit */
+    GHOST_BLOCK_NO_SYSTEM = 2       /* no system calls, withdrawals or requests (state tests) */
+};
+
+/* Why a block is invalid although its transactions decode. */
+enum ghost_block_reason {
+    GHOST_BLOCK_OK = 0,
+    GHOST_BLOCK_INVALID_TRANSACTION = 1,      /* failed_index, and outcomes[failed_index].reason */
+    GHOST_BLOCK_SYSTEM_CALL_FAILED = 2,       /* SYSTEM_CONTRACT_CALL_FAILED, or _EMPTY below */
+    GHOST_BLOCK_SYSTEM_CONTRACT_EMPTY = 3,
+    GHOST_BLOCK_DEPOSIT_LAYOUT = 4            /* INVALID_DEPOSIT_EVENT_LAYOUT */
+};
+
+/* What became of one candidate. */
+typedef struct ghost_tx_outcome {
+    int reason;                     /* enum ghost_tx_reason; not OK: left out */
+    uint8_t included;
+    uint8_t success;                /* receipt status */
+    uint8_t exit;                   /* enum ghost_exit of the top frame */
+    uint8_t has_contract;
+    uint64_t gas_used;
+    uint64_t cumulative_gas_used;
+    uint64_t blob_gas_used;
+    uint8_t effective_gas_price[32];
+    uint8_t contract_address[20];
+    size_t log_first;               /* of this transaction, in logs[] */
+    size_t log_count;
+    size_t receipt_offset;          /* of the canonical receipt (type byte included), in receipts */
+    size_t receipt_length;
+    uint8_t bloom[256];
+} ghost_tx_outcome;
+
+typedef struct ghost_log {
+    uint8_t address[20];
+    uint8_t topic_count;
+    uint8_t topics[4][32];
+    const uint8_t *data;
+    size_t data_length;
+} ghost_log;
+
+typedef struct ghost_code_change {
+    uint8_t hash[32];
+    const uint8_t *data;
+    size_t length;
+} ghost_code_change;
+
+/* A run block. Pointers are owned by the executor, valid until commit or discard. */
+typedef struct ghost_block_result {
+    int reason;                     /* enum ghost_block_reason */
+    size_t failed_index;
+    uint64_t gas_used;
+    uint64_t blob_gas_used;
+    uint8_t bloom[256];
+    uint8_t receipts_root[32];
+    uint8_t transactions_root[32];  /* over the included transactions */
+    uint8_t withdrawals_root[32];
+    uint8_t requests_hash[32];      /* EIP-7685; of the empty list before Prague */
+    const ghost_tx_outcome *outcomes;      /* one for each candidate, in order */
+    size_t outcome_count;
+    const uint8_t *receipts;
+    size_t receipts_length;
+    const ghost_log *logs;
+    size_t log_count;
+    const ghost_view *requests;     /* type byte | data; empty ones left out */
+    size_t request_count;
+    ghost_account_change *accounts; /* sorted by hashed address, net changes only */
+    size_t account_count;
+    const ghost_slot_change *slots;
+    size_t slot_count;
+    const ghost_code_change *codes;
+    size_t code_count;
+} ghost_block_result;
+
+typedef struct ghost_executor ghost_executor;
+
+/* An executor over the loader's state. Between blocks it keeps at most about cache_bytes_max of
+ * clean accounts, slots and codes. */
+ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cache_bytes_max);
+void ghost_executor_free(ghost_executor *executor);
+size_t ghost_executor_memory(const ghost_executor *executor);
+
+/* Runs a block: system calls at the start (EIP-4788, EIP-2935), the candidates in order, the
+ * withdrawals, the system calls at the end (EIP-7002, EIP-7251) and the requests. GHOST_OK with
+ * result->reason telling whether the block is valid; changes are pending until commit (they become
+ * the state that later runs see) or discard. When reason is not OK, discard has been done.
+ * Transactions must be decoded and recovered. */
+int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *env,
+                             const ghost_tx *transactions, size_t transaction_count,
+                             const ghost_withdrawal *withdrawals, size_t withdrawal_count,
+                             uint32_t flags, ghost_block_result *result);
+/* Adopts the pending changes. storage_root of the changed accounts is taken from result->accounts
+ * as ghost_forest_apply filled it. */
+void ghost_executor_commit(ghost_executor *executor);
+void ghost_executor_discard(ghost_executor *executor);
+/* Forgets all that is cached (the state behind the loader has moved). */
+void ghost_executor_reset(ghost_executor *executor);
+
+/* Flags of ghost_executor_call. */
+enum ghost_call_flags {
+    GHOST_CALL_NO_BALANCE_CHECK = 1,  /* eth_call without a gas price: fees are neither checked nor taken */
+    GHOST_CALL_NO_NONCE_CHECK = 2,
+    GHOST_CALL_NO_EOA_CHECK = 4,      /* the sender may have code */
+    GHOST_CALL_NO_BASE_FEE = 8,       /* a zero price is fine; BASEFEE reads 0 then */
+    GHOST_CALL_NO_GAS_CAP = 16,       /* EIP-7825 and the block's gas limit do not bind */
+    GHOST_CALL_KEEP = 32,             /* keep the changes for the next call of this executor */
+    GHOST_CALL_RECORD_ACCESS = 64     /* fill the access list */
+};
+
+typedef struct ghost_access_slot {
+    uint8_t address[20];
+    uint8_t key[32];
+} ghost_access_slot;
+
+typedef struct ghost_call_outcome {
+    int reason;                     /* enum ghost_tx_reason: not OK, nothing ran */
+    uint8_t exit;
+    uint8_t success;
+    uint8_t has_contract;
+    uint8_t contract_address[20];
+    uint64_t gas_used;              /* as a receipt would show (after refunds and floor) */
+    uint64_t gas_refunded;
+    uint64_t gas_intrinsic;         /* what the transaction needs at least (floor included) */
+    const uint8_t *output;          /* return or revert data; valid until the next call */
+    size_t output_length;
+    const ghost_log *logs;
+    size_t log_count;
+    /* with RECORD_ACCESS: every account and slot touched, first use first, sender, recipient,
+     * precompiles and coinbase included (the caller filters) */
+    const uint8_t *accessed_accounts;   /* 20 bytes each */
+    size_t accessed_account_count;
+    const ghost_access_slot *accessed_slots;
+    size_t accessed_slot_count;
+} ghost_call_outcome;
+
+/* Runs one transaction or message outside any block: sender and the other fields are taken from
+ * tx as they stand, no signature is looked at. Its changes are forgotten unless KEEP is given. */
+int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, const ghost_tx *tx,
+                        uint32_t flags, ghost_call_outcome *outcome);
+
+#endif

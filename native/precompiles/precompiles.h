@@ -1,0 +1,32 @@
+/* The precompiled contracts 0x01-0x11 and 0x100. Pure functions of fork, input and gas. */
+#ifndef GHOST_PRECOMPILES_H
+#define GHOST_PRECOMPILES_H
+
+#include "../common/common.h"
+
+/* What a precompile did. output is owned by the caller of ghost_precompile_run and is freed with
+ * free(); NULL when output_length is 0. */
+typedef struct ghost_precompile_result {
+    uint8_t success;          /* 0: the call fails and takes all its gas */
+    uint64_t gas_left;
+    uint8_t *output;
+    size_t output_length;
+} ghost_precompile_result;
+
+/* 1 when address (last two bytes as a number, the other 18 zero) is a precompile at this fork. */
+int ghost_precompile_exists(uint32_t fork, const uint8_t address[20]);
+
+/* Runs it. GHOST_OK, or GHOST_LOADER_FAILED when the library behind it raised. */
+int ghost_precompile_run(ghost_precompile_result *result, uint32_t fork,
+                         const uint8_t address[20], const uint8_t *input, size_t input_length,
+                         uint64_t gas);
+
+/* The curve work that well-kept libraries do (BLS12-381 of EIP-2537, KZG of EIP-4844): called
+ * with the precompile's number after gas and input length were checked. Writes at most
+ * output_length_max bytes. Returns the output's length, -1 when the input is invalid (the
+ * precompile fails), -2 when the library itself broke. */
+typedef int (*ghost_curve_backend)(uint32_t number, const uint8_t *input, size_t input_length,
+                                   uint8_t *output, size_t output_length_max);
+void ghost_precompiles_set_backend(ghost_curve_backend backend);
+
+#endif
