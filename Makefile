@@ -1,0 +1,59 @@
+# The two commands: `make run` starts a node, `make test` checks everything. The rest serves them.
+# Every target makes what it needs first: a virtual environment in .venv and the native core.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN_FLAGS ?= --network testnet
+JOBS ?= 2
+
+.PHONY: run test setup native lint types unit sanitize bench bench-full fuzz clients clean help
+
+help: ## what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: setup ## a node on JSON-RPC :8545 (RUN_FLAGS="--dev" for a development chain)
+	$(BIN)/ghostd $(RUN_FLAGS)
+
+test: setup lint types unit sanitize ## everything that CI checks
+
+setup: $(VENV)/installed native ## virtual environment and native core
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "GhostChain needs Python 3.11 or newer; set PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "venv is missing: apt-get install python3-venv"; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "no C compiler: apt-get install gcc libc6-dev"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@test -e "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" || \
+	  { echo "Python.h is missing: apt-get install python3-dev"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' wheel cffi
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,lint,bench]'
+	@touch $@
+
+native: $(VENV)/installed ## the native core, incrementally
+	@$(BIN)/python native/build.py
+
+lint: setup ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy --strict
+	$(BIN)/mypy
+
+unit: setup ## pytest over the whole suite
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+sanitize: setup ## the kernel tests on an ASan and UBSan build
+	$(BIN)/python native/build.py --sanitize --target build/sanitized/ghostchain
+	$(BIN)/python tests/sanitized.py
+
+bench: setup ## every benchmark, small
+	$(BIN)/python -m pytest benchmarks -p no:cacheprovider -o addopts= -o python_files='bench_*.py'
+
+bench-full: setup ## every benchmark at full size; rewrites benchmarks/RESULTS.md
+	GHOSTCHAIN_BENCH=full $(BIN)/python benchmarks/report.py
+
+clean: ## removes what the other targets made
+	rm -rf build $(VENV) ghostchain/_native*.so

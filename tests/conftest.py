@@ -1,0 +1,43 @@
+"""What all tests share: where the official vectors are, and how much chance is spent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile(
+    "ghostchain",
+    max_examples=int(os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "60")),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ghostchain")
+
+
+def fixtures_folder() -> Path:
+    """GHOSTCHAIN_FIXTURES, or ../shared/fixtures beside the checkout."""
+    return Path(os.environ.get("GHOSTCHAIN_FIXTURES") or ROOT.parent / "shared" / "fixtures")
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    return fixtures_folder()
+
+
+@pytest.fixture(scope="session")
+def fixture_archive(fixtures: Path):
+    """A function from an archive's name to its path; skips with that name when it is absent."""
+
+    def find(name: str) -> Path:
+        path = fixtures / name
+        if not path.exists():
+            pytest.skip(f"fixture set {name} is not here ({fixtures}; set GHOSTCHAIN_FIXTURES)")
+        return path
+
+    return find
