@@ -1,0 +1,279 @@
+"""What JSON-RPC needs of a node, as one Protocol. The node implements it over chain, pool and
+signer; tests over memory.
+
+Threads: unless a method says otherwise it may be called from the event loop and from worker
+threads at the same time, answers from memory or with one or two disk reads, and never waits for
+the writer of the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
+    from ghostchain.execution.forks import BlobSchedule, Fork
+    from ghostchain.primitives.account import Account
+    from ghostchain.primitives.block import Block
+    from ghostchain.primitives.header import Header
+    from ghostchain.primitives.receipt import Log, Receipt
+    from ghostchain.primitives.types import Address, Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A raw transaction that was not taken, and why.
+
+    reason: a TransactionReason, or the pool's own. message: the pool's words, as geth says them;
+    where it is empty the table of `errors.py` words the reason out of values.
+    """
+
+    reason: Enum
+    message: str = ""
+    values: Mapping[str, int | bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PooledTransaction:
+    """A transaction that waits. raw is canonical (no blob sidecar)."""
+
+    hash: Hash32
+    sender: Address
+    nonce: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PoolContent:
+    """pending can be included now, queued waits for a lower nonce. By sender, nonces ascending."""
+
+    pending: Mapping[Address, Sequence[PooledTransaction]]
+    queued: Mapping[Address, Sequence[PooledTransaction]]
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedLog:
+    """A log and where it stands. log_index counts through the whole block."""
+
+    log: Log
+    block_number: int
+    block_hash: Hash32
+    block_timestamp: int
+    transaction_hash: Hash32
+    transaction_index: int
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFees:
+    """Fees that hold inside one block, in wei per (blob) gas, and the blob gas it may carry."""
+
+    base_fee: int
+    blob_base_fee: int
+    blob_gas_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOverride:
+    """What an account looks like instead, for one call. None leaves a field as it is.
+
+    state replaces the whole storage, state_diff single slots; not both.
+    """
+
+    nonce: int | None = None
+    balance: int | None = None
+    code: bytes | None = None
+    state: Mapping[Hash32, Hash32] | None = None
+    state_diff: Mapping[Hash32, Hash32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotProof:
+    key: Hash32
+    value: int
+    nodes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProof:
+    """EIP-1186. account is EMPTY where there is none; nodes go from the root down, RLP each."""
+
+    account: Account
+    nodes: tuple[bytes, ...]
+    slots: tuple[SlotProof, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    starting_block: int
+    current_block: int
+    highest_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForkSettings:
+    """One fork of the chain's schedule, for eth_config (EIP-7910)."""
+
+    fork: Fork
+    activation_time: int
+    blob_schedule: BlobSchedule
+    precompiles: Mapping[str, Address]
+    system_contracts: Mapping[str, Address]
+
+
+@dataclass(frozen=True, slots=True)
+class NewHead:
+    """A block is committed: final, durable, and every read of the backend sees it."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewPending:
+    """Transactions entered the pool and can be included now."""
+
+    transactions: tuple[PooledTransaction, ...]
+
+
+Event = NewHead | NewPending
+
+
+class StateUnavailable(Exception):
+    """The state of that block is pruned (or the block is not known)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"state of block {number} is not available")
+        self.number = number
+
+
+class UnknownAccount(Exception):
+    """The node holds no key for that address."""
+
+
+class Simulation(Protocol):
+    """An executor over one state. Calls with the KEEP flag leave their changes to the next."""
+
+    def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
+        """The outcome; result.reason is not OK when the message could not begin."""
+
+
+class Backend(Protocol):
+    """A node as JSON-RPC sees it."""
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 chain id, the network id too."""
+
+    @property
+    def client_version(self) -> str:
+        """`ghostd/v0.1.0/linux-x86_64/python3.11`."""
+
+    # the chain
+
+    def head(self) -> Header:
+        """The latest committed block."""
+
+    def earliest(self) -> int:
+        """The first block whose body and receipts are kept: 0 for an archive."""
+
+    def number_of(self, block_hash: bytes) -> int | None:
+        """The number of a block of this chain."""
+
+    def hash_of(self, number: int) -> Hash32 | None:
+        """The hash of a block of this chain; None beyond the head."""
+
+    def header(self, number: int) -> Header | None: ...
+
+    def block(self, number: int) -> Block | None:
+        """None where it is not known or its body is pruned."""
+
+    def receipts(self, number: int) -> Sequence[Receipt] | None:
+        """One for each transaction of the block, in order."""
+
+    def transaction_location(self, transaction_hash: bytes) -> tuple[int, int] | None:
+        """(block number, index in the block) of an included transaction."""
+
+    def logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+    ) -> Iterable[LocatedLog]:
+        """The matching logs of blocks first..last (both included), lazily and in order.
+
+        An empty collection matches anything; a log with fewer topics than asked does not match.
+        Worker threads only.
+        """
+
+    # state and execution
+
+    def state_at(self, number: int) -> StateView:
+        """The state after block `number`. Raises StateUnavailable."""
+
+    def environment(self, number: int) -> BlockEnvironment:
+        """The environment of block `number`; for head + 1 the one the next block would get now."""
+
+    def simulation(
+        self, number: int, overrides: Mapping[Address, AccountOverride]
+    ) -> AbstractContextManager[Simulation]:
+        """An executor over the state after block `number`, changed by overrides, for one thread.
+
+        Raises StateUnavailable. Worker threads only. Cost: without overrides on the head, a warm
+        executor is lent where one is free.
+        """
+
+    def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
+        """Proofs against the state root of block `number`. Raises StateUnavailable.
+
+        Worker threads only.
+        """
+
+    def fees(self, number: int) -> BlockFees:
+        """The fees of block `number`; for head + 1 those of the next block."""
+
+    def fork_schedule(self) -> Sequence[ForkSettings]:
+        """Forks with a time, ascending."""
+
+    # the pool
+
+    async def submit(self, raws: Sequence[bytes]) -> Sequence[Hash32 | Refusal]:
+        """One answer for each raw transaction, in order; those with a hash are journaled.
+
+        Called on the event loop, one call at a time; decoding, recovery and the journal happen
+        off the loop.
+        """
+
+    def pool_transaction(self, transaction_hash: bytes) -> PooledTransaction | None: ...
+
+    def pool_nonce(self, address: Address) -> int | None:
+        """The nonce after the sender's last pending transaction; None when none waits."""
+
+    def pool_counts(self) -> tuple[int, int]:
+        """(pending, queued)."""
+
+    def pool_content(self) -> PoolContent:
+        """A copy of what waits."""
+
+    # the node
+
+    def accounts(self) -> Sequence[Address]:
+        """The addresses this node signs for: those of the test mnemonic with --dev, else none."""
+
+    def sign(self, address: Address, digest: bytes) -> tuple[int, int, int]:
+        """(r, s, y_parity) over a 32-byte digest, low s. Raises UnknownAccount."""
+
+    def coinbase(self) -> Address: ...
+
+    def peer_count(self) -> int: ...
+
+    def syncing(self) -> SyncProgress | None:
+        """None when the node follows the head."""
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Calls listener for every event from now on, in order, from any thread; it must return
+        at once. Returns what ends the subscription."""
