@@ -1,1 +1,10 @@
+"""Doors to the cryptographic kernels: what the chain hashes and signs with.
 
+`keccak` hashes one message or many at once; `secp256k1` recovers senders in batches and signs. Each
+module is the door to the kernel of the same name under `native/`: it turns bytes into pointers and
+status codes into errors, and holds no arithmetic of its own.
+
+Invariants: every SIMD path gives the same bytes as the portable one, and each has an oracle among
+the libraries of PyPI. A batch call releases the interpreter lock while it works, so other threads
+run meanwhile.
+"""
