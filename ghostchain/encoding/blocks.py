@@ -1,0 +1,269 @@
+"""Headers, blocks, withdrawals and receipts as RLP (Yellow Paper 4.3; EIPs 1559, 2718, 4844,
+4788, 4895, 7685).
+
+A block is [header, transactions, ommers, withdrawals]; a legacy transaction is a list in it, a
+typed one a byte string. The bytes of transactions are not looked into here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ghostchain.encoding import rlp
+from ghostchain.encoding.rlp import Decoded
+from ghostchain.primitives.block import Block, Withdrawal
+from ghostchain.primitives.errors import (
+    BlockReason,
+    EncodingReason,
+    InvalidBlock,
+    InvalidEncoding,
+)
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.receipt import Log, Receipt
+from ghostchain.primitives.transaction import TransactionType
+from ghostchain.primitives.types import Address, Hash32
+
+BLOCK_SIZE_MAX = 128 << 20
+"""Bytes of the largest block that is looked at. What the protocol allows (EIP-7934) is far less,
+and is the chain's to check."""
+
+HEADER_FIELDS = 20
+"""Cancun; Prague appends requests_hash."""
+
+
+def encode_header(header: Header) -> bytes:
+    """The bytes of a header: 20 fields, or 21 with a requests hash."""
+    integers = rlp.encode_integer
+    fixed = rlp.encode_bytes
+    fields = [
+        fixed(header.parent_hash),
+        fixed(header.ommers_hash),
+        fixed(header.coinbase),
+        fixed(header.state_root),
+        fixed(header.transactions_root),
+        fixed(header.receipts_root),
+        fixed(header.bloom),
+        integers(header.difficulty),
+        integers(header.number),
+        integers(header.gas_limit),
+        integers(header.gas_used),
+        integers(header.timestamp),
+        fixed(header.extra_data),
+        fixed(header.prev_randao),
+        fixed(header.nonce),
+        integers(header.base_fee_per_gas),
+        fixed(header.withdrawals_root),
+        integers(header.blob_gas_used),
+        integers(header.excess_blob_gas),
+        fixed(header.parent_beacon_block_root),
+    ]
+    if header.requests_hash is not None:
+        fields.append(fixed(header.requests_hash))
+    return rlp.list_of(fields)
+
+
+def decode_header(data: bytes) -> Header:
+    """The header of these bytes. Raises: InvalidBlock RLP_STRUCTURES_ENCODING."""
+    with _block_structure("header"):
+        return _header(rlp.decode(data, size_max=BLOCK_SIZE_MAX, depth_max=1))
+
+
+def _header(decoded: Decoded) -> Header:
+    item = rlp.as_list(decoded)
+    if len(item) not in (HEADER_FIELDS, HEADER_FIELDS + 1):
+        message = f"a header of {len(item)} fields, not {HEADER_FIELDS} or {HEADER_FIELDS + 1}"
+        raise InvalidEncoding(EncodingReason.FIELD_COUNT, message)
+    return Header(
+        parent_hash=_hash(item[0]),
+        ommers_hash=_hash(item[1]),
+        coinbase=_address(item[2]),
+        state_root=_hash(item[3]),
+        transactions_root=_hash(item[4]),
+        receipts_root=_hash(item[5]),
+        bloom=rlp.fixed(item[6], 256),
+        difficulty=rlp.integer(item[7]),
+        number=_uint64(item[8]),
+        gas_limit=_uint64(item[9]),
+        gas_used=_uint64(item[10]),
+        timestamp=_uint64(item[11]),
+        extra_data=rlp.as_bytes(item[12]),
+        prev_randao=_hash(item[13]),
+        nonce=rlp.fixed(item[14], 8),
+        base_fee_per_gas=rlp.integer(item[15]),
+        withdrawals_root=_hash(item[16]),
+        blob_gas_used=_uint64(item[17]),
+        excess_blob_gas=_uint64(item[18]),
+        parent_beacon_block_root=_hash(item[19]),
+        requests_hash=_hash(item[20]) if len(item) > HEADER_FIELDS else None,
+    )
+
+
+def encode_block(block: Block) -> bytes:
+    """The bytes of a block. Cost: linear."""
+    transactions = [
+        raw if raw[:1] >= b"\xc0" else rlp.encode_bytes(raw) for raw in block.transactions
+    ]
+    withdrawals = [encode_withdrawal(withdrawal) for withdrawal in block.withdrawals]
+    parts = (
+        encode_header(block.header),
+        rlp.list_of(transactions),
+        b"\xc0",
+        rlp.list_of(withdrawals),
+    )
+    return rlp.list_of(parts)
+
+
+def decode_block(data: bytes, *, size_max: int = BLOCK_SIZE_MAX) -> Block:
+    """The block of these bytes; transactions keep their canonical bytes, undecoded.
+
+    Raises: InvalidBlock RLP_STRUCTURES_ENCODING; IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS.
+    """
+    with _block_structure("block"):
+        if len(data) > size_max:
+            message = f"a block of {len(data)} bytes, at most {size_max} are allowed"
+            raise InvalidEncoding(EncodingReason.TOO_LONG, message)
+        is_list, start, end = rlp.span(data)
+        if not is_list:
+            raise InvalidEncoding(EncodingReason.NOT_A_LIST)
+        if end != len(data):
+            raise InvalidEncoding(EncodingReason.TRAILING_BYTES)
+        parts = rlp.spans(data, start, end)
+        if len(parts) != 4:
+            message = f"a block of {len(parts)} parts, not 4"
+            raise InvalidEncoding(EncodingReason.FIELD_COUNT, message)
+        header, transactions, ommers, withdrawals = parts
+        if not (transactions[0] and ommers[0] and withdrawals[0]):
+            raise InvalidEncoding(EncodingReason.NOT_A_LIST)
+        if ommers[2] != ommers[3]:
+            raise InvalidBlock(BlockReason.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS)
+        return Block(
+            header=_header(rlp.decode(data[header[1] : header[3]], depth_max=1)),
+            transactions=tuple(
+                data[first:stop] if nested else _typed(data[payload:stop])
+                for nested, first, payload, stop in rlp.spans(
+                    data, transactions[2], transactions[3]
+                )
+            ),
+            withdrawals=tuple(
+                _withdrawal(item)
+                for item in rlp.as_list(rlp.decode(data[withdrawals[1] : withdrawals[3]]))
+            ),
+        )
+
+
+def _typed(raw: bytes) -> bytes:
+    """The bytes of a typed transaction, which can be no legacy list inside a string (that would be
+    a second encoding of it), nor a blob transaction that still carries its sidecar."""
+    if not raw or raw[0] >= 0x80:
+        raise InvalidEncoding(EncodingReason.TYPE_UNKNOWN, "a transaction without a type byte")
+    if raw[0] == TransactionType.BLOB and len(raw) > 2:
+        is_list, start, end = rlp.span(raw, 1)
+        if is_list and start < end and raw[start] >= 0xC0:
+            raise InvalidEncoding(EncodingReason.NOT_BYTES, "a blob sidecar inside a block")
+    return raw
+
+
+def block_end(data: bytes, offset: int) -> int:
+    """Where the block that starts at offset ends, in a file of blocks one after the other.
+
+    Raises: InvalidEncoding TRUNCATED, NOT_CANONICAL, NOT_A_LIST.
+    """
+    is_list, _, end = rlp.span(data, offset)
+    if not is_list:
+        raise InvalidEncoding(EncodingReason.NOT_A_LIST)
+    return end
+
+
+def encode_withdrawal(withdrawal: Withdrawal) -> bytes:
+    """[index, validator index, address, amount in gwei] (EIP-4895)."""
+    return rlp.list_of(
+        (
+            rlp.encode_integer(withdrawal.index),
+            rlp.encode_integer(withdrawal.validator_index),
+            rlp.encode_bytes(withdrawal.address),
+            rlp.encode_integer(withdrawal.amount_gwei),
+        )
+    )
+
+
+def _withdrawal(decoded: Decoded) -> Withdrawal:
+    item = rlp.as_list(decoded, length=4)
+    return Withdrawal(
+        index=_uint64(item[0]),
+        validator_index=_uint64(item[1]),
+        address=_address(item[2]),
+        amount_gwei=_uint64(item[3]),
+    )
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """The bytes that the receipts root commits to: the type byte unless legacy, then
+    [status, cumulative gas used, bloom, logs]."""
+    payload = rlp.list_of(
+        (
+            rlp.encode_integer(int(receipt.success)),
+            rlp.encode_integer(receipt.cumulative_gas_used),
+            rlp.encode_bytes(receipt.bloom),
+            rlp.list_of([encode_log(log) for log in receipt.logs]),
+        )
+    )
+    return bytes((receipt.type,)) + payload if receipt.type else payload
+
+
+def encode_log(log: Log) -> bytes:
+    """[address, topics, data]."""
+    topics = rlp.list_of([rlp.encode_bytes(topic) for topic in log.topics])
+    return rlp.list_of((rlp.encode_bytes(log.address), topics, rlp.encode_bytes(log.data)))
+
+
+def decode_receipt(data: bytes) -> Receipt:
+    """The receipt of these bytes. Raises: InvalidEncoding."""
+    if not data:
+        raise InvalidEncoding(EncodingReason.TRUNCATED)
+    kind = 0
+    payload = data
+    if data[0] < 0x80:
+        kind, payload = data[0], data[1:]
+        if not 1 <= kind <= 4:
+            raise InvalidEncoding(EncodingReason.TYPE_UNKNOWN, f"a receipt of type {kind}")
+    item = rlp.as_list(rlp.decode(payload, depth_max=4), length=4)
+    status = rlp.integer(item[0])
+    if status > 1:
+        raise InvalidEncoding(EncodingReason.FIELD_WIDTH, "a status that is neither 0 nor 1")
+    return Receipt(
+        type=kind,
+        success=bool(status),
+        cumulative_gas_used=_uint64(item[1]),
+        bloom=rlp.fixed(item[2], 256),
+        logs=tuple(_log(log) for log in rlp.as_list(item[3])),
+    )
+
+
+def _log(decoded: Decoded) -> Log:
+    address, topics, data = rlp.as_list(decoded, length=3)
+    hashes = tuple(_hash(topic) for topic in rlp.as_list(topics))
+    if len(hashes) > 4:
+        raise InvalidEncoding(EncodingReason.FIELD_COUNT, f"a log of {len(hashes)} topics")
+    return Log(address=_address(address), topics=hashes, data=rlp.as_bytes(data))
+
+
+def _hash(item: Decoded) -> Hash32:
+    return Hash32(rlp.fixed(item, 32))
+
+
+def _address(item: Decoded) -> Address:
+    return Address(rlp.fixed(item, 20))
+
+
+def _uint64(item: Decoded) -> int:
+    return rlp.integer(item, bytes_max=8)
+
+
+@contextmanager
+def _block_structure(what: str) -> Iterator[None]:
+    """Turns a broken encoding into an invalid block."""
+    try:
+        yield
+    except InvalidEncoding as failure:
+        raise InvalidBlock(BlockReason.RLP_STRUCTURES_ENCODING, f"{what}: {failure}") from failure
