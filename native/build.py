@@ -109,7 +109,7 @@ def emit_binding(path: Path) -> None:
 
 def compiler() -> list[str]:
     configured = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-    return shlex.split(configured)[:1] + ["-pthread"]
+    return [*shlex.split(configured)[:1], "-pthread"]
 
 
 def is_stale(target: Path, dependencies: Path) -> bool:

@@ -239,7 +239,9 @@ def test_nothing_is_left_for_later() -> None:
 def test_readme_names_only_paths_that_exist() -> None:
     """The map in the README is worth something only while it is true."""
     text = (ROOT / "README.md").read_text()
-    names = re.findall(r"`((?:ghostchain|native|tests|benchmarks|docs|docker|services)/[^`\s]*)`", text)
+    names = re.findall(
+        r"`((?:ghostchain|native|tests|benchmarks|docs|docker|services)/[^`\s]*)`", text
+    )
     assert names, "the README has no map"
     wrong = [name for name in names if not any(ROOT.glob(name.rstrip("/")))]
     assert not wrong, wrong

@@ -1,0 +1,104 @@
+"""Blob sidecars: a type-3 transaction waits only when its blobs are what its hashes say.
+
+The wrapper of EIP-4844 is `0x03 || rlp([transaction, blobs, commitments, proofs])`; since EIP-7594
+(Osaka) it is `0x03 || rlp([transaction, 1, blobs, commitments, cell_proofs])`, 128 proofs a blob.
+Checked here: counts, lengths, versioned hashes, KZG proofs (ckzg, in one batch). The sidecar is
+not part of a block; it is verified at the door and not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import ckzg
+
+from ghostchain.crypto.kzg import trusted_setup
+from ghostchain.encoding import rlp
+from ghostchain.primitives.errors import InvalidEncoding
+
+BLOB_BYTES = 131_072
+COMMITMENT_BYTES = 48
+CELLS_PER_BLOB = 128
+# Six blobs with 128 cell proofs each, and room for the transaction itself.
+SIDECAR_BYTES_MAX = 6 * (BLOB_BYTES + COMMITMENT_BYTES * (CELLS_PER_BLOB + 2)) + 128 * 1024
+
+
+class SidecarError(ValueError):
+    """The sidecar does not prove what the transaction claims; the text says where."""
+
+
+def check_sidecar(network_form: bytes, hashes: Sequence[bytes], *, cell_proofs: bool) -> None:
+    """The blobs of a type-3 transaction in network form match its versioned hashes.
+
+    cell_proofs: the chain is at Osaka or later (wrapper version 1).
+    Raises: SidecarError with the reason.
+    Spec: EIP-4844 "Networking", EIP-7594 "Networking".
+    """
+    blobs, commitments, proofs = _unwrap(network_form, cell_proofs=cell_proofs)
+    count = len(hashes)
+    if len(blobs) != count or len(commitments) != count:
+        raise SidecarError(
+            f"invalid number of {len(blobs)} blobs and {len(commitments)} commitments "
+            f"compared to {count} blob hashes"
+        )
+    wanted = count * (CELLS_PER_BLOB if cell_proofs else 1)
+    if len(proofs) != wanted:
+        raise SidecarError(f"invalid number of {len(proofs)} proofs, expected {wanted}")
+    if any(len(blob) != BLOB_BYTES for blob in blobs):
+        raise SidecarError(f"a blob is not {BLOB_BYTES} bytes long")
+    if any(len(item) != COMMITMENT_BYTES for item in (*commitments, *proofs)):
+        raise SidecarError(f"a commitment or proof is not {COMMITMENT_BYTES} bytes long")
+    for index, (commitment, versioned) in enumerate(zip(commitments, hashes, strict=True)):
+        if b"\x01" + hashlib.sha256(commitment).digest()[1:] != versioned:
+            raise SidecarError(f"blob {index}: computed hash mismatches transaction one")
+    if not _proofs_hold(blobs, commitments, proofs, cell_proofs=cell_proofs):
+        raise SidecarError("blob proof verification failed")
+
+
+def _unwrap(
+    network_form: bytes, *, cell_proofs: bool
+) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:
+    try:
+        items = rlp.decode(network_form[1:], size_max=SIDECAR_BYTES_MAX, depth_max=5)
+    except InvalidEncoding as failure:
+        raise SidecarError(f"malformed blob wrapper: {failure}") from failure
+    length = 5 if cell_proofs else 4
+    if not isinstance(items, list | tuple) or len(items) != length:
+        raise SidecarError(
+            "missing sidecar in blobs transaction"
+            if isinstance(items, list | tuple) and len(items) > 5
+            else f"blob wrapper must have {length} items at this fork"
+        )
+    if cell_proofs and items[1] != b"\x01":
+        raise SidecarError("blob wrapper version must be 1 at this fork")
+    lists = items[2:] if cell_proofs else items[1:]
+    for part in lists:
+        if not isinstance(part, list | tuple) or any(not isinstance(item, bytes) for item in part):
+            raise SidecarError("blob wrapper must hold lists of byte strings")
+    return lists[0], lists[1], lists[2]
+
+
+def _proofs_hold(
+    blobs: Sequence[bytes],
+    commitments: Sequence[bytes],
+    proofs: Sequence[bytes],
+    *,
+    cell_proofs: bool,
+) -> bool:
+    setup = trusted_setup()
+    try:
+        if not cell_proofs:
+            return bool(
+                ckzg.verify_blob_kzg_proof_batch(
+                    b"".join(blobs), b"".join(commitments), b"".join(proofs), setup
+                )
+            )
+        cells: list[bytes] = []
+        for blob in blobs:
+            cells.extend(ckzg.compute_cells(blob, setup))
+        repeated = [item for item in commitments for _ in range(CELLS_PER_BLOB)]
+        indices = list(range(CELLS_PER_BLOB)) * len(blobs)
+        return bool(ckzg.verify_cell_kzg_proof_batch(repeated, indices, cells, list(proofs), setup))
+    except (RuntimeError, ValueError, AssertionError) as failure:
+        raise SidecarError(f"blob proof verification failed: {failure}") from failure

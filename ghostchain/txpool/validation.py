@@ -1,0 +1,158 @@
+"""The checks on a transaction that need rules but no state, with the wording of Ethereum's tools.
+
+The executor checks all of this again when the transaction runs; here it is refused early, before
+it takes room, and with a message that says by how much it misses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ghostchain.primitives.errors import TransactionReason
+from ghostchain.txpool.effects import PoolReason
+
+# Bytes of one transaction as it stands in a block; blobs travel beside it.
+SIZE_MAX = 128 * 1024
+
+GAS_TRANSACTION = 21_000
+GAS_CREATE = 32_000
+GAS_ZERO_BYTE = 4
+GAS_NONZERO_BYTE = 16
+GAS_ACCESS_ADDRESS = 2_400
+GAS_ACCESS_KEY = 1_900
+GAS_AUTHORIZATION = 25_000
+GAS_INITCODE_WORD = 2
+GAS_FLOOR_TOKEN = 10
+INITCODE_SIZE_MAX = 49_152
+TRANSACTION_GAS_CAP = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the next block allows.
+
+    types: transaction types that exist; gas_cap: EIP-7825 or None; floor: EIP-7623 holds;
+    blobs_max: blobs one transaction may carry (0: none); cell_proofs: sidecars as of EIP-7594.
+    """
+
+    chain_id: int
+    block_gas_limit: int
+    types: frozenset[int]
+    gas_cap: int | None
+    floor: bool
+    blobs_max: int
+    cell_proofs: bool
+    tip_min_wei: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the stateless rules look at. data is the call data or the init code."""
+
+    type: int
+    chain_id: int | None
+    gas_limit: int
+    is_create: bool
+    data: bytes
+    max_fee_per_gas: int
+    max_priority_fee_per_gas: int
+    access_addresses: int
+    access_keys: int
+    authorizations: int
+    blob_count: int
+    size: int
+
+
+def intrinsic_gas(shape: Shape) -> int:
+    """Gas taken before the first instruction (Yellow Paper g0, EIP-2930, EIP-3860, EIP-7702)."""
+    zeros = shape.data.count(0)
+    gas = GAS_TRANSACTION + zeros * GAS_ZERO_BYTE
+    gas += (len(shape.data) - zeros) * GAS_NONZERO_BYTE
+    gas += shape.access_addresses * GAS_ACCESS_ADDRESS + shape.access_keys * GAS_ACCESS_KEY
+    gas += shape.authorizations * GAS_AUTHORIZATION
+    if shape.is_create:
+        gas += GAS_CREATE + GAS_INITCODE_WORD * ((len(shape.data) + 31) // 32)
+    return gas
+
+
+def floor_gas(shape: Shape) -> int:
+    """The least a transaction pays for its data (EIP-7623)."""
+    zeros = shape.data.count(0)
+    tokens = zeros + (len(shape.data) - zeros) * 4
+    return GAS_TRANSACTION + GAS_FLOOR_TOKEN * tokens
+
+
+def stateless_refusal(
+    shape: Shape, rules: Rules
+) -> tuple[TransactionReason | PoolReason, str] | None:
+    """Why the transaction cannot wait, or None."""
+    return _form_refusal(shape, rules) or _gas_refusal(shape, rules)
+
+
+def _form_refusal(shape: Shape, rules: Rules) -> tuple[TransactionReason | PoolReason, str] | None:
+    if shape.type not in rules.types:
+        return TransactionReason.TYPE_NOT_YET, "transaction type not supported"
+    if shape.size > SIZE_MAX:
+        message = f"oversized data: transaction size {shape.size}, limit {SIZE_MAX}"
+        return PoolReason.OVERSIZED, message
+    if shape.chain_id is not None and shape.chain_id != rules.chain_id:
+        message = f"invalid chain id for signer: have {shape.chain_id} want {rules.chain_id}"
+        return TransactionReason.CHAIN_ID, message
+    if shape.is_create and len(shape.data) > INITCODE_SIZE_MAX:
+        message = (
+            f"max initcode size exceeded: code size {len(shape.data)}, limit {INITCODE_SIZE_MAX}"
+        )
+        return TransactionReason.INITCODE_SIZE_EXCEEDED, message
+    if shape.type == 3:
+        if shape.is_create:
+            return TransactionReason.BLOB_CREATE, "blob transaction of type create"
+        if shape.blob_count == 0:
+            return TransactionReason.BLOB_ZERO, "blob transaction missing blob hashes"
+        if shape.blob_count > rules.blobs_max:
+            message = (
+                f"too many blobs in transaction: have {shape.blob_count}, "
+                f"permitted {rules.blobs_max}"
+            )
+            return TransactionReason.BLOB_COUNT_EXCEEDED, message
+    if shape.type == 4:
+        if shape.is_create:
+            return (
+                TransactionReason.SET_CODE_CREATE,
+                "EIP-7702 transaction cannot be used to create contract",
+            )
+        if shape.authorizations == 0:
+            return TransactionReason.SET_CODE_EMPTY, "EIP-7702 transaction with empty auth list"
+    return None
+
+
+def _gas_refusal(shape: Shape, rules: Rules) -> tuple[TransactionReason | PoolReason, str] | None:
+    if shape.gas_limit > rules.block_gas_limit:
+        message = f"exceeds block gas limit: have {shape.gas_limit}, limit {rules.block_gas_limit}"
+        return TransactionReason.GAS_ALLOWANCE_EXCEEDED, message
+    if rules.gas_cap is not None and shape.gas_limit > rules.gas_cap:
+        message = f"transaction gas limit too high (cap: {rules.gas_cap}, tx: {shape.gas_limit})"
+        return TransactionReason.GAS_LIMIT_ABOVE_CAP, message
+    if shape.max_priority_fee_per_gas > shape.max_fee_per_gas:
+        message = (
+            "max priority fee per gas higher than max fee per gas: "
+            f"maxPriorityFeePerGas: {shape.max_priority_fee_per_gas}, "
+            f"maxFeePerGas: {shape.max_fee_per_gas}"
+        )
+        return TransactionReason.PRIORITY_GREATER_THAN_MAX_FEE, message
+    if shape.max_priority_fee_per_gas < rules.tip_min_wei:
+        message = (
+            f"transaction underpriced: gas tip cap {shape.max_priority_fee_per_gas}, "
+            f"minimum needed {rules.tip_min_wei}"
+        )
+        return PoolReason.UNDERPRICED, message
+    needed = intrinsic_gas(shape)
+    if shape.gas_limit < needed:
+        message = f"intrinsic gas too low: gas {shape.gas_limit}, minimum needed {needed}"
+        return TransactionReason.INTRINSIC_GAS_TOO_LOW, message
+    if rules.floor and shape.gas_limit < (floor := floor_gas(shape)):
+        message = (
+            f"insufficient gas for floor data gas cost: gas {shape.gas_limit}, "
+            f"minimum needed {floor}"
+        )
+        return TransactionReason.INTRINSIC_GAS_BELOW_FLOOR, message
+    return None
