@@ -1,0 +1,327 @@
+"""`ghostd`: the command line. Each command reads its options, checks them and calls one function.
+
+Heavy modules are imported by the command that needs them, so that `--help` and `version` answer
+at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ghostchain import __version__
+from ghostchain.primitives.errors import GhostError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+NETWORKS = ("mainnet", "testnet", "devnet", "dev")
+
+EPILOG = """
+\b
+Examples:
+  ghostd --dev                          development chain, instant blocks, ten funded accounts
+  ghostd --network testnet              the bootstrap validator of the test network
+  ghostd --genesis my.json --block-time 2 --data-dir ./data
+  ghostd export chain.rlp.gz            every block of the default network, as geth's
+  ghostd db verify                      recompute the state root from the flat state
+"""
+
+
+class DefaultToRun(click.Group):
+    """`ghostd --dev` means `ghostd run --dev`: without a command's name, `run` is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "-h", "--version"}
+        if not args or (args[0] not in self.commands and args[0] not in own):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def store_options(command: Command) -> Command:
+    """The options that say which chain and where it lies."""
+    options = (
+        click.option(
+            "--network",
+            default="testnet",
+            show_default=True,
+            metavar="NAME|PATH",
+            help=f"One of {', '.join(NETWORKS)}, or a path to a genesis file.",
+        ),
+        click.option(
+            "--genesis",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="A genesis file in geth's format, instead of the network's own.",
+        ),
+        click.option(
+            "--data-dir",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Where the chain is kept.  [default: ~/.ghostchain/<network>]",
+        ),
+        click.option(
+            "--chain-id", type=click.IntRange(min=1), help="Instead of the genesis's chain id."
+        ),
+        click.option(
+            "--prune",
+            type=click.IntRange(min=128),
+            metavar="N",
+            help="Keep the state history of the last N blocks only.  [default: all]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def log_options(command: Command) -> Command:
+    options = (
+        click.option("--log-json", is_flag=True, help="Logs as one JSON object a line."),
+        click.option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default="info",
+            show_default=True,
+            help="The least important event shown.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(
+    cls=DefaultToRun,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="ghostd")
+def cli() -> None:
+    """GhostChain's node. Without a command it runs: `ghostd run --help` lists how."""
+
+
+@cli.command()
+@store_options
+@click.option(
+    "--dev",
+    is_flag=True,
+    help="Development chain: chain id 31337, ten funded accounts, a block at once for every "
+    "transaction. Kept in memory-like scratch space unless --data-dir is given.",
+)
+@click.option("--rpc-host", default="127.0.0.1", show_default=True, help="Where JSON-RPC listens.")
+@click.option(
+    "--rpc-port",
+    type=click.IntRange(0, 65_535),
+    default=8545,
+    show_default=True,
+    help="HTTP and WebSocket on one port; 0 picks a free one and prints it.",
+)
+@click.option(
+    "--ws-port", type=click.IntRange(0, 65_535), help="A second port that serves WebSocket too."
+)
+@click.option(
+    "--rpc-cors",
+    multiple=True,
+    metavar="ORIGIN",
+    help="An origin whose web pages may call; '*' for any. May be repeated.",
+)
+@click.option(
+    "--rpc-allowed-host",
+    multiple=True,
+    default=("localhost",),
+    show_default=True,
+    metavar="NAME",
+    help="A Host header name that is answered besides IP addresses; '*' for any.",
+)
+@click.option(
+    "--block-time",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="One block each so many seconds, empty ones too, instead of the network's way.",
+)
+@click.option(
+    "--gas-limit",
+    type=click.IntRange(min=5_000, max=(1 << 63) - 1),
+    help="Gas limit that blocks move towards (and a new chain begins with).  "
+    "[default: the genesis's; 1,000,000,000 with --dev]",
+)
+@click.option(
+    "--coinbase", metavar="ADDRESS", help="Who gets the tips.  [default: the network's validator]"
+)
+@log_options
+def run(**options: Any) -> None:
+    """Run a node. This is what `ghostd` does without a command."""
+    from ghostchain.node.running import run_node
+
+    run_node(configuration_of(options), json_logs=options["log_json"], level=options["log_level"])
+
+
+@cli.command()
+@click.argument(
+    "genesis_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@store_options
+@log_options
+def init(genesis_file: Path | None, **options: Any) -> None:
+    """Make a data directory from a genesis (GENESIS_FILE in geth's format, or the network's).
+
+    Running a node does this by itself; `init` is for preparing one, or for reading the genesis
+    hash before anything runs.
+    """
+    from ghostchain.node.maintenance import initialise
+
+    options["genesis"] = genesis_file or options["genesis"]
+    initialise(configuration_of(options), **log_choice(options))
+
+
+@cli.command("import")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@store_options
+@log_options
+def import_(files: tuple[Path, ...], **options: Any) -> None:
+    """Import blocks from RLP chain FILES (as `geth export` writes them, .gz too).
+
+    Every block is executed and checked. Blocks that are already here are skipped; the first
+    invalid one ends the import, with what came before it kept.
+    """
+    from ghostchain.node.maintenance import import_files
+
+    import_files(configuration_of(options), files, **log_choice(options))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("first", required=False, type=click.IntRange(min=0))
+@click.argument("last", required=False, type=click.IntRange(min=0))
+@store_options
+@log_options
+def export(file: Path, first: int | None, last: int | None, **options: Any) -> None:
+    """Export blocks FIRST to LAST (all by default) to an RLP chain FILE; .gz is compressed."""
+    from ghostchain.node.maintenance import export_file
+
+    export_file(configuration_of(options), file, first, last, **log_choice(options))
+
+
+@cli.group()
+def db() -> None:
+    """Look after a data directory (no node may be running on it)."""
+
+
+@db.command()
+@store_options
+@log_options
+def verify(**options: Any) -> None:
+    """Recompute the state root from the flat state and compare it with the head's header."""
+    from ghostchain.node.maintenance import verify_database
+
+    sys.exit(verify_database(configuration_of(options), **log_choice(options)))
+
+
+@cli.command()
+def version() -> None:
+    """What this is: program, Python, libraries, and the SIMD levels that this CPU allows."""
+    from ghostchain.node.maintenance import version_lines
+
+    for line in version_lines():
+        click.echo(line)
+
+
+@cli.group()
+def evm() -> None:
+    """Check and time the executor with the official formats."""
+
+
+PATHS = click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+
+
+@evm.command()
+@PATHS
+@click.option("--fork", help="Only this fork (Cancun, Prague, Osaka).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a case, passed ones too.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
+def statetest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: int | None) -> None:
+    """Run official state tests from files, folders or .tar.xz PATHS.
+
+    The last line is `N passed, M failed`; the exit code is 1 when anything failed.
+    """
+    from ghostchain.node.conformance import run_statetests
+
+    sys.exit(run_statetests(paths, fork=fork, as_json=as_json, jobs=jobs))
+
+
+@evm.command()
+@PATHS
+@click.option("--fork", help="Only this network (Cancun, Prague, Osaka, or a transition).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a case, passed ones too.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
+def blocktest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: int | None) -> None:
+    """Run official blockchain tests from files, folders or .tar.xz PATHS.
+
+    The last line is `N passed, M failed`; the exit code is 1 when anything failed.
+    """
+    from ghostchain.node.conformance import run_blocktests
+
+    sys.exit(run_blocktests(paths, fork=fork, as_json=as_json, jobs=jobs))
+
+
+@evm.command()
+@PATHS
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="How long each contract's last transaction is repeated, at least.",
+)
+def bench(paths: tuple[Path, ...], seconds: float) -> None:
+    """Time contracts in the format of revmc's `data` folder.
+
+    All transactions but the last run once; the last runs many times on the same state. A JSON line
+    each: name, gas_used, time_ns of the best run, mgas_per_s.
+    """
+    from ghostchain.node.evmbench import run_benchmarks
+
+    sys.exit(run_benchmarks(paths, seconds=seconds))
+
+
+def log_choice(options: dict[str, Any]) -> dict[str, Any]:
+    return {"json_logs": options["log_json"], "level": options["log_level"]}
+
+
+def configuration_of(options: dict[str, Any]) -> Any:
+    """The node's configuration out of the command line's options. Raises click.UsageError."""
+    from ghostchain.node import configuration
+
+    try:
+        return configuration.from_options(options)
+    except ValueError as refusal:
+        raise click.UsageError(str(refusal)) from refusal
+
+
+def main() -> None:
+    """The console script: a failure with a name ends in one line and an exit code."""
+    try:
+        cli.main(prog_name="ghostd", standalone_mode=True)
+    except GhostError as failure:
+        click.echo(f"ghostd: {failure}", err=True)
+        sys.exit(exit_code_of(failure))
+    except OSError as failure:
+        click.echo(f"ghostd: {failure}", err=True)
+        sys.exit(4)
+
+
+def exit_code_of(failure: GhostError) -> int:
+    """3 for a data directory that cannot be used, 1 for everything else with a name."""
+    from ghostchain.primitives.errors import StorageError
+
+    return 3 if isinstance(failure, StorageError) else 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Structured logs: one event a line, for people by default, for machines with --log-json.
+
+An event is a short message and named fields. Secrets are never fields: nothing here filters them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import TextIO
+
+import orjson
+
+RESET = "\x1b[0m"
+COLOURS = {
+    logging.DEBUG: "\x1b[2m",
+    logging.INFO: "\x1b[32m",
+    logging.WARNING: "\x1b[33m",
+    logging.ERROR: "\x1b[31m",
+    logging.CRITICAL: "\x1b[1;31m",
+}
+
+
+def event(logger: logging.Logger, level: int, message: str, /, **fields: object) -> None:
+    """Logs message with fields; costs one comparison when the level is off."""
+    if logger.isEnabledFor(level):
+        logger.log(level, message, extra={"fields": fields})
+
+
+def readable(value: object) -> str:
+    """A field as people read it: bytes as hex, floats short, text quoted where it has spaces."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = str(value)
+    return f'"{text}"' if " " in text else text
+
+
+def json_value(value: object) -> object:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 53:
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)
+
+
+class HumanFormatter(logging.Formatter):
+    """`12:00:01.123 INFO  sealed block            number=7 transactions=2`."""
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self.colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        level = f"{record.levelname:<7}"
+        if self.colour:
+            level = f"{COLOURS.get(record.levelno, '')}{level}{RESET}"
+        fields: dict[str, object] = getattr(record, "fields", {})
+        shown = " ".join(f"{name}={readable(value)}" for name, value in fields.items())
+        line = f"{clock}.{int(record.msecs):03d} {level} {record.getMessage():<28} {shown}"
+        if record.exc_info:
+            line = f"{line.rstrip()}\n{self.formatException(record.exc_info)}"
+        return line.rstrip()
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (Unix seconds), level, logger, message, and the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = getattr(record, "fields", {})
+        document: dict[str, object] = {
+            "time": round(record.created, 6),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        document.update((name, json_value(value)) for name, value in fields.items())
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(document, default=str).decode()
+
+
+def configure(*, json: bool, level: str, stream: TextIO | None = None) -> None:
+    """All of the node's logs go to stream (standard error) in the chosen form."""
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    formatter = JsonFormatter() if json else HumanFormatter(colour=stream.isatty())
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
