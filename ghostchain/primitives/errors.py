@@ -4,6 +4,7 @@
     ├── InvalidEncoding          bytes or text that break their format; .reason: EncodingReason
     ├── InvalidTransaction       .reason: TransactionReason
     ├── InvalidBlock             .reason: BlockReason
+    ├── InvalidGenesis           a genesis file that cannot start a chain here
     ├── StateUnavailable         the state asked for was pruned or never was
     └── StorageError             the data directory cannot serve
         ├── StorageCorrupt       what is on disk contradicts itself
@@ -291,6 +292,10 @@ class InvalidBlock(GhostError):
         self.reason = reason
         self.transaction = transaction
         self.transaction_index = transaction_index
+
+
+class InvalidGenesis(GhostError):
+    """A genesis file that is malformed or asks for rules that are not supported."""
 
 
 class StateUnavailable(GhostError):

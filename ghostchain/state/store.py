@@ -1,0 +1,340 @@
+"""The state on disk: what the writer of blocks reads and writes.
+
+One thread stages the changes of a block into the block's batch; the batch is written elsewhere;
+`settle` then adopts what is kept in memory. Reads here are of the latest committed state.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
+from ghostchain.primitives.types import EMPTY_ROOT
+from ghostchain.state import keys
+from ghostchain.state.changes import Changes, Column, compact_column, expand, rows, trim
+from ghostchain.state.undo import Undo, decode_undo, encode_undo
+from ghostchain.storage.database import Batch, Database, Reader, after
+
+NODE_BUFFER_BYTES_MAX = 48 << 20
+# What CPython takes for an entry of the node buffer beside the bytes themselves.
+NODE_OVERHEAD_BYTES = 180
+# Proofs are answered for this many blocks behind the head.
+PROOF_BLOCKS = 128
+# Pruning catches up by this many blocks with each new one.
+PRUNE_BLOCKS_PER_COMMIT = 4
+SWEEP_BATCH = 10_000
+TRIE_VALUE = struct.Struct(">Q32s")
+
+
+class StateStore:
+    """Flat state, history, undo records, code and trie nodes of one chain."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        prune_blocks: int | None = None,
+        node_buffer_bytes_max: int = NODE_BUFFER_BYTES_MAX,
+    ) -> None:
+        """prune_blocks: how many blocks behind the head stay readable; None keeps all."""
+        self._database = database
+        self._prune_blocks = prune_blocks
+        self._nodes: dict[bytes, bytes] = {}
+        self._nodes_bytes = 0
+        self._nodes_bytes_max = node_buffer_bytes_max
+        self._staged_nodes: dict[bytes, bytes] = {}
+        self._staged_flush = False
+        self._staged_trie = (0, bytes(EMPTY_ROOT))
+        self._staged_pruned = 0
+        stored = database.get(keys.TRIE)
+        self._trie = TRIE_VALUE.unpack(stored) if stored else (0, bytes(EMPTY_ROOT))
+        self._pruned = oldest_readable(database)
+        self._staged_pruned = self._pruned
+        self._undo_first = self._first_undo()
+
+    # Reading the latest state.
+
+    def account(self, hashed: bytes) -> bytes | None:
+        """The flat record (104 bytes) of the account, or None."""
+        stored = self._database.get(keys.ACCOUNT + hashed)
+        return None if stored is None else expand(stored)
+
+    def slot(self, owner: bytes, hashed: bytes) -> bytes | None:
+        """The 32-byte value of a slot, or None for zero."""
+        stored = self._database.get(keys.SLOT + owner + hashed)
+        return None if stored is None else stored.rjust(32, b"\0")
+
+    def code(self, code_hash: bytes) -> bytes | None:
+        return self._database.get(keys.CODE + code_hash)
+
+    def node(self, owner: bytes | None, path: bytes) -> bytes | None:
+        """The trie node at path (nibbles), as of the latest settled block."""
+        key = keys.node_key(owner, path)
+        buffered = self._nodes.get(key)
+        if buffered is not None:
+            return buffered or None
+        return self._database.get(key)
+
+    @property
+    def trie_block(self) -> tuple[int, bytes]:
+        """Number and root of the block that the trie on disk belongs to."""
+        return self._trie
+
+    @property
+    def oldest_readable(self) -> int:
+        return self._pruned
+
+    def buffered_nodes(self) -> dict[bytes, bytes]:
+        """A copy of the trie nodes that are newer than those on disk (b"" is deleted)."""
+        return self._nodes.copy()
+
+    def memory(self) -> int:
+        """Bytes of the node buffer, about."""
+        return self._nodes_bytes
+
+    # Writing a block.
+
+    def stage(
+        self,
+        batch: Batch,
+        number: int,
+        root: bytes,
+        changes: Changes,
+        codes: Iterable[tuple[bytes, bytes]],
+        nodes: Iterable[tuple[bytes, bytes]],
+    ) -> None:
+        """Puts block `number`'s state into the batch.
+
+        Shapes: codes are (hash, code); nodes are (database key, RLP or b"" for deleted).
+        Effects: none on what is read here until `settle`.
+        """
+        accounts = changes.accounts
+        before = compact_column(accounts["before"], accounts["existed"])
+        values = compact_column(accounts["after"], accounts["exists"])
+        hashed = np.ascontiguousarray(accounts["hashed"])
+        _put_flat(batch, rows(_keys(keys.ACCOUNT, hashed)), values)
+        owners, slot_hashed, slot_before, slot_after = self._slot_columns(changes)
+        slot_keys = (hashed[owners], slot_hashed)
+        _put_flat(batch, rows(_keys(keys.SLOT, *slot_keys)), [trim(v) for v in rows(slot_after)])
+        if number > 0:
+            stamp = np.frombuffer(keys.number_bytes(number), np.uint8)
+            _put_all(batch, rows(_keys(keys.HISTORY_ACCOUNT, hashed, stamp)), before)
+            trimmed = [trim(value) for value in rows(slot_before)]
+            _put_all(batch, rows(_keys(keys.HISTORY_SLOT, *slot_keys, stamp)), trimmed)
+            undo = encode_undo(hashed, before, owners, slot_hashed, slot_before)
+            batch.put(keys.UNDO + keys.number_bytes(number), undo)
+        for code_hash, code in codes:
+            batch.put(keys.CODE + code_hash, code)
+        self._stage_nodes(batch, number, root, nodes)
+        if number > 0:
+            self._stage_pruning(batch, number)
+
+    def _slot_columns(self, changes: Changes) -> tuple[Column, Column, Column, Column]:
+        """Owners, hashed keys, values before and after of all slots that the block changed,
+        those that went with a wiped storage included."""
+        owners = changes.slot_owners()
+        columns = [changes.slots[name] for name in ("hashed", "before", "after")]
+        wiped = changes.accounts["storage_wiped"] & changes.accounts["existed"]
+        if not wiped.any():
+            return owners, columns[0], columns[1], columns[2]
+        new_values = {
+            (owner, key): value
+            for owner, key, value in zip(
+                owners.tolist(), rows(columns[0]), rows(columns[2]), strict=True
+            )
+        }
+        old_values = {
+            (owner, key): value
+            for owner, key, value in zip(
+                owners.tolist(), rows(columns[0]), rows(columns[1]), strict=True
+            )
+        }
+        for owner in np.flatnonzero(wiped).tolist():
+            for key in [key for key in old_values if key[0] == owner]:
+                old_values[key] = bytes(32)
+            for slot, value in self._stored_slots(changes.accounts["hashed"][owner].tobytes()):
+                old_values[owner, slot] = value
+        ordered = sorted(old_values)
+        matrices = [
+            np.frombuffer(b"".join(column), np.uint8).reshape(len(ordered), 32)
+            for column in (
+                [key for _, key in ordered],
+                [old_values[key] for key in ordered],
+                [new_values.get(key, bytes(32)) for key in ordered],
+            )
+        ]
+        all_owners = np.array([owner for owner, _ in ordered], np.int64)
+        return all_owners, matrices[0], matrices[1], matrices[2]
+
+    def _stored_slots(self, owner: bytes) -> list[tuple[bytes, bytes]]:
+        prefix = keys.SLOT + owner
+        with self._database.items(prefix, after(prefix)) as items:
+            return [(key[33:], value.rjust(32, b"\0")) for key, value in items]
+
+    def _stage_nodes(
+        self, batch: Batch, number: int, root: bytes, nodes: Iterable[tuple[bytes, bytes]]
+    ) -> None:
+        self._staged_nodes = dict(nodes)
+        self._staged_trie = (number, root)
+        size = self._nodes_bytes + _size(self._staged_nodes)
+        self._staged_flush = number == 0 or size > self._nodes_bytes_max
+        if self._staged_flush:
+            _put_flat_items(batch, self._nodes | self._staged_nodes)
+            batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
+
+    def _stage_pruning(self, batch: Batch, number: int) -> None:
+        """Deletes history that falls out of the window, and undo records nobody needs."""
+        pruned = self._pruned
+        if self._prune_blocks is not None:
+            oldest = min(number - self._prune_blocks, pruned + PRUNE_BLOCKS_PER_COMMIT)
+            while pruned < oldest:
+                pruned += 1
+                self._delete_history(batch, pruned)
+            if pruned != self._pruned:
+                batch.put(keys.PRUNED, keys.number_bytes(pruned))
+        self._staged_pruned = pruned
+        trie = number if self._staged_flush else self._trie[0]
+        needed = min(number - PROOF_BLOCKS, trie)
+        if self._prune_blocks is not None:
+            needed = min(needed, pruned)
+        for old in range(self._undo_first, needed + 1):
+            batch.delete(keys.UNDO + keys.number_bytes(old))
+
+    def _delete_history(self, batch: Batch, number: int) -> None:
+        stamp = keys.number_bytes(number)
+        stored = self._database.get(keys.UNDO + stamp)
+        if stored is None:
+            raise StorageCorrupt(f"the undo record of block {number} is missing")
+        undo = decode_undo(stored)
+        for hashed in undo.accounts:
+            batch.delete(keys.HISTORY_ACCOUNT + hashed + stamp)
+        for owner, slot in undo.slots:
+            batch.delete(keys.HISTORY_SLOT + owner + slot + stamp)
+
+    def settle(self) -> None:
+        """Adopts what was staged: its batch is durable."""
+        if self._staged_flush:
+            self._nodes.clear()
+            self._nodes_bytes = 0
+            self._trie = self._staged_trie
+        else:
+            replaced = {key: self._nodes[key] for key in self._staged_nodes.keys() & self._nodes}
+            self._nodes_bytes += _size(self._staged_nodes) - _size(replaced)
+            self._nodes.update(self._staged_nodes)
+        self._staged_nodes = {}
+        self._pruned = self._staged_pruned
+        number = self._staged_trie[0]
+        needed = min(number - PROOF_BLOCKS, self._trie[0])
+        if self._prune_blocks is not None:
+            needed = min(needed, self._pruned)
+        self._undo_first = max(self._undo_first, needed + 1)
+
+    def adopt_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
+        """Takes nodes that recovery computed again; they go to disk with a later flush."""
+        added = dict(nodes)
+        self._nodes.update(added)
+        self._nodes_bytes += _size(added)
+
+    def flush_nodes(self, number: int, root: bytes) -> None:
+        """Writes all buffered trie nodes; the trie on disk is then that of the head."""
+        batch = self._database.batch()
+        _put_flat_items(batch, self._nodes)
+        batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
+        self._database.commit(batch)
+        self._nodes.clear()
+        self._nodes_bytes = 0
+        self._trie = (number, root)
+
+    # The past.
+
+    def undo(self, number: int) -> Undo:
+        return read_undo(self._database, number)
+
+    def _first_undo(self) -> int:
+        with self._database.items(keys.UNDO, after(keys.UNDO)) as items:
+            for key, _ in items:
+                return int.from_bytes(key[1:], "big")
+        return 1
+
+    def catch_up_pruning(self, head: int) -> None:
+        """Brings a chain that kept more history than wanted into the window, in batches.
+
+        Cost: one pass over the history when undo records for it are gone, else nothing.
+        """
+        if self._prune_blocks is None:
+            return
+        oldest = head - self._prune_blocks
+        if oldest <= self._pruned or self._undo_first <= self._pruned + 1:
+            return
+        batch, count = self._database.batch(), 0
+        batch.put(keys.PRUNED, keys.number_bytes(oldest))
+        with self._database.items(keys.HISTORY, after(keys.HISTORY)) as items:
+            for key, _ in items:
+                if int.from_bytes(key[-8:], "big") <= oldest:
+                    batch.delete(key)
+                    count += 1
+                    if count % SWEEP_BATCH == 0:
+                        self._database.commit(batch)
+                        batch = self._database.batch()
+        self._database.commit(batch)
+        self._pruned = self._staged_pruned = oldest
+
+
+def oldest_readable(reader: Reader) -> int:
+    """The lowest block whose state can be read."""
+    stored = reader.get(keys.PRUNED)
+    return int.from_bytes(stored, "big") if stored else 0
+
+
+def read_undo(reader: Reader, number: int) -> Undo:
+    """Raises: StateUnavailable when the record is no longer (or not yet) there."""
+    stored = reader.get(keys.UNDO + keys.number_bytes(number))
+    if stored is None:
+        raise StateUnavailable(f"the undo record of block {number} is not kept any more")
+    return decode_undo(stored)
+
+
+def _keys(prefix: bytes, *parts: Column) -> Column:
+    """Rows prefix | parts; a one-dimensional part is the same in each row."""
+    count = len(parts[0])
+    width = len(prefix) + sum(part.shape[-1] for part in parts)
+    matrix = np.empty((count, width), np.uint8)
+    matrix[:, : len(prefix)] = np.frombuffer(prefix, np.uint8)
+    cursor = len(prefix)
+    for part in parts:
+        matrix[:, cursor : cursor + part.shape[-1]] = part
+        cursor += part.shape[-1]
+    return matrix
+
+
+def _put_all(batch: Batch, names: list[bytes], values: list[bytes]) -> None:
+    put = batch.put
+    for name, value in zip(names, values, strict=True):
+        put(name, value)
+
+
+def _put_flat(batch: Batch, names: list[bytes], values: list[bytes]) -> None:
+    """Empty values are absence, and stored as such."""
+    put, delete = batch.put, batch.delete
+    for name, value in zip(names, values, strict=True):
+        if value:
+            put(name, value)
+        else:
+            delete(name)
+
+
+def _put_flat_items(batch: Batch, items: dict[bytes, bytes]) -> None:
+    names = sorted(items)
+    _put_flat(batch, names, [items[name] for name in names])
+
+
+def _size(nodes: dict[bytes, bytes]) -> int:
+    return len(nodes) * NODE_OVERHEAD_BYTES + sum(map(len, nodes)) + sum(map(len, nodes.values()))
+
+
+# The writer's batch type, for those who hold one between calls.
+WriteBatch = Any
