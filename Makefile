@@ -29,7 +29,8 @@ $(VENV)/installed: pyproject.toml
 	@test -e "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" || \
 	  { echo "Python.h is missing: apt-get install python3-dev"; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' wheel cffi
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,lint,bench]'
+	$(BIN)/python -m pip install --quiet --no-build-isolation \
+	  --config-settings editable_mode=compat --editable '.[test,lint,bench]'
 	@touch $@
 
 native: $(VENV)/installed ## the native core, incrementally

@@ -1,0 +1,339 @@
+"""A node as JSON-RPC sees it: the chain, the pool and the development keys behind one Protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from ghostchain.chain.chain import Chain
+from ghostchain.chain.fees import GAS_PER_BLOB
+from ghostchain.crypto.secp256k1 import sign
+from ghostchain.execution.executor import (
+    BlockEnvironment,
+    CallFlags,
+    CallResult,
+    Executor,
+    Message,
+    StateView,
+)
+from ghostchain.execution.forks import Fork
+from ghostchain.node.genesis import dev_accounts
+from ghostchain.primitives import errors
+from ghostchain.primitives.block import Block
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.receipt import Receipt
+from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.backend import (
+    AccountOverride,
+    AccountProof,
+    BlockFees,
+    Event,
+    ForkSettings,
+    LocatedLog,
+    NewHead,
+    NewPending,
+    PoolContent,
+    PooledTransaction,
+    Refusal,
+    Simulation,
+    StateUnavailable,
+    SyncProgress,
+    UnknownAccount,
+)
+from ghostchain.state.views import OverlaidView
+from ghostchain.txpool.driver import PoolDriver, Submission
+from ghostchain.txpool.effects import Accepted, Effect, PoolTransaction, Promoted
+from ghostchain.txpool.validation import TRANSACTION_GAS_CAP, Rules
+
+# Executors over the head that calls borrow: one for each worker that may hold one at a time.
+IDLE_EXECUTORS_MAX = 4
+EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
+
+
+def pool_rules(chain: Chain) -> Rules:
+    """What the block after the head allows."""
+    environment = chain.next_environment()
+    fork = environment.fork
+    types = {0, 1, 2, 3} | ({4} if fork >= Fork.PRAGUE else set())
+    return Rules(
+        chain_id=chain.config.chain_id,
+        block_gas_limit=environment.gas_limit,
+        types=frozenset(types),
+        gas_cap=TRANSACTION_GAS_CAP if fork >= Fork.OSAKA else None,
+        floor=fork >= Fork.PRAGUE,
+        blobs_max=chain.config.blobs_per_transaction_max(environment.timestamp),
+        cell_proofs=fork >= Fork.OSAKA,
+    )
+
+
+def pooled(transaction: PoolTransaction) -> PooledTransaction:
+    return PooledTransaction(
+        transaction.hash, transaction.sender, transaction.nonce, transaction.raw
+    )
+
+
+class NodeBackend:
+    """Implements `ghostchain.rpc.backend.Backend`; methods as documented there."""
+
+    def __init__(
+        self, chain: Chain, client_version: str, admission: ThreadPoolExecutor, *, dev: bool
+    ) -> None:
+        self._chain = chain
+        self._client_version = client_version
+        self._admission = admission
+        self._keys = {account.address: account.key for account in dev_accounts()} if dev else {}
+        self._pool: PoolDriver | None = None
+        self._coinbase = Address(bytes(20))
+        self._on_pending: Callable[[], None] = lambda: None
+        self._listeners: list[Callable[[Event], None]] = []
+        self._executors = HeadExecutors(chain)
+        chain.subscribe(self._on_head)
+
+    def attach(
+        self, pool: PoolDriver, coinbase: Address, on_pending: Callable[[], None]
+    ) -> None:
+        """Joins what is made after the backend: the pool, and whoever seals."""
+        self._pool = pool
+        self._coinbase = coinbase
+        self._on_pending = on_pending
+
+    @property
+    def _driver(self) -> PoolDriver:
+        assert self._pool is not None, "attach comes before serving"
+        return self._pool
+
+    @property
+    def chain_id(self) -> int:
+        return self._chain.config.chain_id
+
+    @property
+    def client_version(self) -> str:
+        return self._client_version
+
+    # ---- the chain ----
+
+    def head(self) -> Header:
+        return self._chain.head
+
+    def earliest(self) -> int:
+        return 0
+
+    def number_of(self, block_hash: bytes) -> int | None:
+        return self._chain.number_of(block_hash)
+
+    def hash_of(self, number: int) -> Hash32 | None:
+        return self._chain.hash_of(number)
+
+    def header(self, number: int) -> Header | None:
+        return self._chain.header(number)
+
+    def block(self, number: int) -> Block | None:
+        return self._chain.block(number)
+
+    def receipts(self, number: int) -> Sequence[Receipt] | None:
+        return self._chain.receipts(number)
+
+    def transaction_location(self, transaction_hash: bytes) -> tuple[int, int] | None:
+        return self._chain.transaction_location(transaction_hash)
+
+    def logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+    ) -> Iterable[LocatedLog]:
+        for found in self._chain.logs(first, last, addresses, topics):
+            yield LocatedLog(
+                log=found.log,
+                block_number=found.block_number,
+                block_hash=found.block_hash,
+                block_timestamp=found.block_timestamp,
+                transaction_hash=found.transaction_hash,
+                transaction_index=found.transaction_index,
+                log_index=found.log_index,
+            )
+
+    # ---- state and execution ----
+
+    def state_at(self, number: int) -> StateView:
+        try:
+            return self._chain.state_at(number)
+        except errors.StateUnavailable as failure:
+            raise StateUnavailable(number) from failure
+
+    def environment(self, number: int) -> BlockEnvironment:
+        if number > self._chain.head.number:
+            return self._chain.next_environment()
+        header = self._chain.header(number)
+        if header is None:
+            raise StateUnavailable(number)
+        return self._chain.environment_for(header)
+
+    @contextmanager
+    def simulation(
+        self, number: int, overrides: Mapping[Address, AccountOverride]
+    ) -> Iterator[Simulation]:
+        if not overrides and number >= self._chain.head.number:
+            with self._executors.borrow() as executor:
+                yield executor
+            return
+        view = self.state_at(min(number, self._chain.head.number))
+        if overrides:
+            view = OverlaidView(view, overrides)
+        yield Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+
+    def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
+        try:
+            return self._chain.prove(address, keys, number)
+        except errors.StateUnavailable as failure:
+            raise StateUnavailable(number) from failure
+
+    def fees(self, number: int) -> BlockFees:
+        environment = self.environment(number)
+        return BlockFees(
+            base_fee=environment.base_fee,
+            blob_base_fee=environment.blob_base_fee,
+            blob_gas_max=environment.blobs_per_block_max * GAS_PER_BLOB,
+        )
+
+    def fork_schedule(self) -> Sequence[ForkSettings]:
+        return ()
+
+    # ---- the pool ----
+
+    async def submit(self, raws: Sequence[bytes]) -> Sequence[Hash32 | Refusal]:
+        loop = asyncio.get_running_loop()
+        answers = await loop.run_in_executor(self._admission, self._driver.submit, raws)
+        return [answer_of(submission) for submission in answers]
+
+    def pool_transaction(self, transaction_hash: bytes) -> PooledTransaction | None:
+        transaction = self._driver.pool.by_hash.get(Hash32(transaction_hash))
+        return None if transaction is None else pooled(transaction)
+
+    def pool_nonce(self, address: Address) -> int | None:
+        with self._driver.lock:
+            return self._driver.pool.next_nonce(address)
+
+    def pool_counts(self) -> tuple[int, int]:
+        with self._driver.lock:
+            pending = self._driver.pool.pending_count()
+            return pending, len(self._driver.pool) - pending
+
+    def pool_content(self) -> PoolContent:
+        with self._driver.lock:
+            pending, queued = self._driver.pool.content()
+        return PoolContent(shown(pending), shown(queued))
+
+    # ---- the node ----
+
+    def accounts(self) -> Sequence[Address]:
+        return tuple(self._keys)
+
+    def sign(self, address: Address, digest: bytes) -> tuple[int, int, int]:
+        key = self._keys.get(address)
+        if key is None:
+            raise UnknownAccount("0x" + address.hex())
+        return sign(digest, key)
+
+    def coinbase(self) -> Address:
+        return self._coinbase
+
+    def peer_count(self) -> int:
+        return 0
+
+    def syncing(self) -> SyncProgress | None:
+        return None
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # ---- what happens ----
+
+    def _on_head(self, header: Header) -> None:
+        self._executors.forget()
+        self._tell(NewHead(header.number))
+
+    def on_pool_effects(self, effects: Sequence[Effect]) -> None:
+        """New pending transactions are told to listeners and wake whoever seals."""
+        ready = [
+            effect.transaction
+            for effect in effects
+            if isinstance(effect, Promoted) or (isinstance(effect, Accepted) and effect.pending)
+        ]
+        if ready:
+            self._tell(NewPending(tuple(pooled(transaction) for transaction in ready)))
+            self._on_pending()
+
+    def _tell(self, event: Event) -> None:
+        for listener in tuple(self._listeners):
+            listener(event)
+
+
+def shown(
+    side: Mapping[Address, Sequence[PoolTransaction]],
+) -> dict[Address, list[PooledTransaction]]:
+    return {
+        address: [pooled(transaction) for transaction in transactions]
+        for address, transactions in side.items()
+    }
+
+
+def answer_of(submission: Submission) -> Hash32 | Refusal:
+    refusal = submission.refusal
+    if refusal is None:
+        return submission.hash
+    return Refusal(refusal.reason, refusal.message)
+
+
+class LentExecutor:
+    """An executor that notices whether a call left changes behind."""
+
+    __slots__ = ("clean", "executor")
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.clean = True
+
+    def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
+        if flags & CallFlags.KEEP:
+            self.clean = False
+        return self.executor.call(environment, message, flags=flags)
+
+
+class HeadExecutors:
+    """Executors over the head's state, their caches warm, lent to one thread at a time."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._lock = threading.Lock()
+        self._idle: list[Executor] = []
+        self._generation = 0
+
+    def forget(self) -> None:
+        """The head moved: what is idle is dropped, what is lent will not come back."""
+        with self._lock:
+            self._idle.clear()
+            self._generation += 1
+
+    @contextmanager
+    def borrow(self) -> Iterator[LentExecutor]:
+        with self._lock:
+            generation = self._generation
+            executor = self._idle.pop() if self._idle else None
+        if executor is None:
+            view = self._chain.state_at(self._chain.head.number)
+            executor = Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        lent = LentExecutor(executor)
+        yield lent
+        with self._lock:
+            if (
+                lent.clean
+                and generation == self._generation
+                and len(self._idle) < IDLE_EXECUTORS_MAX
+            ):
+                self._idle.append(executor)

@@ -1,0 +1,174 @@
+"""`ghostd run`: opens what a node is made of, in order, and closes it in the opposite one.
+
+Threads: the event loop serves JSON-RPC and wakes the sealer; one writer thread builds and commits
+blocks; one admission thread feeds the pool; JSON-RPC has workers of its own for slow calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+import uvloop
+
+from ghostchain import __version__
+from ghostchain.chain.chain import Chain
+from ghostchain.chain.genesis import Genesis
+from ghostchain.node import logs
+from ghostchain.node.backend import NodeBackend, pool_rules
+from ghostchain.node.accounts import sender_states
+from ghostchain.node.configuration import NodeConfiguration
+from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
+from ghostchain.node.logs import event
+from ghostchain.node.sealer import Sealer, SealerSettings
+from ghostchain.rpc.options import RpcOptions
+from ghostchain.rpc.server import RpcServer
+from ghostchain.txpool.core import Pool
+from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.journal import Journal
+
+logger = logging.getLogger("ghostd")
+
+JOURNAL_NAME = "pool.journal"
+
+
+def client_version() -> str:
+    """As `web3_clientVersion` says it."""
+    system = f"{platform.system().lower()}-{platform.machine()}"
+    return f"ghostd/v{__version__}/{system}/python{platform.python_version()}"
+
+
+def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -> None:
+    """Runs until SIGTERM or SIGINT, then stops cleanly.
+
+    Raises: GhostError when the data directory or the genesis cannot be used, OSError when a port
+        cannot be bound.
+    """
+    logs.configure(json=json_logs, level=level)
+    genesis = genesis_of(configuration)
+    with contextlib.ExitStack() as stack:
+        data_dir = configuration.data_dir
+        if data_dir is None:
+            data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghostd-")))
+        if not json_logs:
+            print_banner(configuration, genesis, data_dir)
+        chain = Chain.open(data_dir, genesis, prune=configuration.prune)
+        stack.callback(chain.close)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(configuration, chain, data_dir))
+    event(logger, logging.INFO, "stopped")
+
+
+def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: Path) -> None:
+    """Says on standard output what runs where."""
+    kept = str(data_dir) if configuration.data_dir else "scratch, gone at the end (--data-dir keeps)"
+    sealing = configuration.sealing
+    if sealing.eager and sealing.interval_ns:
+        pace = f"when transactions wait, and every {sealing.interval_ns / 1e9:g} s"
+    elif sealing.eager:
+        pace = "at once for every transaction"
+    else:
+        pace = f"every {(sealing.interval_ns or 0) / 1e9:g} s"
+    lines = [
+        f"GhostChain {__version__}, network {configuration.network}, "
+        f"chain id {genesis.config.chain_id}",
+        f"  data     {kept}",
+        f"  history  {'all blocks' if configuration.prune is None else f'last {configuration.prune} blocks'}",
+        f"  blocks   sealed here {pace}",
+    ]
+    if configuration.dev:
+        lines.append("  accounts (10,000 GCC each; these keys are public, never use them elsewhere)")
+        lines += [
+            f"    {account.checksum_address}  0x{account.key.hex()}" for account in dev_accounts()
+        ]
+    elif configuration.network == "testnet":
+        lines.append("  validator  the bootstrap validator, whose key is published and worthless")
+    click.echo("\n".join(lines))
+
+
+async def serve(configuration: NodeConfiguration, chain: Chain, data_dir: Path) -> None:
+    """The node is up until a signal asks it to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(configuration, chain, data_dir) as server:
+        url = f"http://{url_host(configuration.rpc.host)}:{server.port}"
+        event(logger, logging.INFO, "json-rpc ready", url=url, head=chain.head.number)
+        await stop.wait()
+        event(logger, logging.INFO, "stopping")
+
+
+def url_host(host: str) -> str:
+    """The host as a URL has it: the wildcard as loopback, IPv6 in brackets."""
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+@contextlib.asynccontextmanager
+async def running(
+    configuration: NodeConfiguration, chain: Chain, data_dir: Path
+) -> AsyncIterator[RpcServer]:
+    """Pool, sealer and JSON-RPC over an open chain."""
+    writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
+    admission = ThreadPoolExecutor(1, thread_name_prefix="admission")
+    backend = NodeBackend(chain, client_version(), admission, dev=configuration.dev)
+    driver = PoolDriver(
+        Pool(),
+        Journal(data_dir / JOURNAL_NAME),
+        rules=lambda: pool_rules(chain),
+        accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
+        listener=backend.on_pool_effects,
+        now_ns=time.time_ns,
+    )
+    restored = await asyncio.get_running_loop().run_in_executor(admission, driver.restore)
+    if restored:
+        event(logger, logging.INFO, "pool restored", transactions=restored)
+    settings = SealerSettings(
+        configuration.coinbase or bootstrap_validator(), configuration.gas_limit
+    )
+    sealer = Sealer(chain, driver, configuration.sealing, settings, writer)
+    backend.attach(driver, settings.coinbase, sealer.on_pending)
+    server = RpcServer(backend, rpc_options(configuration))
+    sealing = asyncio.create_task(sealer.run(), name="sealer")
+    sealing.add_done_callback(stop_on_failure)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+        sealing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sealing
+        writer.shutdown()
+        admission.shutdown()
+        driver.close()
+
+
+def stop_on_failure(task: asyncio.Task[None]) -> None:
+    """A sealer that cannot seal (a full disk, say) stops the node: it must not go on answering as
+    if blocks were still made."""
+    if not task.cancelled() and task.exception() is not None:
+        event(logger, logging.CRITICAL, "sealing failed", error=str(task.exception()))
+        signal.raise_signal(signal.SIGTERM)
+
+
+def rpc_options(configuration: NodeConfiguration) -> RpcOptions:
+    rpc = configuration.rpc
+    return RpcOptions(
+        host=rpc.host,
+        port=rpc.port,
+        websocket_port=rpc.ws_port,
+        allowed_hosts=rpc.allowed_hosts,
+        allowed_origins=tuple(origin.lower() for origin in rpc.cors_origins),
+    )
