@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN_FLAGS ?= --network testnet
 JOBS ?= 2
 
-.PHONY: run test setup native lint types unit sanitize bench bench-full fuzz clients clean help
+.PHONY: run test setup native lint types unit sanitize bench bench-full differential eels clients clean help
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -15,7 +15,7 @@ help: ## what each target does
 run: setup ## a node on JSON-RPC :8545 (RUN_FLAGS="--dev" for a development chain)
 	$(BIN)/ghostd $(RUN_FLAGS)
 
-test: setup lint types unit sanitize ## everything that CI checks
+test: setup eels clients lint types unit sanitize bench ## everything that CI checks
 
 setup: $(VENV)/installed native ## virtual environment and native core
 
@@ -49,6 +49,23 @@ unit: setup ## pytest over the whole suite
 sanitize: setup ## the kernel tests on an ASan and UBSan build
 	$(BIN)/python native/build.py --sanitize --target build/sanitized/ghostchain
 	$(BIN)/python tests/sanitized.py
+
+eels: .venv-eels/installed ## the executable specification, in an environment of its own
+
+.venv-eels/installed: | $(VENV)/installed
+	$(PYTHON) -m venv .venv-eels
+	.venv-eels/bin/python -m pip install --quiet 'ethereum-execution==2.20.0'
+	@touch $@
+
+clients: tests/clients/node_modules/installed ## the JavaScript clients that tests drive a node with
+
+tests/clients/node_modules/installed: tests/clients/package.json
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install nodejs npm"; exit 1; }
+	tests/clients/install.sh
+	@touch $@
+
+differential: setup eels ## 2,000 random blocks beside the executable specification
+	$(BIN)/python -m tests.differential.harness --cases 2000
 
 bench: setup ## every benchmark, small
 	$(BIN)/python -m pytest benchmarks -p no:cacheprovider -o addopts= -o python_files='bench_*.py'

@@ -35,7 +35,7 @@ def main() -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
     environment = dict(os.environ)
-    environment["PYTHONPATH"] = str(SANITIZED)
+    environment["PYTHONPATH"] = f"{SANITIZED}:{ROOT}"
     environment["LD_PRELOAD"] = f"{runtime_library('libasan.so')} {runtime_library('libubsan.so')}"
     # Python itself never frees all it takes at exit, so leaks are looked for elsewhere.
     environment["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1"
@@ -43,6 +43,7 @@ def main() -> int:
     environment["GHOSTCHAIN_SANITIZED"] = "1"
     environment["HYPOTHESIS_MAX_EXAMPLES"] = environment.get("HYPOTHESIS_MAX_EXAMPLES", "20")
     command = [sys.executable, "-P", "-m", "pytest", *TESTS, "-x", "-p", "no:cacheprovider"]
+    command += ["-o", "pythonpath="]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
