@@ -72,11 +72,20 @@ def _unwrap(
         )
     if cell_proofs and items[1] != b"\x01":
         raise SidecarError("blob wrapper version must be 1 at this fork")
-    lists = items[2:] if cell_proofs else items[1:]
-    for part in lists:
-        if not isinstance(part, list | tuple) or any(not isinstance(item, bytes) for item in part):
-            raise SidecarError("blob wrapper must hold lists of byte strings")
-    return lists[0], lists[1], lists[2]
+    blobs, commitments, proofs = (
+        byte_strings(part) for part in (items[2:] if cell_proofs else items[1:])
+    )
+    return blobs, commitments, proofs
+
+
+def byte_strings(part: rlp.Decoded) -> list[bytes]:
+    """The items of a list that holds only byte strings. Raises SidecarError."""
+    if isinstance(part, bytes):
+        raise SidecarError("blob wrapper must hold lists of byte strings")
+    strings = [item for item in part if isinstance(item, bytes)]
+    if len(strings) != len(part):
+        raise SidecarError("blob wrapper must hold lists of byte strings")
+    return strings
 
 
 def _proofs_hold(
