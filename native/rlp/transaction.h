@@ -72,7 +72,7 @@ typedef struct ghost_authorization {
  * carry the price in both max_fee_per_gas and max_priority_fee_per_gas. Pointers are borrowed
  * from the batch (or from the caller, for messages built by hand). */
 typedef struct ghost_tx {
-    int reason;                 /* enum ghost_tx_reason; the other fields hold when it is OK */
+    int reason;                 /* enum ghost_tx_reason; when it is not OK, only hash holds too */
     uint8_t type;
     uint8_t has_chain_id;       /* 0 only for legacy before EIP-155 */
     uint8_t is_create;
@@ -96,7 +96,7 @@ typedef struct ghost_tx {
     ghost_authorization *authorizations;
     size_t authorization_count;
     uint8_t signing_hash[32];
-    uint8_t hash[32];
+    uint8_t hash[32];           /* of raw; where decoding failed, of the bytes as they came */
     uint8_t sender[20];         /* valid after recovery */
     const uint8_t *raw;         /* canonical bytes, as in a block */
     size_t raw_length;
@@ -120,6 +120,11 @@ ghost_tx *ghost_tx_batch_items(ghost_tx_batch *batch);
  * size_max bounds one transaction's canonical bytes. Returns GHOST_OK or OUT_OF_MEMORY. */
 int ghost_tx_batch_decode(ghost_tx_batch *batch, const uint8_t *data, const size_t *offsets,
                           size_t count, size_t size_max);
+
+/* Appends copies of scattered transactions, recovered ones with their senders, which share nothing
+ * with where they come from. items may point into any batch but this one. Returns GHOST_OK, or
+ * OUT_OF_MEMORY with the batch as before. */
+int ghost_tx_batch_append(ghost_tx_batch *batch, const ghost_tx *const *items, size_t count);
 
 /* Fills sender and every authority (EIP-7702) of the transactions whose reason is OK, over at
  * most `threads` threads (0: one per core). A sender that cannot be recovered sets reason
