@@ -63,10 +63,17 @@ typedef struct recovery_task {
     size_t index; /* of its item in the chunk */
 } recovery_task;
 
+/* Signatures that the vector code recovers together. */
+#define LANES 8
+
 /* The most tasks that one call of a chunk function takes. */
 #define RECOVERY_CHUNK_MAX 256
 
 /* Fills public_key and ok of items[task.index] for each task. */
 void recover_chunk_portable(ghost_recovery *items, const recovery_task *tasks, size_t count);
+
+/* The same, eight signatures at a time. Needs AVX-512 IFMA, and memory for its tables: returns
+ * false, with nothing done, when there is none. */
+bool recover_chunk_ifma(ghost_recovery *items, const recovery_task *tasks, size_t count);
 
 #endif

@@ -144,7 +144,7 @@ static void make_affine(affine *point, const fe *inverse_z) {
 
 static void recover_group(ghost_recovery *items, const recovery_task *tasks, size_t count) {
     portable_work work[GROUP_MAX];
-    fe z[GROUP_MAX * POINT_ENTRIES], inverses[GROUP_MAX * POINT_ENTRIES];
+    fe z[GROUP_MAX * POINT_ENTRIES] = {}, inverses[GROUP_MAX * POINT_ENTRIES];
     size_t live = 0;
     for (size_t i = 0; i < count; i++) {
         affine point;

@@ -174,11 +174,16 @@ void scalar_split(split_half *k1, split_half *k2, const u256 *k) {
     *k2 = split_half_from(words2);
 }
 
-void scalar_split_odd(split_half *k1, split_half *k2, const u256 *k) {
+/* For odd k = 2 m + 1 in two's complement, the 130 bits are m + 2^129. */
+static sign_bits signs_from(const uint64_t k[3]) {
+    return (sign_bits){{k[0] >> 1 | k[1] << 63, k[1] >> 1 | k[2] << 63, ((k[2] >> 1) + 2) & 3}};
+}
+
+void scalar_split_signs(sign_bits *k1, sign_bits *k2, const u256 *k) {
     uint64_t words1[3], words2[3];
     split_words(words1, words2, k);
     /* (a1, b1) is odd in both coordinates and (a2, b2) in the second only: adding the first
-     * where k1 is even, then the second where k2 is, reaches every parity. */
+     * where k1 is even, then the second where k2 is, reaches every parity. Below 2^130 still. */
     if ((words1[0] & 1) == 0) {
         uint64_t b1[3] = {MINUS_B1[0], MINUS_B1[1], MINUS_B1[2]};
         negate_words(b1);
@@ -189,6 +194,21 @@ void scalar_split_odd(split_half *k1, split_half *k2, const u256 *k) {
         add_words(words1, A2);
         add_words(words2, A1);
     }
-    *k1 = split_half_from(words1);
-    *k2 = split_half_from(words2);
+    *k1 = signs_from(words1);
+    *k2 = signs_from(words2);
+}
+
+void scalar_generator_signs(sign_bits *low, sign_bits *high, const u256 *k) {
+    /* k or k - n is odd, 2 m + 1; the 260 bits are m + 2^259, where m = -1 - (n - k) / 2 for the
+     * latter, which is the complement of (n - k) / 2 in 259 bits. */
+    bool even = (k->limbs[0] & 1) == 0;
+    u256 size = *k;
+    if (even) u256_sub(&size, &GROUP_ORDER, k);
+    uint64_t flip = even ? ~0ULL : 0;
+    uint64_t m[5];
+    for (int i = 0; i < 4; i++)
+        m[i] = (size.limbs[i] >> 1 | (i < 3 ? size.limbs[i + 1] << 63 : 0)) ^ flip;
+    m[4] = even ? 7 : 8;
+    *low = (sign_bits){{m[0], m[1], m[2] & 3}};
+    *high = (sign_bits){{m[2] >> 2 | m[3] << 62, m[3] >> 2 | m[4] << 62, m[4] >> 2}};
 }

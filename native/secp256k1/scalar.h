@@ -27,7 +27,16 @@ u256 scalar_negate(const u256 *a);
  * Vanstone, Crypto 2001; lattice by Hankerson, Menezes and Vanstone, algorithm 3.74). */
 void scalar_split(split_half *k1, split_half *k2, const u256 *k);
 
-/* The same with k1 and k2 both odd, below 2^130 in size, as digits without zero need them. */
-void scalar_split_odd(split_half *k1, split_half *k2, const u256 *k);
+/* An odd number k as 130 signs: k is the sum of (2 b_i - 1) 2^i over bits b_i. A digit cut out of
+ * the bits, v of width w, stands for 2 v - (2^w - 1): odd, so never zero. */
+typedef struct sign_bits {
+    uint64_t words[3];
+} sign_bits;
+
+/* Writes odd k1, k2 with k = k1 + k2 * lambda mod n. */
+void scalar_split_signs(sign_bits *k1, sign_bits *k2, const u256 *k);
+
+/* Writes odd low, high with k = low + 2^130 * high mod n. */
+void scalar_generator_signs(sign_bits *low, sign_bits *high, const u256 *k);
 
 #endif

@@ -12,8 +12,8 @@
 /* Threads beyond the caller's own are started only for this many items each. */
 #define ITEMS_PER_THREAD_MIN 16
 
-/* Chunks are whole vectors of lanes. */
-#define LANES 8
+/* Below this many the vector code's shared work costs more than it saves. */
+#define VECTOR_TASKS_MIN 3
 
 typedef struct batch {
     ghost_recovery *items;
@@ -59,7 +59,9 @@ static void recover_chunk(ghost_recovery *items, size_t count) {
     if (live == 0) return;
     scalar_inverses(inverses, values, live);
     make_tasks(tasks, live, items, values, inverses);
-    recover_chunk_portable(items, tasks, live);
+    if (ghost_secp256k1_level() == 0 || live < VECTOR_TASKS_MIN ||
+        !recover_chunk_ifma(items, tasks, live))
+        recover_chunk_portable(items, tasks, live);
 
     ghost_view keys[RECOVERY_CHUNK_MAX];
     uint8_t digests[RECOVERY_CHUNK_MAX][32];
@@ -113,11 +115,25 @@ void ghost_secp256k1_recover_batch(ghost_recovery *items, size_t count, unsigned
     for (unsigned i = 0; i < started; i++) pthread_join(helpers[i], NULL);
 }
 
-int ghost_secp256k1_level(void) {
+/* What the CPU and the system below it can run. */
+static int highest_level(void) {
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma") &&
+           __builtin_cpu_supports("bmi2");
+#else
     return 0;
+#endif
+}
+
+static atomic_int level_cap = 1;
+
+int ghost_secp256k1_level(void) {
+    int highest = highest_level(), cap = atomic_load(&level_cap);
+    return cap < highest ? cap : highest;
 }
 
 int ghost_secp256k1_set_level(int level) {
-    (void)level;
-    return 0;
+    atomic_store(&level_cap, level < 0 ? 0 : level);
+    return ghost_secp256k1_level();
 }
