@@ -12,16 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
-    from ghostchain.execution.forks import BlobSchedule, Fork
-    from ghostchain.primitives.account import Account
-    from ghostchain.primitives.block import Block
-    from ghostchain.primitives.header import Header
-    from ghostchain.primitives.receipt import Log, Receipt
-    from ghostchain.primitives.types import Address, Hash32
+from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
+from ghostchain.execution.forks import BlobSchedule, Fork
+from ghostchain.primitives.account import Account
+from ghostchain.primitives.block import Block
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.receipt import Log, Receipt
+from ghostchain.primitives.types import Address, Hash32
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,7 @@ class ForkSettings:
 
     fork: Fork
     activation_time: int
+    fork_id: bytes  # EIP-6122, 4 bytes
     blob_schedule: BlobSchedule
     precompiles: Mapping[str, Address]
     system_contracts: Mapping[str, Address]
@@ -140,14 +140,6 @@ class NewPending:
 
 
 Event = NewHead | NewPending
-
-
-class StateUnavailable(Exception):
-    """The state of that block is pruned (or the block is not known)."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"state of block {number} is not available")
-        self.number = number
 
 
 class UnknownAccount(Exception):

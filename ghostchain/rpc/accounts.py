@@ -1,0 +1,101 @@
+"""Transactions that the node makes for its own accounts: filling in what the caller left open,
+and signing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding.transactions import encode_transaction, signing_payload
+from ghostchain.primitives.transaction import Transaction, TransactionType
+from ghostchain.primitives.types import ZERO_ADDRESS, Address
+from ghostchain.rpc.backend import UnknownAccount
+from ghostchain.rpc.calls import account_at, check_request, estimate_gas, transaction_type
+from ghostchain.rpc.errors import server_error
+from ghostchain.rpc.fees import next_base_fee, suggest_tip
+from ghostchain.rpc.parameters import CallRequest
+from ghostchain.rpc.services import Services
+from ghostchain.rpc.workers import Deadline
+
+
+def next_nonce(services: Services, address: Address) -> int:
+    """The nonce of the sender's next transaction, what waits in the pool counted."""
+    waiting = services.backend.pool_nonce(address)
+    if waiting is not None:
+        return waiting
+    view = services.backend.state_at(services.backend.head().number)
+    return account_at(view, address).nonce
+
+
+def fill_transaction(services: Services, deadline: Deadline, request: CallRequest) -> Transaction:
+    """The unsigned transaction a request means: nonce, fees, gas and type chosen as geth would.
+
+    Raises RpcError, an estimate's revert included.
+    """
+    check_request(services, request)
+    if request.to is None and not request.data:
+        raise server_error("contract creation without any data provided")
+    request = with_fees(services, request)
+    sender = request.sender or ZERO_ADDRESS
+    nonce = next_nonce(services, sender) if request.nonce is None else request.nonce
+    gas = request.gas
+    if gas is None:
+        gas = estimate_gas(services, deadline, replace(request, nonce=nonce), "pending", {})
+    kind = transaction_type(request)
+    max_fee, priority_fee = request.max_fee_per_gas, request.max_priority_fee_per_gas
+    if request.gas_price is not None:
+        max_fee = priority_fee = request.gas_price
+    assert max_fee is not None
+    assert priority_fee is not None
+    return Transaction(
+        type=kind,
+        chain_id=services.backend.chain_id,
+        nonce=nonce,
+        max_fee_per_gas=max_fee,
+        max_priority_fee_per_gas=priority_fee,
+        gas_limit=gas,
+        to=request.to,
+        value=request.value or 0,
+        data=request.data or b"",
+        access_list=request.access_list or (),
+        max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
+        blob_versioned_hashes=request.blob_versioned_hashes or (),
+        authorizations=request.authorizations or (),
+    )
+
+
+def with_fees(services: Services, request: CallRequest) -> CallRequest:
+    """Fees that hold for some blocks: twice the base fee, and the suggested tip."""
+    if transaction_type(request) == TransactionType.BLOB and request.max_fee_per_blob_gas is None:
+        number = services.backend.head().number + 1
+        blob_fee = 2 * services.backend.fees(number).blob_base_fee
+        request = replace(request, max_fee_per_blob_gas=blob_fee)
+    if request.gas_price is not None:
+        return request
+    max_fee, priority_fee = request.max_fee_per_gas, request.max_priority_fee_per_gas
+    if priority_fee is None:
+        priority_fee = suggest_tip(services)
+        if max_fee is not None:
+            priority_fee = min(priority_fee, max_fee)
+    if max_fee is None:
+        max_fee = priority_fee + 2 * next_base_fee(services)
+    if max_fee < priority_fee:
+        raise server_error(f"maxFeePerGas ({max_fee}) < maxPriorityFeePerGas ({priority_fee})")
+    return replace(request, max_fee_per_gas=max_fee, max_priority_fee_per_gas=priority_fee)
+
+
+def sign_as(services: Services, address: Address, tx: Transaction) -> Transaction:
+    """The signed transaction. Raises UnknownAccount."""
+    r, s, y_parity = services.backend.sign(address, keccak256(signing_payload(tx)))
+    return replace(tx, r=r, s=s, y_parity=y_parity)
+
+
+def signed_transaction(
+    services: Services, deadline: Deadline, request: CallRequest
+) -> tuple[Transaction, bytes]:
+    """A filled and signed transaction and its bytes. Raises UnknownAccount, RpcError."""
+    sender = request.sender
+    if sender is None or sender not in services.backend.accounts():
+        raise UnknownAccount
+    tx = sign_as(services, sender, fill_transaction(services, deadline, request))
+    return tx, encode_transaction(tx)

@@ -1,0 +1,206 @@
+"""Blocks as readers want them: bodies decoded, senders recovered and receipts located once, then
+kept while there is room.
+
+Waiting for receipts is what clients do most, all of them in the newest blocks; so a block is
+decoded on its first reading and the next ten thousand readings find it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+from ghostchain.crypto.hashes import contract_address
+from ghostchain.encoding.blocks import encode_block
+from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.primitives.block import Block
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.receipt import Receipt
+from ghostchain.primitives.transaction import Transaction, TransactionType
+from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.backend import Backend
+from ghostchain.rpc.render import (
+    Json,
+    effective_gas_price,
+    header_json,
+    log_json,
+    signed_json,
+    withdrawal_json,
+)
+
+BLOB_GAS = 131_072
+# What a decoded transaction and its receipt weigh beside the raw bytes, roughly.
+ENTRY_BYTES = 2_000
+
+
+class BlockRecord:
+    """One block, decoded. Read-only, so threads share it."""
+
+    def __init__(self, backend: Backend, header: Header, block_hash: Hash32, block: Block) -> None:
+        self.header = header
+        self.hash = block_hash
+        self.block = block
+        self.raws = block.transactions
+        self.batch = TransactionBatch.decode(self.raws)
+        self.batch.recover()
+        self.receipts: Sequence[Receipt] = backend.receipts(header.number) or ()
+        self.blob_base_fee = backend.fees(header.number).blob_base_fee
+        self.first_logs = [0, *accumulate(len(receipt.logs) for receipt in self.receipts)]
+        self.size = len(encode_block(block))
+        self.weight = self.size + len(self.raws) * ENTRY_BYTES
+
+    def __len__(self) -> int:
+        return len(self.raws)
+
+    def transaction(self, index: int) -> Transaction:
+        return self.batch.transaction(index)
+
+    def transaction_hash(self, index: int) -> Hash32:
+        return self.batch.hash(index)
+
+    def sender(self, index: int) -> Address:
+        return self.batch.sender(index)
+
+    def gas_used(self, index: int) -> int:
+        before = self.receipts[index - 1].cumulative_gas_used if index else 0
+        return self.receipts[index].cumulative_gas_used - before
+
+    @cached_property
+    def tips(self) -> list[tuple[int, int]]:
+        """(effective tip in wei, gas used) of every transaction, cheapest tip first."""
+        base_fee = self.header.base_fee_per_gas
+        return sorted(
+            (
+                effective_gas_price(self.transaction(index), base_fee) - base_fee,
+                self.gas_used(index),
+            )
+            for index in range(len(self))
+        )
+
+    # ---- JSON ----
+
+    def block_json(self, *, hydrated: bool) -> Json:
+        fields = header_json(self.header, self.hash)
+        fields["size"] = hex(self.size)
+        fields["uncles"] = []
+        fields["withdrawals"] = [withdrawal_json(item) for item in self.block.withdrawals]
+        indices = range(len(self))
+        if hydrated:
+            fields["transactions"] = [self.transaction_json(index) for index in indices]
+        else:
+            fields["transactions"] = [
+                format_data(self.transaction_hash(index)) for index in indices
+            ]
+        return fields
+
+    def transaction_json(self, index: int) -> Json:
+        tx = self.transaction(index)
+        fields = signed_json(tx)
+        fields["gasPrice"] = hex(effective_gas_price(tx, self.header.base_fee_per_gas))
+        fields["hash"] = format_data(self.transaction_hash(index))
+        fields["from"] = format_data(self.sender(index))
+        fields["blockHash"] = format_data(self.hash)
+        fields["blockNumber"] = hex(self.header.number)
+        fields["blockTimestamp"] = hex(self.header.timestamp)
+        fields["transactionIndex"] = hex(index)
+        return fields
+
+    def receipt_json(self, index: int) -> Json:
+        receipt, tx = self.receipts[index], self.transaction(index)
+        sender = self.sender(index)
+        fields: Json = {
+            "type": hex(receipt.type),
+            "status": "0x1" if receipt.success else "0x0",
+            "cumulativeGasUsed": hex(receipt.cumulative_gas_used),
+            "gasUsed": hex(self.gas_used(index)),
+            "effectiveGasPrice": hex(effective_gas_price(tx, self.header.base_fee_per_gas)),
+            "logsBloom": format_data(receipt.bloom),
+            "logs": self.logs_json(index),
+            "transactionHash": format_data(self.transaction_hash(index)),
+            "transactionIndex": hex(index),
+            "blockHash": format_data(self.hash),
+            "blockNumber": hex(self.header.number),
+            "from": format_data(sender),
+            "to": None if tx.to is None else format_data(tx.to),
+            "contractAddress": None,
+        }
+        if tx.to is None:
+            fields["contractAddress"] = format_data(contract_address(sender, tx.nonce))
+        if tx.type == TransactionType.BLOB:
+            fields["blobGasUsed"] = hex(len(tx.blob_versioned_hashes) * BLOB_GAS)
+            fields["blobGasPrice"] = hex(self.blob_base_fee)
+        return fields
+
+    def logs_json(self, index: int) -> list[Json]:
+        return [
+            log_json(
+                log,
+                block_hash=self.hash,
+                block_number=self.header.number,
+                block_timestamp=self.header.timestamp,
+                transaction_hash=self.transaction_hash(index),
+                transaction_index=index,
+                log_index=self.first_logs[index] + position,
+            )
+            for position, log in enumerate(self.receipts[index].logs)
+        ]
+
+
+class BlockReader:
+    """Decoded blocks by number, the least recently read forgotten first.
+
+    Threads: any. Two threads that miss the same block both decode it; one result stays.
+    """
+
+    def __init__(self, backend: Backend, *, bytes_max: int) -> None:
+        self.backend = backend
+        self.bytes_max = bytes_max
+        self.bytes = 0
+        self.records: OrderedDict[int, BlockRecord] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def record(self, number: int) -> BlockRecord | None:
+        """The block, or None where its body is not known (any more)."""
+        with self.lock:
+            record = self.records.get(number)
+            if record is not None:
+                self.records.move_to_end(number)
+                return record
+        header, block_hash = self.backend.header(number), self.backend.hash_of(number)
+        block = self.backend.block(number)
+        if header is None or block_hash is None or block is None:
+            return None
+        record = BlockRecord(self.backend, header, block_hash, block)
+        self.keep(number, record)
+        return record
+
+    def keep(self, number: int, record: BlockRecord) -> None:
+        with self.lock:
+            if number in self.records:
+                return
+            self.records[number] = record
+            self.bytes += record.weight
+            # The newest reading stays even when it alone is above the bound.
+            while self.bytes > self.bytes_max and len(self.records) > 1:
+                _, forgotten = self.records.popitem(last=False)
+                self.bytes -= forgotten.weight
+
+    def transaction(self, transaction_hash: bytes) -> tuple[BlockRecord, int] | None:
+        """Where an included transaction stands."""
+        location = self.backend.transaction_location(transaction_hash)
+        if location is None:
+            return None
+        record = self.record(location[0])
+        return None if record is None else (record, location[1])
+
+    def receipt(self, transaction_hash: bytes) -> dict[str, Any] | None:
+        found = self.transaction(transaction_hash)
+        if found is None:
+            return None
+        record, index = found
+        return record.receipt_json(index)

@@ -1,0 +1,117 @@
+"""Filters that clients poll: eth_newFilter and its family.
+
+No block is ever taken back, so a filter is a position: a poll reads the blocks after it. Only
+pending transactions need a buffer, shared by all filters and bounded.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from ghostchain.primitives.types import Hash32
+from ghostchain.rpc.backend import Event, NewPending
+from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError, server_error
+from ghostchain.rpc.parameters import LogFilter
+
+
+class FilterKind(Enum):
+    LOGS = "logs"
+    BLOCKS = "blocks"
+    PENDING = "pending"
+
+
+@dataclass(slots=True)
+class Filter:
+    """position: the next block to report, or the next pending hash's sequence number."""
+
+    kind: FilterKind
+    position: int
+    last_used_ns: int
+    logs: LogFilter | None = None
+
+
+class FilterBook:
+    """The installed filters. Threads: any.
+
+    Raises RpcError `filter not found` for an unknown id, LIMIT_EXCEEDED above filters_max.
+    """
+
+    def __init__(
+        self,
+        *,
+        filters_max: int,
+        idle_s: float,
+        pending_hashes_max: int,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.filters_max = filters_max
+        self.idle_ns = int(idle_s * 1e9)
+        self.clock = clock
+        self.filters: dict[str, Filter] = {}
+        self.pending: deque[Hash32] = deque(maxlen=pending_hashes_max)
+        self.pending_end = 0
+        self.lock = threading.Lock()
+
+    def on_event(self, event: Event) -> None:
+        if not isinstance(event, NewPending):
+            return
+        with self.lock:
+            if any(item.kind is FilterKind.PENDING for item in self.filters.values()):
+                self.pending.extend(item.hash for item in event.transactions)
+            self.pending_end += len(event.transactions)
+
+    def install(self, kind: FilterKind, position: int, logs: LogFilter | None = None) -> str:
+        """The id of a new filter. position is ignored for PENDING: it starts now."""
+        now_ns = self.clock()
+        with self.lock:
+            self.forget_idle(now_ns)
+            if len(self.filters) >= self.filters_max:
+                raise RpcError(LIMIT_EXCEEDED, "too many filters")
+            if kind is FilterKind.PENDING:
+                if not any(item.kind is FilterKind.PENDING for item in self.filters.values()):
+                    self.pending.clear()
+                position = self.pending_end
+            identity = hex(secrets.randbits(127) | 1 << 127)
+            self.filters[identity] = Filter(kind, position, now_ns, logs)
+        return identity
+
+    def forget_idle(self, now_ns: int) -> None:
+        oldest_ns = now_ns - self.idle_ns
+        for identity in [
+            key for key, item in self.filters.items() if item.last_used_ns < oldest_ns
+        ]:
+            del self.filters[identity]
+
+    def uninstall(self, identity: str) -> bool:
+        with self.lock:
+            return self.filters.pop(identity, None) is not None
+
+    def find(self, identity: str) -> Filter:
+        now_ns = self.clock()
+        with self.lock:
+            self.forget_idle(now_ns)
+            found = self.filters.get(identity)
+            if found is None:
+                raise server_error("filter not found")
+            found.last_used_ns = now_ns
+            return found
+
+    def advance(self, found: Filter, head: int) -> range:
+        """The block numbers since the last poll; the filter stands after them now."""
+        with self.lock:
+            numbers = range(found.position, head + 1)
+            found.position = max(found.position, head + 1)
+            return numbers
+
+    def take_pending(self, found: Filter) -> list[Hash32]:
+        """The hashes since the last poll, oldest first; those beyond the buffer are lost."""
+        with self.lock:
+            missed = min(self.pending_end - found.position, len(self.pending))
+            found.position = self.pending_end
+            return list(self.pending)[len(self.pending) - missed :] if missed else []

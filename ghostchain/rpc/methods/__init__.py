@@ -1,0 +1,39 @@
+"""The methods, a table for each kind. To add one: a handler and a row in the table it belongs to.
+
+A handler gets the services (and a deadline where it is slow) and its parsed parameters, and
+returns JSON: str, bool, None, float, list or dict. It raises RpcError for what the caller did
+wrong; anything else it raises is a fault of ours and shows as `internal error`.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from ghostchain.rpc.methods import (
+    accounts,
+    blocks,
+    execution,
+    fees,
+    logs,
+    network,
+    pool,
+    state,
+    subscriptions,
+    transactions,
+)
+
+TABLES = (
+    accounts.METHODS,
+    blocks.METHODS,
+    execution.METHODS,
+    fees.METHODS,
+    logs.METHODS,
+    network.METHODS,
+    pool.METHODS,
+    state.METHODS,
+    subscriptions.METHODS,
+    transactions.METHODS,
+)
+
+METHODS = {method.name: method for method in chain.from_iterable(TABLES)}
+assert len(METHODS) == sum(map(len, TABLES)), "a method stands in two tables"

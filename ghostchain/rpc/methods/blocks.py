@@ -1,0 +1,140 @@
+"""Blocks and their receipts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.encoding.transactions import decode_transaction
+from ghostchain.primitives.types import ZERO_HASH
+from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.parameters import (
+    BlockId,
+    Parameter,
+    block_id,
+    block_number,
+    boolean,
+    hash32,
+    quantity_64,
+)
+from ghostchain.rpc.render import header_json, pending_transaction_json
+from ghostchain.rpc.services import Services
+from ghostchain.rpc.workers import Deadline
+
+
+def by_number(services: Services, deadline: Deadline, block: BlockId, hydrated: bool) -> Any:
+    if block == "pending":
+        return pending_block(services, hydrated=hydrated)
+    return block_json(services, services.number_of(block), hydrated=hydrated)
+
+
+def by_hash(services: Services, deadline: Deadline, block_hash: bytes, hydrated: bool) -> Any:
+    return block_json(services, services.backend.number_of(block_hash), hydrated=hydrated)
+
+
+def block_json(services: Services, number: int | None, *, hydrated: bool) -> Any:
+    record = None if number is None else services.blocks.record(number)
+    return None if record is None else record.block_json(hydrated=hydrated)
+
+
+def pending_block(services: Services, *, hydrated: bool) -> Any:
+    """The head's successor as far as it is known: its number, time and fees, and what waits in
+    the pool. Hash, nonce and miner are null, as geth has them."""
+    head = services.backend.head()
+    environment = services.backend.environment(head.number + 1)
+    fields = header_json(head, ZERO_HASH)
+    fields.update(
+        number=hex(environment.number),
+        hash=None,
+        nonce=None,
+        miner=None,
+        parentHash=format_data(services.backend.hash_of(head.number) or ZERO_HASH),
+        timestamp=hex(environment.timestamp),
+        gasLimit=hex(environment.gas_limit),
+        gasUsed="0x0",
+        baseFeePerGas=hex(environment.base_fee),
+        excessBlobGas=hex(environment.excess_blob_gas),
+        blobGasUsed="0x0",
+        size="0x0",
+        uncles=[],
+        withdrawals=[],
+    )
+    waiting = [item for items in services.backend.pool_content().pending.values() for item in items]
+    if hydrated:
+        fields["transactions"] = [
+            pending_transaction_json(item, decode_transaction(item.raw)) for item in waiting
+        ]
+    else:
+        fields["transactions"] = [format_data(item.hash) for item in waiting]
+    return fields
+
+
+def header_by_number(services: Services, block: BlockId) -> Any:
+    return header_fields(services, services.number_of(block))
+
+
+def header_by_hash(services: Services, block_hash: bytes) -> Any:
+    return header_fields(services, services.backend.number_of(block_hash))
+
+
+def header_fields(services: Services, number: int | None) -> Any:
+    if number is None:
+        return None
+    header, block_hash = services.backend.header(number), services.backend.hash_of(number)
+    return None if header is None or block_hash is None else header_json(header, block_hash)
+
+
+def count_by_number(services: Services, block: BlockId) -> Any:
+    if block == "pending":
+        return hex(services.backend.pool_counts()[0])
+    return transaction_count(services, services.number_of(block))
+
+
+def count_by_hash(services: Services, block_hash: bytes) -> Any:
+    return transaction_count(services, services.backend.number_of(block_hash))
+
+
+def transaction_count(services: Services, number: int | None) -> Any:
+    block = None if number is None else services.backend.block(number)
+    return None if block is None else hex(len(block.transactions))
+
+
+def receipts(services: Services, deadline: Deadline, block: BlockId) -> Any:
+    number = services.number_of(block)
+    record = None if number is None or block == "pending" else services.blocks.record(number)
+    if record is None:
+        return None
+    return [record.receipt_json(index) for index in range(len(record))]
+
+
+def uncle_count_by_number(services: Services, block: BlockId) -> Any:
+    return None if services.number_of(block) is None else "0x0"
+
+
+def uncle_count_by_hash(services: Services, block_hash: bytes) -> Any:
+    return None if services.backend.number_of(block_hash) is None else "0x0"
+
+
+def uncle(services: Services, block: Any, index: int) -> Any:
+    """There are none since the merge."""
+
+
+NUMBER = Parameter("block", block_number)
+HASH = Parameter("block hash", hash32)
+HYDRATED = Parameter("hydrated transactions", boolean, required=False, default=False)
+INDEX = Parameter("index", quantity_64)
+LATEST = Parameter("block", block_id, required=False, default="latest")
+
+METHODS = (
+    Method("eth_getBlockByNumber", by_number, (NUMBER, HYDRATED), Cost.SLOW),
+    Method("eth_getBlockByHash", by_hash, (HASH, HYDRATED), Cost.SLOW),
+    Method("eth_getHeaderByNumber", header_by_number, (NUMBER,)),
+    Method("eth_getHeaderByHash", header_by_hash, (HASH,)),
+    Method("eth_getBlockTransactionCountByNumber", count_by_number, (NUMBER,)),
+    Method("eth_getBlockTransactionCountByHash", count_by_hash, (HASH,)),
+    Method("eth_getBlockReceipts", receipts, (LATEST,), Cost.SLOW),
+    Method("eth_getUncleCountByBlockNumber", uncle_count_by_number, (NUMBER,)),
+    Method("eth_getUncleCountByBlockHash", uncle_count_by_hash, (HASH,)),
+    Method("eth_getUncleByBlockNumberAndIndex", uncle, (NUMBER, INDEX)),
+    Method("eth_getUncleByBlockHashAndIndex", uncle, (HASH, INDEX)),
+)

@@ -1,0 +1,133 @@
+"""Logs, and the filters that clients poll."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.errors import (
+    LIMIT_EXCEEDED,
+    RpcError,
+    invalid_params,
+    server_error,
+)
+from ghostchain.rpc.filters import FilterKind
+from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, text
+from ghostchain.rpc.render import Json, located_log_json
+from ghostchain.rpc.services import Services
+from ghostchain.rpc.workers import Deadline
+
+
+def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> list[Json]:
+    if wanted.block_hash is not None:
+        number = services.backend.number_of(wanted.block_hash)
+        if number is None:
+            raise server_error("unknown block")
+        return read_logs(services, deadline, wanted, range(number, number + 1))
+    return read_logs(services, deadline, wanted, numbers_of(services, wanted))
+
+
+def numbers_of(services: Services, wanted: LogFilter) -> range:
+    """The blocks a filter spans. Raises RpcError for what geth refuses."""
+    if "pending" in (wanted.first, wanted.last):
+        raise server_error("pending logs are not supported")
+    head = services.backend.head().number
+    first, last = number_in(services, wanted.first), number_in(services, wanted.last)
+    if first > last:
+        raise invalid_params("invalid block range params")
+    if first > head or last > head:
+        raise invalid_params("block range extends beyond current head block")
+    if last - first >= services.options.log_blocks_max:
+        most = services.options.log_blocks_max
+        raise invalid_params(f"exceed maximum block range: {most}")
+    return range(first, last + 1)
+
+
+def number_in(services: Services, block: BlockId | None) -> int:
+    """A bound of a range; numbers beyond the head stay as they are."""
+    if isinstance(block, int):
+        return block
+    return services.number_needed("latest" if block is None else block)
+
+
+def read_logs(
+    services: Services, deadline: Deadline, wanted: LogFilter, numbers: range
+) -> list[Json]:
+    if not numbers:
+        return []
+    found: list[Json] = []
+    located = services.backend.logs(
+        numbers.start, numbers.stop - 1, wanted.addresses, wanted.topics
+    )
+    for item in located:
+        if len(found) % 256 == 0:
+            deadline.check()
+        if len(found) >= services.options.logs_max:
+            most = services.options.logs_max
+            raise RpcError(LIMIT_EXCEEDED, f"query returned more than {most} results")
+        found.append(located_log_json(item))
+    return found
+
+
+def new_filter(services: Services, wanted: LogFilter) -> str:
+    """The filter reports logs of blocks from now on, not below its fromBlock."""
+    if wanted.block_hash is not None:
+        raise invalid_params("a filter that is polled cannot name a block hash")
+    if "pending" in (wanted.first, wanted.last):
+        raise server_error("pending logs are not supported")
+    head = services.backend.head().number
+    first = wanted.first if isinstance(wanted.first, int) else 0
+    if isinstance(wanted.last, int) and wanted.last < first:
+        raise invalid_params("invalid block range params")
+    start = max(head + 1, first)
+    return services.filters.install(FilterKind.LOGS, start, wanted)
+
+
+def new_block_filter(services: Services) -> str:
+    return services.filters.install(FilterKind.BLOCKS, services.backend.head().number + 1)
+
+
+def new_pending_filter(services: Services) -> str:
+    return services.filters.install(FilterKind.PENDING, 0)
+
+
+def uninstall(services: Services, identity: str) -> bool:
+    return services.filters.uninstall(identity)
+
+
+def changes(services: Services, deadline: Deadline, identity: str) -> list[Any]:
+    """What is new since the last poll."""
+    found = services.filters.find(identity)
+    if found.kind is FilterKind.PENDING:
+        return [format_data(item) for item in services.filters.take_pending(found)]
+    numbers = services.filters.advance(found, services.backend.head().number)
+    if found.kind is FilterKind.BLOCKS:
+        hashes = (services.backend.hash_of(number) for number in numbers)
+        return [format_data(item) for item in hashes if item is not None]
+    assert found.logs is not None
+    if isinstance(found.logs.last, int):
+        numbers = range(numbers.start, min(numbers.stop, found.logs.last + 1))
+    return read_logs(services, deadline, found.logs, numbers)
+
+
+def filter_logs(services: Services, deadline: Deadline, identity: str) -> list[Json]:
+    """All logs of a filter's range."""
+    found = services.filters.find(identity)
+    if found.logs is None:
+        raise server_error("filter not found")
+    return get_logs(services, deadline, found.logs)
+
+
+FILTER = Parameter("filter", log_filter)
+IDENTITY = Parameter("filter id", text)
+
+METHODS = (
+    Method("eth_getLogs", get_logs, (FILTER,), Cost.SLOW),
+    Method("eth_newFilter", new_filter, (FILTER,)),
+    Method("eth_newBlockFilter", new_block_filter),
+    Method("eth_newPendingTransactionFilter", new_pending_filter),
+    Method("eth_uninstallFilter", uninstall, (IDENTITY,)),
+    Method("eth_getFilterChanges", changes, (IDENTITY,), Cost.SLOW),
+    Method("eth_getFilterLogs", filter_logs, (IDENTITY,), Cost.SLOW),
+)

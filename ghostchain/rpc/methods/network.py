@@ -1,0 +1,118 @@
+"""The node and its network: eth_chainId and relatives, net_*, web3_*, rpc_*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.rpc.backend import ForkSettings
+from ghostchain.rpc.dispatch import Method
+from ghostchain.rpc.parameters import Parameter, data
+from ghostchain.rpc.services import Services
+
+NAMESPACES = ("eth", "net", "rpc", "txpool", "web3")
+
+
+def chain_id(services: Services) -> str:
+    return hex(services.backend.chain_id)
+
+
+def block_number(services: Services) -> str:
+    return hex(services.backend.head().number)
+
+
+def syncing(services: Services) -> Any:
+    progress = services.backend.syncing()
+    if progress is None:
+        return False
+    return {
+        "startingBlock": hex(progress.starting_block),
+        "currentBlock": hex(progress.current_block),
+        "highestBlock": hex(progress.highest_block),
+    }
+
+
+def capabilities(services: Services) -> Any:
+    """What of the past this node can answer (execution-apis eth_capabilities)."""
+    head = services.backend.head()
+    oldest = services.backend.earliest()
+    kept = {"disabled": False, "oldestBlock": hex(oldest), "deleteStrategy": {"type": "none"}}
+    return {
+        "head": {
+            "number": hex(head.number),
+            "hash": format_data(services.backend.hash_of(head.number) or b""),
+        },
+        **dict.fromkeys(("state", "tx", "logs", "receipts", "blocks", "stateproofs"), kept),
+    }
+
+
+def config(services: Services) -> Any:
+    """EIP-7910: the fork in force, the next one and the last one known."""
+    schedule = services.backend.fork_schedule()
+    now = services.backend.head().timestamp
+    current = [item for item in schedule if item.activation_time <= now]
+    later = [item for item in schedule if item.activation_time > now]
+    chain = services.backend.chain_id
+    return {
+        "current": fork_json(current[-1], chain) if current else None,
+        "next": fork_json(later[0], chain) if later else None,
+        "last": fork_json(later[-1], chain) if later else None,
+    }
+
+
+def fork_json(item: ForkSettings, chain: int) -> Any:
+    blobs = item.blob_schedule
+    return {
+        "activationTime": item.activation_time,
+        "blobSchedule": {
+            "target": blobs.target,
+            "max": blobs.max,
+            "baseFeeUpdateFraction": blobs.base_fee_update_fraction,
+        },
+        "chainId": hex(chain),
+        "forkId": format_data(item.fork_id),
+        "precompiles": {name: format_data(value) for name, value in item.precompiles.items()},
+        "systemContracts": {
+            name: format_data(value) for name, value in item.system_contracts.items()
+        },
+    }
+
+
+def version(services: Services) -> str:
+    return str(services.backend.chain_id)
+
+
+def listening(services: Services) -> bool:
+    return True
+
+
+def peer_count(services: Services) -> str:
+    return hex(services.backend.peer_count())
+
+
+def client_version(services: Services) -> str:
+    return services.backend.client_version
+
+
+def sha3(services: Services, value: bytes) -> str:
+    return format_data(keccak256(value))
+
+
+def modules(services: Services) -> dict[str, str]:
+    return dict.fromkeys(NAMESPACES, "1.0")
+
+
+METHODS = (
+    Method("eth_chainId", chain_id),
+    Method("eth_blockNumber", block_number),
+    Method("eth_syncing", syncing),
+    Method("eth_capabilities", capabilities),
+    Method("eth_config", config),
+    Method("net_version", version),
+    Method("net_listening", listening),
+    Method("net_peerCount", peer_count),
+    Method("web3_clientVersion", client_version),
+    Method("web3_sha3", sha3, (Parameter("data", data),)),
+    Method("rpc_modules", modules),
+)

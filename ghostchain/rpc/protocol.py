@@ -1,0 +1,145 @@
+"""JSON-RPC 2.0 without I/O: bytes in, calls or errors out; results in, bytes out.
+
+Every body has a parse: a malformed one gives faults, which are answered like results. Nothing
+here raises on input.
+
+Spec: https://www.jsonrpc.org/specification; limits and wording as geth's `rpc` package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ghostchain.rpc.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    RESPONSE_TOO_LARGE,
+    RpcError,
+)
+
+Id = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may weigh."""
+
+    body_bytes_max: int = 5 * 1024 * 1024
+    batch_items_max: int = 1000
+    response_bytes_max: int = 25_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One method to run. A notification is run and not answered."""
+
+    id: Id
+    method: str
+    params: list[Any]
+    is_notification: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An item that is not a call, or cannot be run; error is its answer."""
+
+    id: Id
+    error: RpcError
+    is_notification: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A body: its items in order, and whether the answer is an array."""
+
+    items: tuple[Call | Fault, ...]
+    is_batch: bool
+
+
+def parse(body: bytes, limits: Limits) -> Parsed:
+    """The calls of a request body.
+
+    A body that is not JSON (nesting beyond 1,024 included) is one PARSE_ERROR; an empty or
+    oversized batch is one INVALID_REQUEST; an item of a batch that is no call is a Fault among
+    the others.
+    """
+    if len(body) > limits.body_bytes_max:
+        return alone(RpcError(INVALID_REQUEST, "request entity too large"))
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return alone(RpcError(PARSE_ERROR, f"parse error: {error}"))
+    if not isinstance(document, list):
+        return Parsed((parse_item(document),), is_batch=False)
+    if not document:
+        return alone(RpcError(INVALID_REQUEST, "empty batch"))
+    if len(document) > limits.batch_items_max:
+        return alone(RpcError(INVALID_REQUEST, "batch too large"))
+    return Parsed(tuple(map(parse_item, document)), is_batch=True)
+
+
+def alone(error: RpcError) -> Parsed:
+    """A body that is refused as a whole."""
+    return Parsed((Fault(None, error),), is_batch=False)
+
+
+def parse_item(item: Any) -> Call | Fault:
+    if not isinstance(item, dict):
+        return Fault(None, RpcError(INVALID_REQUEST, "invalid request"))
+    identity = item.get("id")
+    if identity is not None and (
+        isinstance(identity, bool) or not isinstance(identity, str | int | float)
+    ):
+        return Fault(None, RpcError(INVALID_REQUEST, "invalid request: bad id"))
+    method = item.get("method")
+    if item.get("jsonrpc") != "2.0" or not isinstance(method, str) or not method:
+        return Fault(identity, RpcError(INVALID_REQUEST, "invalid request"))
+    params = item.get("params")
+    if params is None:
+        params = []
+    elif not isinstance(params, list):
+        if isinstance(params, dict) and not params:
+            params = []
+        else:
+            return Fault(identity, RpcError(INVALID_PARAMS, "non-array args"))
+    return Call(identity, method, params, is_notification="id" not in item)
+
+
+def encode_result(identity: Id, result: Any) -> bytes:
+    """A response. Results hold only str, bool, None, float, list and dict, so this cannot fail
+    but by a fault of ours, which is then the answer."""
+    try:
+        return orjson.dumps({"jsonrpc": "2.0", "id": identity, "result": result})
+    except TypeError as error:
+        return encode_error(identity, RpcError(INTERNAL_ERROR, f"result is not JSON: {error}"))
+
+
+def encode_error(identity: Id, error: RpcError) -> bytes:
+    return orjson.dumps({"jsonrpc": "2.0", "id": identity, "error": error.as_json()})
+
+
+def encode_notification(subscription: str, result: Any) -> bytes:
+    """What a WebSocket client receives for its subscription."""
+    return orjson.dumps(
+        {
+            "jsonrpc": "2.0",
+            "method": "eth_subscription",
+            "params": {"subscription": subscription, "result": result},
+        }
+    )
+
+
+def response_too_large(identity: Id) -> bytes:
+    return encode_error(identity, RpcError(RESPONSE_TOO_LARGE, "response too large"))
+
+
+def encode_batch(answers: Iterable[bytes]) -> bytes:
+    """The array of the answers; b"" when there is none (only notifications were sent)."""
+    joined = b",".join(answers)
+    return b"[" + joined + b"]" if joined else b""

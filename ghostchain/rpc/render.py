@@ -1,0 +1,174 @@
+"""Our records as the JSON objects of the Ethereum JSON-RPC (execution-apis), field for field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.primitives.block import Withdrawal
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.receipt import Log
+from ghostchain.primitives.transaction import (
+    AccessEntry,
+    Authorization,
+    Transaction,
+    TransactionType,
+)
+from ghostchain.primitives.types import Hash32
+from ghostchain.rpc.backend import LocatedLog, PooledTransaction
+
+Json = dict[str, Any]
+
+
+def header_json(header: Header, block_hash: Hash32) -> Json:
+    """The header's own fields, as `newHeads` sends them."""
+    fields: Json = {
+        "number": hex(header.number),
+        "hash": format_data(block_hash),
+        "parentHash": format_data(header.parent_hash),
+        "nonce": format_data(header.nonce),
+        "mixHash": format_data(header.prev_randao),
+        "sha3Uncles": format_data(header.ommers_hash),
+        "logsBloom": format_data(header.bloom),
+        "stateRoot": format_data(header.state_root),
+        "miner": format_data(header.coinbase),
+        "difficulty": hex(header.difficulty),
+        "extraData": format_data(header.extra_data),
+        "gasLimit": hex(header.gas_limit),
+        "gasUsed": hex(header.gas_used),
+        "timestamp": hex(header.timestamp),
+        "transactionsRoot": format_data(header.transactions_root),
+        "receiptsRoot": format_data(header.receipts_root),
+        "baseFeePerGas": hex(header.base_fee_per_gas),
+        "withdrawalsRoot": format_data(header.withdrawals_root),
+        "blobGasUsed": hex(header.blob_gas_used),
+        "excessBlobGas": hex(header.excess_blob_gas),
+        "parentBeaconBlockRoot": format_data(header.parent_beacon_block_root),
+    }
+    if header.requests_hash is not None:
+        fields["requestsHash"] = format_data(header.requests_hash)
+    return fields
+
+
+def withdrawal_json(withdrawal: Withdrawal) -> Json:
+    return {
+        "index": hex(withdrawal.index),
+        "validatorIndex": hex(withdrawal.validator_index),
+        "address": format_data(withdrawal.address),
+        "amount": hex(withdrawal.amount_gwei),
+    }
+
+
+def access_list_json(entries: tuple[AccessEntry, ...]) -> list[Json]:
+    return [
+        {
+            "address": format_data(entry.address),
+            "storageKeys": [format_data(key) for key in entry.keys],
+        }
+        for entry in entries
+    ]
+
+
+def authorization_json(item: Authorization) -> Json:
+    return {
+        "chainId": hex(item.chain_id),
+        "address": format_data(item.address),
+        "nonce": hex(item.nonce),
+        "yParity": hex(item.y_parity),
+        "r": hex(item.r),
+        "s": hex(item.s),
+    }
+
+
+def effective_gas_price(tx: Transaction, base_fee: int) -> int:
+    """What a unit of gas cost (EIP-1559); the plain price for the types before it."""
+    return min(tx.max_fee_per_gas, base_fee + tx.max_priority_fee_per_gas)
+
+
+def legacy_v(tx: Transaction) -> int:
+    if tx.chain_id is None:
+        return 27 + tx.y_parity
+    return 35 + tx.y_parity + 2 * tx.chain_id
+
+
+def unsigned_json(tx: Transaction) -> Json:
+    """The members that do not depend on signature or block."""
+    fields: Json = {
+        "type": hex(tx.type),
+        "nonce": hex(tx.nonce),
+        "gas": hex(tx.gas_limit),
+        "to": None if tx.to is None else format_data(tx.to),
+        "value": hex(tx.value),
+        "input": format_data(tx.data),
+    }
+    if tx.chain_id is not None:
+        fields["chainId"] = hex(tx.chain_id)
+    if tx.type == TransactionType.LEGACY or tx.type == TransactionType.ACCESS_LIST:
+        fields["gasPrice"] = hex(tx.max_fee_per_gas)
+    else:
+        fields["maxFeePerGas"] = hex(tx.max_fee_per_gas)
+        fields["maxPriorityFeePerGas"] = hex(tx.max_priority_fee_per_gas)
+    if tx.type != TransactionType.LEGACY:
+        fields["accessList"] = access_list_json(tx.access_list)
+    if tx.type == TransactionType.BLOB:
+        fields["maxFeePerBlobGas"] = hex(tx.max_fee_per_blob_gas)
+        fields["blobVersionedHashes"] = [format_data(item) for item in tx.blob_versioned_hashes]
+    if tx.type == TransactionType.SET_CODE:
+        fields["authorizationList"] = [authorization_json(item) for item in tx.authorizations]
+    return fields
+
+
+def signed_json(tx: Transaction) -> Json:
+    fields = unsigned_json(tx)
+    fields["r"], fields["s"] = hex(tx.r), hex(tx.s)
+    if tx.type == TransactionType.LEGACY:
+        fields["v"] = hex(legacy_v(tx))
+    else:
+        fields["v"] = fields["yParity"] = hex(tx.y_parity)
+    return fields
+
+
+def pending_transaction_json(waiting: PooledTransaction, tx: Transaction) -> Json:
+    """A transaction of the pool: the members of its place are null."""
+    fields = signed_json(tx)
+    fields.setdefault("gasPrice", fields.get("maxFeePerGas"))
+    fields["hash"], fields["from"] = format_data(waiting.hash), format_data(waiting.sender)
+    fields["blockHash"] = fields["blockNumber"] = fields["transactionIndex"] = None
+    fields["blockTimestamp"] = None
+    return fields
+
+
+def log_json(
+    log: Log,
+    *,
+    block_hash: Hash32,
+    block_number: int,
+    block_timestamp: int,
+    transaction_hash: Hash32,
+    transaction_index: int,
+    log_index: int,
+) -> Json:
+    return {
+        "address": format_data(log.address),
+        "topics": [format_data(topic) for topic in log.topics],
+        "data": format_data(log.data),
+        "blockNumber": hex(block_number),
+        "transactionHash": format_data(transaction_hash),
+        "transactionIndex": hex(transaction_index),
+        "blockHash": format_data(block_hash),
+        "blockTimestamp": hex(block_timestamp),
+        "logIndex": hex(log_index),
+        "removed": False,
+    }
+
+
+def located_log_json(located: LocatedLog) -> Json:
+    return log_json(
+        located.log,
+        block_hash=located.block_hash,
+        block_number=located.block_number,
+        block_timestamp=located.block_timestamp,
+        transaction_hash=located.transaction_hash,
+        transaction_index=located.transaction_index,
+        log_index=located.log_index,
+    )

@@ -1,0 +1,158 @@
+"""eth_subscribe: what happens in the node, sent to those who asked.
+
+Heads are handled one after another: first `newHeads`, then the `logs` of that block. Each object
+is made into JSON once, however many subscribers it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import Enum
+
+import orjson
+
+from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.encoding.transactions import decode_transaction
+from ghostchain.primitives.receipt import Log
+from ghostchain.rpc.backend import Event, LocatedLog, NewHead, NewPending
+from ghostchain.rpc.errors import RpcError
+from ghostchain.rpc.parameters import LogFilter
+from ghostchain.rpc.render import header_json, located_log_json, pending_transaction_json
+from ghostchain.rpc.services import Services
+from ghostchain.rpc.workers import Deadline, Workers
+
+logger = logging.getLogger(__name__)
+
+HEADS_QUEUE_MAX = 4096
+
+
+class Topic(Enum):
+    """What eth_subscribe offers."""
+
+    NEW_HEADS = "newHeads"
+    LOGS = "logs"
+    NEW_PENDING_TRANSACTIONS = "newPendingTransactions"
+    SYNCING = "syncing"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One eth_subscribe. send queues bytes for the client; full: transactions, not hashes."""
+
+    id: str
+    topic: Topic
+    send: Callable[[bytes], None]
+    logs: LogFilter | None = None
+    full: bool = False
+
+    def notify(self, result: bytes) -> None:
+        """result is JSON already."""
+        self.send(
+            b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"%b",'
+            b'"result":%b}}' % (self.id.encode(), result)
+        )
+
+
+class Broker:
+    """Active subscriptions of all connections. Event loop only."""
+
+    def __init__(self, services: Services, workers: Workers) -> None:
+        self.services = services
+        self.workers = workers
+        self.active: dict[Topic, dict[str, Subscription]] = {topic: {} for topic in Topic}
+        self.heads: asyncio.Queue[int] = asyncio.Queue(HEADS_QUEUE_MAX)
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self.services.events.add(self.on_event)
+        self.task = asyncio.create_task(self.follow_heads())
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.task = None
+
+    def add(self, subscription: Subscription) -> None:
+        self.active[subscription.topic][subscription.id] = subscription
+
+    def remove(self, subscription: Subscription) -> None:
+        self.active[subscription.topic].pop(subscription.id, None)
+
+    def of(self, topic: Topic) -> Collection[Subscription]:
+        return tuple(self.active[topic].values())
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, NewHead):
+            if self.active[Topic.NEW_HEADS] or self.active[Topic.LOGS]:
+                try:
+                    self.heads.put_nowait(event.number)
+                except asyncio.QueueFull:
+                    logger.warning("subscribers of heads lag by %d blocks", HEADS_QUEUE_MAX)
+        elif self.active[Topic.NEW_PENDING_TRANSACTIONS]:
+            self.announce_pending(event)
+
+    def announce_pending(self, event: NewPending) -> None:
+        subscribers = self.of(Topic.NEW_PENDING_TRANSACTIONS)
+        some_full = any(item.full for item in subscribers)
+        for waiting in event.transactions:
+            short = orjson.dumps(format_data(waiting.hash))
+            whole = b""
+            if some_full:
+                tx = decode_transaction(waiting.raw)
+                whole = orjson.dumps(pending_transaction_json(waiting, tx))
+            for subscription in subscribers:
+                subscription.notify(whole if subscription.full else short)
+
+    async def follow_heads(self) -> None:
+        while True:
+            number = await self.heads.get()
+            try:
+                self.announce_head(number)
+                if self.active[Topic.LOGS]:
+                    await self.announce_logs(number)
+            except RpcError as error:
+                logger.warning("block %d was not announced to all: %s", number, error.message)
+            except Exception:
+                logger.exception("block %d was not announced", number)
+
+    def announce_head(self, number: int) -> None:
+        header, block_hash = (
+            self.services.backend.header(number),
+            self.services.backend.hash_of(number),
+        )
+        if header is None or block_hash is None:
+            return
+        result = orjson.dumps(header_json(header, block_hash))
+        for subscription in self.of(Topic.NEW_HEADS):
+            subscription.notify(result)
+
+    async def announce_logs(self, number: int) -> None:
+        header = self.services.backend.header(number)
+        if header is None or not any(header.bloom):
+            return
+
+        def job(deadline: Deadline) -> list[tuple[LocatedLog, bytes]]:
+            found = self.services.backend.logs(number, number, (), ())
+            return [(item, orjson.dumps(located_log_json(item))) for item in found]
+
+        rendered = await self.workers.run(job)
+        for subscription in self.of(Topic.LOGS):
+            for located, result in rendered:
+                if subscription.logs is None or matches(located.log, subscription.logs):
+                    subscription.notify(result)
+
+
+def matches(log: Log, wanted: LogFilter) -> bool:
+    """Whether a log is one that the filter asks for (blocks aside)."""
+    if wanted.addresses and log.address not in wanted.addresses:
+        return False
+    if len(wanted.topics) > len(log.topics):
+        return False
+    return all(
+        not choices or topic in choices
+        for choices, topic in zip(wanted.topics, log.topics, strict=False)
+    )

@@ -1,0 +1,80 @@
+"""Threads for slow reads: a bounded number, a bounded queue, a deadline for each job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ghostchain.rpc.errors import LIMIT_EXCEEDED, TIMEOUT, RpcError
+
+Result = TypeVar("Result")
+
+
+def timed_out() -> RpcError:
+    return RpcError(TIMEOUT, "request timed out")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment of the monotonic clock; loops ask it between steps."""
+
+    at_ns: int
+
+    def has_passed(self) -> bool:
+        return time.monotonic_ns() >= self.at_ns
+
+    def check(self) -> None:
+        """Raises RpcError TIMEOUT once it has passed."""
+        if self.has_passed():
+            raise timed_out()
+
+
+class Workers:
+    """A thread pool that refuses rather than queues without end."""
+
+    def __init__(self, *, threads: int, queue_max: int, timeout_s: float) -> None:
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="rpc")
+        self.jobs_max = threads + queue_max
+        self.jobs = 0
+        self.timeout_s = timeout_s
+
+    def deadline(self) -> Deadline:
+        return Deadline(time.monotonic_ns() + int(self.timeout_s * 1e9))
+
+    async def run(self, job: Callable[[Deadline], Result]) -> Result:
+        """What job returns, on a thread of the pool.
+
+        The wait ends at the deadline; the thread itself ends when the job asks the deadline or
+        its gas runs out, and counts as busy until then.
+
+        Raises: RpcError LIMIT_EXCEEDED (queue full) or TIMEOUT.
+        """
+        if self.jobs >= self.jobs_max:
+            raise RpcError(LIMIT_EXCEEDED, "too many requests are waiting, try again later")
+        self.jobs += 1
+        deadline = self.deadline()
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self.pool, job, deadline)
+        future.add_done_callback(self.finished)
+        try:
+            # A grace beyond the deadline lets a job that asks it answer by itself.
+            return await asyncio.wait_for(asyncio.shield(future), self.timeout_s + 1.0)
+        except TimeoutError:
+            future.add_done_callback(forget)
+            raise timed_out() from None
+
+    def finished(self, future: asyncio.Future[Result]) -> None:
+        self.jobs -= 1
+
+    def stop(self) -> None:
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def forget(future: asyncio.Future[Result]) -> None:
+    """Reads the outcome nobody waits for, so that asyncio does not report it as lost."""
+    if not future.cancelled():
+        future.exception()
