@@ -34,7 +34,7 @@ from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.types import EMPTY_ROOT, Address, Hash32
-from ghostchain.trie.merkle import ChangeSet, Forest, root_of
+from ghostchain.trie.merkle import ChangeSet, Forest
 from tests.differential.generate import BASE_FEE, COINBASE, GAS_LIMIT, Case, case_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,8 +233,7 @@ def system_contracts() -> dict[str, dict[str, Any]]:
             "nonce": hex(entry.nonce),
             "code": "0x" + entry.code.hex(),
             "storage": {
-                "0x" + key.hex(): "0x" + value.hex()
-                for key, value in (entry.storage or {}).items()
+                "0x" + key.hex(): "0x" + value.hex() for key, value in (entry.storage or {}).items()
             },
         }
         for address, entry in network("testnet").alloc.items()

@@ -1,7 +1,7 @@
 """Runs inside the executable specification's own environment: cases in, its answers out.
 
-One JSON object a line on standard input (`fork`, and `alloc`, `env`, `txs` as `ethereum-spec-evm t8n`
-takes them), one on standard output. It imports nothing of GhostChain.
+One JSON object a line on standard input (`fork`, and `alloc`, `env`, `txs` as the
+specification's `t8n` takes them), one on standard output. It imports nothing of GhostChain.
 """
 
 import io
