@@ -142,6 +142,9 @@ def build(target_directory: Path, *, sanitize: bool = False) -> Path:
     strict = ["-std=gnu11", *WARNINGS]
     lenient = ["-w", "-DPy_LIMITED_API=0x030b0000", "-I", sysconfig.get_paths()["include"]]
     sources = [path for path in sorted(NATIVE.glob("*/*.c")) if not path.name.endswith("_main.c")]
+    if not any(path.parent.name == "executor" for path in sources):
+        # The interpreter calls back into the executor: one without the other cannot be linked.
+        sources = [path for path in sources if path.parent.name != "evm"]
     jobs = [
         (path, work / path.relative_to(NATIVE).with_suffix(".o"), strict + common)
         for path in sources
