@@ -121,13 +121,20 @@ class TransactionBatch:
         status = lib.ghost_tx_batch_decode(self._batch, data, offsets, len(raws), size_max)
         self._adopt(status)
 
-    def recover(self, *, threads: int = 0) -> None:
+    def recover(self, *, senders: Sequence[bytes] | None = None, threads: int = 0) -> None:
         """Finds the senders, and the authorities of EIP-7702, of all items not yet recovered.
 
+        senders: those of the items not yet recovered, where an earlier recovery of the same bytes
+        found them; only authorities are looked for then.
         threads: at most so many, 0 for one per core. Where a sender cannot be recovered the reason
         becomes SIGNATURE_INVALID; an authority that cannot be is only marked.
         """
-        _check_memory(lib.ghost_tx_batch_recover(self._batch, self._recovered, threads))
+        known = ffi.NULL
+        if senders is not None:
+            if len(senders) != self._count - self._recovered:
+                raise ValueError("one sender for each item that is not yet recovered")
+            known = ffi.from_buffer(b"".join(senders))
+        _check_memory(lib.ghost_tx_batch_recover(self._batch, self._recovered, known, threads))
         self._recovered = self._count
 
     def __len__(self) -> int:

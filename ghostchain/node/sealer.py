@@ -115,7 +115,7 @@ class Sealer:
         environment = self._chain.next_fees()
         candidates = self._candidates(environment.base_fee, environment.blob_base_fee)
         batch = TransactionBatch.decode([candidate.raw for candidate in candidates])
-        batch.assume_senders([candidate.sender for candidate in candidates])
+        batch.recover(senders=[candidate.sender for candidate in candidates])
         sealed = self._chain.build_block(
             batch,
             timestamp=self._timestamp(parent),

@@ -310,7 +310,8 @@ static void add_recovery(recoveries *waiting, ghost_tx *tx, ghost_authorization 
     }
 }
 
-int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, unsigned threads) {
+int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, const uint8_t *senders,
+                           unsigned threads) {
     recoveries *waiting = malloc(sizeof *waiting);
     if (waiting == NULL) {
         return GHOST_OUT_OF_MEMORY;
@@ -322,7 +323,11 @@ int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, unsigned threads
         if (tx->reason != GHOST_TX_OK) {
             continue;
         }
-        add_recovery(waiting, tx, NULL);
+        if (senders != NULL) {
+            memcpy(tx->sender, senders + 20 * (i - first), 20);
+        } else {
+            add_recovery(waiting, tx, NULL);
+        }
         for (size_t j = 0; j < tx->authorization_count; j++) {
             ghost_authorization *authorization = &tx->authorizations[j];
             /* An authority signs with a low s; what does not is skipped, not refused. */

@@ -128,7 +128,9 @@ int ghost_tx_batch_append(ghost_tx_batch *batch, const ghost_tx *const *items, s
 
 /* Fills sender and every authority (EIP-7702) of the transactions whose reason is OK, over at
  * most `threads` threads (0: one per core). A sender that cannot be recovered sets reason
- * SIGNATURE_INVALID. Items from `first` on only. */
-int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, unsigned threads);
+ * SIGNATURE_INVALID. Items from `first` on only. senders: 20 bytes for each of these items when
+ * they are known already, from an earlier recovery of the same bytes, else NULL. */
+int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, const uint8_t *senders,
+                           unsigned threads);
 
 #endif
