@@ -1,0 +1,35 @@
+"""Every fuzz target for a moment, with mutations from a seed that a failure names.
+
+GHOSTCHAIN_FUZZ_SEED chooses another seed, GHOSTCHAIN_FUZZ_CASES how many mutations.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.harness import run_briefly
+
+SEED = int(os.environ.get("GHOSTCHAIN_FUZZ_SEED", "44678"))
+CASES = int(os.environ.get("GHOSTCHAIN_FUZZ_CASES", "2000"))
+TARGETS = sorted(path.stem for path in Path(__file__).parent.glob("fuzz_*.py"))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_target_holds(name: str) -> None:
+    print(f"seed {SEED}, {CASES} cases")
+    target = importlib.import_module(f"tests.fuzz.{name}")
+    run_briefly(target.check, target.SEEDS, seed=SEED, count=CASES)
+
+
+def test_a_failing_case_is_named() -> None:
+    """A failure says seed, number and bytes, so that it can be run again."""
+
+    def check(data: bytes) -> None:
+        assert len(data) < 8
+
+    with pytest.raises(AssertionError, match="seed 5, case 1, bytes 0102030405060708"):
+        run_briefly(check, [b"\x01", bytes(range(1, 9))], seed=5, count=10)
