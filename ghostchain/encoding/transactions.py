@@ -125,15 +125,17 @@ class TransactionBatch:
         """Finds the senders, and the authorities of EIP-7702, of all items not yet recovered.
 
         senders: those of the items not yet recovered, where an earlier recovery of the same bytes
-        found them; only authorities are looked for then.
+        found them; only authorities are looked for then. Raises: ValueError when they do not fit.
         threads: at most so many, 0 for one per core. Where a sender cannot be recovered the reason
         becomes SIGNATURE_INVALID; an authority that cannot be is only marked.
         """
         known = ffi.NULL
         if senders is not None:
-            if len(senders) != self._count - self._recovered:
-                raise ValueError("one sender for each item that is not yet recovered")
-            known = ffi.from_buffer(b"".join(senders))
+            joined = b"".join(senders)
+            wanted = self._count - self._recovered
+            if len(senders) != wanted or len(joined) != 20 * wanted:
+                raise ValueError("one sender of 20 bytes for each item that is not yet recovered")
+            known = ffi.from_buffer(joined)
         _check_memory(lib.ghost_tx_batch_recover(self._batch, self._recovered, known, threads))
         self._recovered = self._count
 

@@ -499,6 +499,21 @@ def test_copies_stand_alone() -> None:
     assert mixed.senders() == [sender_of(tx) for tx in wanted]
 
 
+def test_known_senders_are_taken_over() -> None:
+    """An earlier recovery spares the next one; authorities are found all the same."""
+    txs = [signed(nonce) for nonce in range(50)]
+    raws = [encode_transaction(tx) for tx in txs]
+    first = TransactionBatch.decode(raws)
+    first.recover()
+    again = TransactionBatch.decode(raws)
+    again.recover(senders=first.senders())
+    assert again.senders() == first.senders()
+    assert [authorities(again, i) for i in range(50)] == [authorities(first, i) for i in range(50)]
+    for wrong in ([b"\x01" * 20], [b"\x01" * 19] * 50):
+        with pytest.raises(ValueError, match="one sender of 20 bytes"):
+            TransactionBatch.decode(raws).recover(senders=wrong)
+
+
 def test_indices_are_checked() -> None:
     batch = TransactionBatch.decode([encode_transaction(transfer())])
     for wrong in (-1, 1):
