@@ -79,12 +79,25 @@ void ghost_forest_free(ghost_forest *forest);
 
 /* Computes the state after the changes: fills after.storage_root of each account, root, and the
  * node writes. One apply may be pending at a time: commit adopts it, discard forgets it (cheaply:
- * the state before is still in memory). GHOST_MISSING when a node that must exist does not or
- * does not have its parent's hash. */
+ * the state before is still in memory). GHOST_MISSING when a node that must exist does not, does
+ * not have its parent's hash, or is not a node; GHOST_MALFORMED when the changes are not sorted or
+ * their slots out of bounds; GHOST_REFUSED while another apply is pending. Nothing is pending
+ * after a failure that was not before. */
 int ghost_forest_apply(ghost_forest *forest, ghost_account_change *accounts, size_t account_count,
                        const ghost_slot_change *slots, size_t slot_count, uint8_t root[32]);
 /* The writes of the pending apply; valid until commit or discard. */
 const ghost_node_write *ghost_forest_writes(const ghost_forest *forest, size_t *count);
+/* The same as keys and values for an ordered store, run together in *data: put_count pairs of a key
+ * and a value, then delete_count keys. *ends has the end of each of these pieces, in their order.
+ * No key occurs twice. Valid until commit or discard. GHOST_OUT_OF_MEMORY, or GHOST_OK. */
+int ghost_forest_encoded_writes(ghost_forest *forest, const uint8_t **data, const size_t **ends,
+                                size_t *put_count, size_t *delete_count);
+/* The key of a node in an ordered store, for ghost_forest_encoded_writes and for whoever reads it
+ * back: "na", or "ns" and the owner, then the path, one nibble a byte. A node stands before all
+ * that is below it, and an owner's nodes stand together. Writes at most 34 + 64 bytes to key and
+ * returns their number. */
+size_t ghost_node_key(uint8_t *key, const uint8_t *owner, const uint8_t *path,
+                      size_t path_length);
 void ghost_forest_commit(ghost_forest *forest);
 void ghost_forest_discard(ghost_forest *forest);
 /* Forgets everything in memory and starts again from root. */

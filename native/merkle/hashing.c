@@ -1,0 +1,213 @@
+/* From changed structure to references and writes. Every dirty slot of all tries at hand becomes a
+ * job; jobs are done by depth, deepest first, so that a level's nodes, whatever trie they belong
+ * to, share the lanes of the multi-buffer keccak. */
+#include <stdlib.h>
+
+#include "../keccak/keccak.h"
+#include "forest.h"
+
+enum { CHUNK_JOBS = 512 };
+
+static int write_push(ghost_forest *forest, ghost_node_write write) {
+    ghost_node_write *place = trie_vector_reserve(&forest->writes, 1, sizeof *place);
+    if (place == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    *place = write;
+    forest->writes.count++;
+    return GHOST_OK;
+}
+
+int trie_write_deletion(ghost_forest *forest, const tree *tree, const uint8_t *path,
+                        size_t length) {
+    uint8_t *copy = trie_arena_take(&forest->arena, length);
+    if (copy == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    if (length > 0)
+        memcpy(copy, path, length);
+    return write_push(forest, (ghost_node_write){tree->owner, copy, length, NULL, 0});
+}
+
+/* ---- finding the jobs ---- */
+
+static int job_push(ghost_forest *forest, job job, const uint8_t *path) {
+    struct job *place = trie_vector_reserve(&forest->jobs, 1, sizeof *place);
+    uint8_t *copy = trie_arena_take(&forest->arena, job.depth);
+    if (place == NULL || copy == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    memcpy(copy, path, job.depth);
+    job.path = copy;
+    *place = job;
+    forest->jobs.count++;
+    return GHOST_OK;
+}
+
+/* Pushes a job for each dirty slot below parent, whose path is path[0 .. depth). */
+static int collect(ghost_forest *forest, tree *tree, inner *parent, uint8_t path[KEY_NIBBLES],
+                   unsigned depth) {
+    unsigned below = depth + 1;
+    if (parent->head.kind == NODE_EXTENSION) {
+        memcpy(path + depth, path_of(parent), parent->head.length);
+        below = depth + parent->head.length;
+    }
+    for (unsigned dirty = parent->dirty; dirty != 0; dirty &= dirty - 1) {
+        unsigned nibble = (unsigned)__builtin_ctz(dirty), rank = rank_of(parent, nibble);
+        node *child = parent->children[rank];
+        if (parent->head.kind == NODE_BRANCH)
+            path[depth] = (uint8_t)nibble;
+        job job = {.tree = tree, .parent = parent, .node = child, .depth = (uint8_t)below,
+                   .nibble = (uint8_t)nibble, .rank = (uint8_t)rank,
+                   .stored = parent->stored >> nibble & 1};
+        int status = job_push(forest, job, path);
+        if (status == GHOST_OK && child->kind != NODE_LEAF)
+            status = collect(forest, tree, (inner *)child, path, below);
+        if (status != GHOST_OK)
+            return status;
+    }
+    return GHOST_OK;
+}
+
+static int collect_tree(ghost_forest *forest, tree *tree) {
+    uint8_t path[KEY_NIBBLES];
+    node *root = tree->pending.node;
+    if (tree->pending.state != SLOT_DIRTY)
+        return GHOST_OK;
+    int status = job_push(forest, (job){.tree = tree, .node = root}, path);
+    if (status == GHOST_OK && root->kind != NODE_LEAF)
+        status = collect(forest, tree, (inner *)root, path, 0);
+    return status;
+}
+
+/* ---- doing them ---- */
+
+static int compare_wiped(const void *left, const void *right) {
+    const wiped_node *a = left, *b = right;
+    int difference = memcmp(a->path, b->path, a->length < b->length ? a->length : b->length);
+    return difference != 0 ? difference : (int)a->length - (int)b->length;
+}
+
+/* A node written where a wiped trie had one needs no deletion. */
+static void keep_from_wiping(const job *job) {
+    wiped_node wanted = {.length = job->depth};
+    memcpy(wanted.path, job->path, job->depth);
+    wiped_node *found = bsearch(&wanted, job->tree->wiped.data, job->tree->wiped.count,
+                                sizeof wanted, compare_wiped);
+    if (found != NULL)
+        found->overwritten = true;
+}
+
+/* Writes the reference into the parent, or into the root slot. */
+static void set_reference(const job *job, const uint8_t *reference, size_t length) {
+    if (job->parent == NULL) {
+        memcpy(job->tree->pending.reference, reference, 32);
+        job->tree->pending.state = SLOT_HASHED;
+        job->tree->pending.stored = true;
+        return;
+    }
+    uint16_t bit = (uint16_t)(1u << job->nibble);
+    memcpy(reference_at(job->parent, job->rank), reference, length);
+    job->parent->dirty &= (uint16_t)~bit;
+    job->parent->stored &= (uint16_t)~bit;
+    if (length < 32)
+        job->parent->embedded |= bit;
+}
+
+static size_t encoded_max(const node *node) {
+    return node->kind == NODE_BRANCH ? 20 + 32 * (size_t)node->count : 256;
+}
+
+/* Encodes and hashes jobs of one depth, at most CHUNK_JOBS. */
+static int do_jobs(ghost_forest *forest, job *const *jobs, size_t count) {
+    ghost_view views[CHUNK_JOBS];
+    const job *hashed[CHUNK_JOBS];
+    uint8_t digests[32 * CHUNK_JOBS];
+    size_t room = 0, hashed_count = 0;
+    for (size_t i = 0; i < count; i++)
+        room += encoded_max(jobs[i]->node);
+    uint8_t *out = trie_arena_take(&forest->arena, room);
+    if (out == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const job *job = jobs[i];
+        size_t length = trie_node_encode(job->node, job->depth, out);
+        if (length < 32 && job->parent != NULL) {
+            set_reference(job, out, length);
+            continue;
+        }
+        views[hashed_count] = (ghost_view){out, length};
+        hashed[hashed_count++] = job;
+        out += length;
+        room -= length;
+    }
+    trie_arena_trim(&forest->arena, room);
+    ghost_keccak256_views(digests, views, hashed_count);
+    if (trie_vector_reserve(&forest->writes, hashed_count, sizeof(ghost_node_write)) == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    for (size_t i = 0; i < hashed_count; i++) {
+        const job *job = hashed[i];
+        set_reference(job, digests + 32 * i, 32);
+        write_push(forest, (ghost_node_write){job->tree->owner, job->path, job->depth,
+                                              views[i].data, views[i].length});
+        if (job->tree->wiped.count > 0)
+            keep_from_wiping(job);
+    }
+    return GHOST_OK;
+}
+
+/* Nodes that became so short that they are embedded leave their paths. */
+static int delete_embedded(ghost_forest *forest) {
+    const job *jobs = forest->jobs.data;
+    for (size_t i = 0; i < forest->jobs.count; i++) {
+        const job *job = &jobs[i];
+        if (!job->stored || job->parent == NULL || !(job->parent->embedded >> job->nibble & 1))
+            continue;
+        int status = trie_write_deletion(forest, job->tree, job->path, job->depth);
+        if (status != GHOST_OK)
+            return status;
+    }
+    return GHOST_OK;
+}
+
+static int delete_wiped(ghost_forest *forest, tree *tree) {
+    const wiped_node *wiped = tree->wiped.data;
+    for (size_t i = 0; i < tree->wiped.count; i++) {
+        if (wiped[i].overwritten)
+            continue;
+        int status = trie_write_deletion(forest, tree, wiped[i].path, wiped[i].length);
+        if (status != GHOST_OK)
+            return status;
+    }
+    return GHOST_OK;
+}
+
+int trie_trees_hash(ghost_forest *forest, tree *const *trees, size_t count) {
+    int status = GHOST_OK;
+    forest->jobs.count = 0;
+    for (size_t i = 0; i < count && status == GHOST_OK; i++)
+        status = collect_tree(forest, trees[i]);
+    job *jobs = forest->jobs.data;
+    size_t job_count = forest->jobs.count, starts[KEY_NIBBLES + 2] = {0};
+    job **sorted = status == GHOST_OK ? malloc((job_count + 1) * sizeof *sorted) : NULL;
+    if (sorted == NULL)
+        return status == GHOST_OK ? GHOST_OUT_OF_MEMORY : status;
+    /* Deepest first: starts[k] counts the jobs at depths above 64 - k. */
+    for (size_t i = 0; i < job_count; i++)
+        starts[KEY_NIBBLES - jobs[i].depth + 1]++;
+    for (unsigned k = 1; k < KEY_NIBBLES + 2; k++)
+        starts[k] += starts[k - 1];
+    for (size_t i = 0; i < job_count; i++)
+        sorted[starts[KEY_NIBBLES - jobs[i].depth]++] = &jobs[i];
+    for (size_t first = 0; first < job_count && status == GHOST_OK;) {
+        size_t end = first + 1;
+        while (end < job_count && end - first < CHUNK_JOBS &&
+               sorted[end]->depth == sorted[first]->depth)
+            end++;
+        status = do_jobs(forest, sorted + first, end - first);
+        first = end;
+    }
+    free(sorted);
+    if (status == GHOST_OK)
+        status = delete_embedded(forest);
+    for (size_t i = 0; i < count && status == GHOST_OK; i++)
+        status = delete_wiped(forest, trees[i]);
+    return status;
+}
