@@ -16,7 +16,9 @@ typedef struct ghost_precompile_result {
 /* 1 when address (last two bytes as a number, the other 18 zero) is a precompile at this fork. */
 int ghost_precompile_exists(uint32_t fork, const uint8_t address[20]);
 
-/* Runs it. GHOST_OK, or GHOST_LOADER_FAILED when the library behind it raised. */
+/* Runs it. GHOST_OK; GHOST_MISSING when address is no precompile at this fork;
+ * GHOST_LOADER_FAILED when the library behind it broke or no backend is installed;
+ * GHOST_OUT_OF_MEMORY. result is zeroed first and holds nothing unless GHOST_OK. */
 int ghost_precompile_run(ghost_precompile_result *result, uint32_t fork,
                          const uint8_t address[20], const uint8_t *input, size_t input_length,
                          uint64_t gas);
@@ -28,5 +30,10 @@ int ghost_precompile_run(ghost_precompile_result *result, uint32_t fork,
 typedef int (*ghost_curve_backend)(uint32_t number, const uint8_t *input, size_t input_length,
                                    uint8_t *output, size_t output_length_max);
 void ghost_precompiles_set_backend(ghost_curve_backend backend);
+
+/* SIMD level in use: 0 portable, 1 what the CPU has of SHA-NI and ADX; and the cap, as for
+ * keccak. */
+int ghost_precompiles_level(void);
+int ghost_precompiles_set_level(int level);
 
 #endif
