@@ -399,7 +399,7 @@ static void limbs_from_number(uint64_t *limbs, size_t count, const padded_number
     memset(limbs, 0, count * 8);
     for (size_t i = 0; i < number->available; i++) {
         size_t place = number->length - 1 - i; /* of the byte, from the least significant */
-        if (number->bytes[i] != 0) limbs[place / 8] |= (uint64_t)number->bytes[i] << (place % 8 * 8);
+        limbs[place / 8] |= (uint64_t)number->bytes[i] << (place % 8 * 8);
     }
 }
 

@@ -122,8 +122,9 @@ static void add_multiples(p256_point *sum, const u256 *base_scalar, const u256 *
     for (int i = count; i-- != 0;) {
         p256_double(sum, sum);
         if (key_digits[i] != 0) {
-            p256_point term = key_multiples[(key_digits[i] < 0 ? -key_digits[i] : key_digits[i]) / 2];
-            if (key_digits[i] < 0) field_negate(&term.y, &term.y, &coordinates);
+            int digit = key_digits[i];
+            p256_point term = key_multiples[(digit < 0 ? -digit : digit) / 2];
+            if (digit < 0) field_negate(&term.y, &term.y, &coordinates);
             p256_add(sum, sum, &term);
         }
         if (base_digits[i] != 0) {
