@@ -36,9 +36,59 @@ static inline bool u256_fits_u64(const u256 *a) {
     return (a->limbs[1] | a->limbs[2] | a->limbs[3]) == 0;
 }
 
+/* GCC does not find the carry chain in portable C, and these three are in every hot loop. */
+#if defined(__x86_64__)
+
 /* a < b, through the borrow of a - b. */
 static inline bool u256_less(const u256 *a, const u256 *b) {
-    unsigned long long borrow = 0;
+    uint64_t scratch;
+    bool borrow;
+    __asm__("cmpq %6, %2\n\t"
+            "movq %3, %0\n\t"
+            "sbbq %7, %0\n\t"
+            "movq %4, %0\n\t"
+            "sbbq %8, %0\n\t"
+            "movq %5, %0\n\t"
+            "sbbq %9, %0"
+            : "=&r"(scratch), "=@ccc"(borrow)
+            : "r"(a->limbs[0]), "rm"(a->limbs[1]), "rm"(a->limbs[2]), "rm"(a->limbs[3]),
+              "rm"(b->limbs[0]), "rm"(b->limbs[1]), "rm"(b->limbs[2]), "rm"(b->limbs[3]));
+    return borrow;
+}
+
+/* Sets *out = a + b and returns the carry out. out may be a or b. */
+static inline bool u256_add(u256 *out, const u256 *a, const u256 *b) {
+    uint64_t word0 = a->limbs[0], word1 = a->limbs[1], word2 = a->limbs[2], word3 = a->limbs[3];
+    bool carry;
+    __asm__("addq %5, %0\n\t"
+            "adcq %6, %1\n\t"
+            "adcq %7, %2\n\t"
+            "adcq %8, %3"
+            : "+&r"(word0), "+&r"(word1), "+&r"(word2), "+&r"(word3), "=@ccc"(carry)
+            : "rm"(b->limbs[0]), "rm"(b->limbs[1]), "rm"(b->limbs[2]), "rm"(b->limbs[3]));
+    *out = (u256){{word0, word1, word2, word3}};
+    return carry;
+}
+
+/* Sets *out = a - b and returns the borrow out. out may be a or b. */
+static inline bool u256_sub(u256 *out, const u256 *a, const u256 *b) {
+    uint64_t word0 = a->limbs[0], word1 = a->limbs[1], word2 = a->limbs[2], word3 = a->limbs[3];
+    bool borrow;
+    __asm__("subq %5, %0\n\t"
+            "sbbq %6, %1\n\t"
+            "sbbq %7, %2\n\t"
+            "sbbq %8, %3"
+            : "+&r"(word0), "+&r"(word1), "+&r"(word2), "+&r"(word3), "=@ccc"(borrow)
+            : "rm"(b->limbs[0]), "rm"(b->limbs[1]), "rm"(b->limbs[2]), "rm"(b->limbs[3]));
+    *out = (u256){{word0, word1, word2, word3}};
+    return borrow;
+}
+
+#else
+
+/* a < b, through the borrow of a - b. */
+static inline bool u256_less(const u256 *a, const u256 *b) {
+    uint64_t borrow = 0;
     for (int i = 0; i < 4; i++) {
         unsigned __int128 difference =
             (unsigned __int128)a->limbs[i] - b->limbs[i] - borrow;
@@ -69,6 +119,115 @@ static inline bool u256_sub(u256 *out, const u256 *a, const u256 *b) {
     }
     return borrow != 0;
 }
+
+#endif
+
+/* a < b in two's complement. */
+static inline bool u256_less_signed(const u256 *a, const u256 *b) {
+    u256 left = *a, right = *b;
+    left.limbs[3] ^= UINT64_C(1) << 63;
+    right.limbs[3] ^= UINT64_C(1) << 63;
+    return u256_less(&left, &right);
+}
+
+static inline u256 u256_and(const u256 *a, const u256 *b) {
+    return (u256){{a->limbs[0] & b->limbs[0], a->limbs[1] & b->limbs[1],
+                   a->limbs[2] & b->limbs[2], a->limbs[3] & b->limbs[3]}};
+}
+
+static inline u256 u256_or(const u256 *a, const u256 *b) {
+    return (u256){{a->limbs[0] | b->limbs[0], a->limbs[1] | b->limbs[1],
+                   a->limbs[2] | b->limbs[2], a->limbs[3] | b->limbs[3]}};
+}
+
+static inline u256 u256_xor(const u256 *a, const u256 *b) {
+    return (u256){{a->limbs[0] ^ b->limbs[0], a->limbs[1] ^ b->limbs[1],
+                   a->limbs[2] ^ b->limbs[2], a->limbs[3] ^ b->limbs[3]}};
+}
+
+static inline u256 u256_not(const u256 *a) {
+    return (u256){{~a->limbs[0], ~a->limbs[1], ~a->limbs[2], ~a->limbs[3]}};
+}
+
+/* a * b modulo 2^256: ten products of words, the top four without their upper halves. */
+static inline u256 u256_mul(const u256 *a, const u256 *b) {
+    typedef unsigned __int128 wide;
+    const uint64_t a0 = a->limbs[0], a1 = a->limbs[1], a2 = a->limbs[2];
+    const uint64_t b0 = b->limbs[0], b1 = b->limbs[1], b2 = b->limbs[2];
+    wide low = (wide)a0 * b0;
+    wide first = (wide)a0 * b1, second = (wide)a1 * b0;
+    wide middle = (low >> 64) + (uint64_t)first + (uint64_t)second;
+    wide high = (wide)a0 * b2 + (((wide)(a0 * b->limbs[3] + a1 * b2)) << 64);
+    high += (wide)a1 * b1 + (((wide)(a2 * b1 + a->limbs[3] * b0)) << 64);
+    high += (wide)a2 * b0;
+    high += (first >> 64) + (middle >> 64);
+    high += second >> 64;
+    return (u256){{(uint64_t)low, (uint64_t)middle, (uint64_t)high, (uint64_t)(high >> 64)}};
+}
+
+/* a shifted left by 0-255 bits. */
+static inline u256 u256_shift_left(const u256 *a, unsigned bits) {
+    u256 wide = {{0}};
+    unsigned words = bits / 64, rest = bits % 64;
+    for (unsigned i = words; i < 4; i++) {
+        wide.limbs[i] = a->limbs[i - words] << rest;
+        if (rest != 0 && i > words)
+            wide.limbs[i] |= a->limbs[i - words - 1] >> (64 - rest);
+    }
+    return wide;
+}
+
+/* a shifted right by 0-255 bits, fill (0 or all ones) coming in from above. */
+static inline u256 u256_shift_right(const u256 *a, unsigned bits, uint64_t fill) {
+    u256 wide = {{fill, fill, fill, fill}};
+    unsigned words = bits / 64, rest = bits % 64;
+    for (unsigned i = 0; i < 4 - words; i++) {
+        uint64_t above = i + words + 1 < 4 ? a->limbs[i + words + 1] : fill;
+        wide.limbs[i] = a->limbs[i + words] >> rest;
+        if (rest != 0)
+            wide.limbs[i] |= above << (64 - rest);
+    }
+    return wide;
+}
+
+/* Leading zero bits, 256 of zero. */
+static inline unsigned u256_leading_zeros(const u256 *a) {
+    for (int i = 3; i >= 0; i--)
+        if (a->limbs[i] != 0)
+            return (unsigned)((3 - i) * 64 + __builtin_clzll(a->limbs[i]));
+    return 256;
+}
+
+/* Byte index of a, counted from the most significant; 0 past the end. */
+static inline uint64_t u256_byte(const u256 *a, const u256 *index) {
+    if (!u256_fits_u64(index) || index->limbs[0] > 31)
+        return 0;
+    unsigned place = 31 - (unsigned)index->limbs[0];
+    return (a->limbs[place / 8] >> (place % 8 * 8)) & 0xff;
+}
+
+/* a as a two's complement number of index + 1 bytes, widened. */
+static inline u256 u256_sign_extend(const u256 *index, const u256 *a) {
+    u256 wide = *a;
+    if (!u256_fits_u64(index) || index->limbs[0] > 30)
+        return wide;
+    unsigned word = (unsigned)index->limbs[0] / 8, bits = 56 - (unsigned)index->limbs[0] % 8 * 8;
+    int64_t top = (int64_t)(a->limbs[word] << bits) >> bits;
+    wide.limbs[word] = (uint64_t)top;
+    for (unsigned i = word + 1; i < 4; i++)
+        wide.limbs[i] = (uint64_t)(top >> 63);
+    return wide;
+}
+
+/* ---- u256.c: as the opcodes have it, so that what a zero divisor gives is 0 ---- */
+
+u256 u256_div(const u256 *a, const u256 *b);
+u256 u256_mod(const u256 *a, const u256 *b);
+u256 u256_div_signed(const u256 *a, const u256 *b);
+u256 u256_mod_signed(const u256 *a, const u256 *b);
+u256 u256_add_mod(const u256 *a, const u256 *b, const u256 *modulus);
+u256 u256_mul_mod(const u256 *a, const u256 *b, const u256 *modulus);
+u256 u256_exp(const u256 *base, const u256 *exponent);
 
 static inline uint64_t load_be64(const uint8_t *bytes) {
     uint64_t word;

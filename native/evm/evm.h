@@ -94,7 +94,9 @@ typedef struct ghost_tx_context {
  * step hook, so that nobody pays for tracing that is off. */
 typedef struct ghost_tracer {
     void *context;
-    /* Before each instruction. stack_top points at the top word; words below at [-1], [-2] ... */
+    /* Before each instruction. cost is what it always costs; what depends on its operands shows as
+     * the difference to the gas of the next step. stack_top points at the top word; words below
+     * at [-1], [-2] ... */
     void (*step)(void *context, const ghost_message *message, uint32_t pc, uint8_t opcode,
                  uint64_t gas, uint64_t cost, const u256 *stack_top, uint32_t stack_size,
                  const uint8_t *memory, size_t memory_size);
@@ -126,8 +128,10 @@ void ghost_evm_memory_free(ghost_evm_memory *memory);
 void ghost_evm_execute(ghost_vm *vm, const ghost_message *message, ghost_account *self,
                        const ghost_code *code, ghost_call_result *result);
 
-/* What the interpreter precomputes for a code (jump destinations, ...), kept with the code and so
- * cached by code hash. NULL when memory is out. */
+/* What the interpreter knows of a code: its jump destinations, and the code in the form that runs
+ * fast, which is made a stretch at a time as it is first reached. Kept with the code and so cached
+ * by code hash. code must outlive it, and one thread at a time runs it. NULL when memory is out.
+ * Its size grows with what has run: to about 20 bytes for a byte of code. */
 void *ghost_evm_analyse(const uint8_t *code, size_t length);
 void ghost_evm_analysis_free(void *analysis);
 size_t ghost_evm_analysis_size(const void *analysis);

@@ -1,0 +1,196 @@
+/* The instructions that ask the state. */
+#include "frame.h"
+
+enum {
+    GAS_STORAGE_SET = 20000,
+    GAS_STORAGE_UPDATE = 2900,     /* 5,000 less the cold access that is charged apart */
+    GAS_WARM = 100,
+    REFUND_CLEAR = 4800,           /* EIP-3529 */
+    STIPEND = 2300,
+    GAS_COLD_BENEFICIARY = 2600,
+    GAS_NEW_ACCOUNT = 25000,
+    GAS_EXPONENT_BYTE = 50,
+    GAS_LOG_BYTE = 8,
+    BLOCK_HASHES = 256
+};
+
+/* Loads and warms the account that the top word names, charging when it was cold. */
+static int access_account(evm_frame *frame, ghost_account **account) {
+    ghost_address address = u256_to_address(frame->top);
+    bool was_cold;
+    *account = ghost_state_access_account(frame->vm->state, &address, &was_cold);
+    if (*account == NULL)
+        return GHOST_EXIT_ABORT;
+    if (was_cold && !evm_charge(frame, GAS_COLD_ACCOUNT))
+        return GHOST_EXIT_OUT_OF_GAS;
+    return 0;
+}
+
+int evm_balance(evm_frame *frame) {
+    ghost_account *account;
+    int exit = access_account(frame, &account);
+    if (exit == 0)
+        *frame->top = account->balance;
+    return exit;
+}
+
+int evm_extcodesize(evm_frame *frame) {
+    ghost_account *account;
+    int exit = access_account(frame, &account);
+    if (exit != 0)
+        return exit;
+    const ghost_code *code = ghost_state_code(frame->vm->state, account);
+    if (code == NULL)
+        return GHOST_EXIT_ABORT;
+    *frame->top = u256_from_u64(code->length);
+    return 0;
+}
+
+int evm_extcodehash(evm_frame *frame) {
+    ghost_account *account;
+    int exit = access_account(frame, &account);
+    if (exit != 0)
+        return exit;
+    if (ghost_account_is_empty(account))
+        *frame->top = (u256){{0}};
+    else
+        *frame->top = u256_from_be(account->code_hash.bytes);
+    return 0;
+}
+
+int evm_blockhash(evm_frame *frame) {
+    uint64_t current = frame->vm->block.number, number = frame->top->limbs[0];
+    ghost_hash hash = {{0}};
+    if (u256_fits_u64(frame->top) && number < current && current - number <= BLOCK_HASHES &&
+        ghost_state_block_hash(frame->vm->state, number, &hash) != GHOST_OK)
+        return GHOST_EXIT_ABORT;
+    *frame->top = u256_from_be(hash.bytes);
+    return 0;
+}
+
+int evm_blobhash(evm_frame *frame) {
+    const ghost_tx_context *tx = &frame->vm->tx;
+    uint64_t index = frame->top->limbs[0];
+    if (u256_fits_u64(frame->top) && index < tx->blob_count)
+        *frame->top = u256_from_be(tx->blob_hashes + index * 32);
+    else
+        *frame->top = (u256){{0}};
+    return 0;
+}
+
+int evm_sload(evm_frame *frame) {
+    bool was_cold;
+    ghost_slot *slot =
+        ghost_state_access_slot(frame->vm->state, frame->self, frame->top, &was_cold);
+    if (slot == NULL)
+        return GHOST_EXIT_ABORT;
+    if (was_cold && !evm_charge(frame, GAS_COLD_SLOT))
+        return GHOST_EXIT_OUT_OF_GAS;
+    *frame->top = slot->value;
+    return 0;
+}
+
+/* EIP-2200 as changed by EIP-3529: what a store of value gives back or takes back. */
+static int64_t storage_refund(const ghost_slot *slot, const u256 *value) {
+    int64_t refund = 0;
+    if (!u256_is_zero(&slot->original)) {
+        if (u256_is_zero(&slot->value))
+            refund -= REFUND_CLEAR;
+        else if (u256_is_zero(value))
+            refund += REFUND_CLEAR;
+    }
+    if (u256_equal(&slot->original, value))
+        refund += u256_is_zero(&slot->original) ? GAS_STORAGE_SET - GAS_WARM
+                                                : GAS_STORAGE_UPDATE - GAS_WARM;
+    return refund;
+}
+
+int evm_sstore(evm_frame *frame) {
+    const u256 *key = frame->top, *value = frame->top - 1;
+    if (frame->message->is_static)
+        return GHOST_EXIT_STATIC_VIOLATION;
+    if (frame->gas <= STIPEND)
+        return GHOST_EXIT_OUT_OF_GAS;
+    bool was_cold;
+    ghost_slot *slot = ghost_state_access_slot(frame->vm->state, frame->self, key, &was_cold);
+    if (slot == NULL)
+        return GHOST_EXIT_ABORT;
+    uint64_t cost = was_cold ? GAS_COLD_SLOT + GAS_WARM : 0;
+    bool changes = !u256_equal(&slot->value, value);
+    if (!changes || !u256_equal(&slot->original, &slot->value))
+        cost += GAS_WARM;
+    else
+        cost += u256_is_zero(&slot->original) ? GAS_STORAGE_SET : GAS_STORAGE_UPDATE;
+    if (!evm_charge(frame, cost))
+        return GHOST_EXIT_OUT_OF_GAS;
+    if (changes) {
+        int64_t refund = storage_refund(slot, value);
+        if (refund != 0)
+            ghost_state_refund(frame->vm->state, refund);
+        ghost_state_store_slot(frame->vm->state, frame->self, slot, value);
+    }
+    frame->top -= 2;
+    return 0;
+}
+
+int evm_tload(evm_frame *frame) {
+    *frame->top = ghost_state_transient_load(frame->vm->state, frame->self, frame->top);
+    return 0;
+}
+
+int evm_tstore(evm_frame *frame) {
+    if (frame->message->is_static)
+        return GHOST_EXIT_STATIC_VIOLATION;
+    ghost_state_transient_store(frame->vm->state, frame->self, frame->top, frame->top - 1);
+    frame->top -= 2;
+    return 0;
+}
+
+int evm_log(evm_frame *frame, unsigned topic_count) {
+    const u256 *offset = frame->top, *size = frame->top - 1;
+    if (frame->message->is_static)
+        return GHOST_EXIT_STATIC_VIOLATION;
+    int exit = evm_memory_use(frame, offset, size);
+    if (exit != 0)
+        return exit;
+    uint64_t length = size->limbs[0];
+    if (!evm_charge(frame, GAS_LOG_BYTE * length))
+        return GHOST_EXIT_OUT_OF_GAS;
+    u256 topics[4];
+    for (unsigned i = 0; i < topic_count; i++)
+        topics[i] = *(frame->top - 2 - i);
+    ghost_state_log(frame->vm->state, &frame->self->address, topics, topic_count,
+                    length == 0 ? NULL : frame->memory + offset->limbs[0], length);
+    frame->top -= 2 + topic_count;
+    return 0;
+}
+
+/* Ends the frame; the handler turns 0 into success. */
+int evm_selfdestruct(evm_frame *frame) {
+    if (frame->message->is_static)
+        return GHOST_EXIT_STATIC_VIOLATION;
+    ghost_address address = u256_to_address(frame->top);
+    bool was_cold;
+    ghost_account *beneficiary =
+        ghost_state_access_account(frame->vm->state, &address, &was_cold);
+    if (beneficiary == NULL)
+        return GHOST_EXIT_ABORT;
+    uint64_t cost = was_cold ? GAS_COLD_BENEFICIARY : 0;
+    if (!u256_is_zero(&frame->self->balance) && ghost_account_is_empty(beneficiary))
+        cost += GAS_NEW_ACCOUNT;
+    if (!evm_charge(frame, cost))
+        return GHOST_EXIT_OUT_OF_GAS;
+    ghost_state_self_destruct(frame->vm->state, frame->self, beneficiary);
+    return 0;
+}
+
+int evm_exp(evm_frame *frame) {
+    const u256 *base = frame->top, *exponent = frame->top - 1;
+    unsigned bytes = (256 - u256_leading_zeros(exponent) + 7) / 8;
+    if (!evm_charge(frame, (uint64_t)bytes * GAS_EXPONENT_BYTE))
+        return GHOST_EXIT_OUT_OF_GAS;
+    u256 power = u256_exp(base, exponent);
+    frame->top--;
+    *frame->top = power;
+    return 0;
+}
