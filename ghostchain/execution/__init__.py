@@ -1,1 +1,27 @@
+"""Execution: what a block or a message does to the state, bit for bit as Ethereum says.
 
+The work is done in native code (`native/executor`, `native/evm`, `native/precompiles`); this
+package is its door. A block goes through one call:
+
+    TransactionBatch ──┐
+    BlockEnvironment ──┼─> Executor.run_block ──> BlockResult: roots, receipts, logs, requests,
+    withdrawals ───────┘         │   ▲                         and the net ChangeSet
+                                 ▼   │ once per miss
+                               StateView: account, slot, code, block hash
+
+    Executor.commit()   the result is the state from now on
+    Executor.discard()  nothing happened
+
+`executor.py` holds the door, `forks.py` the forks and what differs between them, `views.py` a
+state in memory, `precompiles.py` the curve libraries behind some precompiled contracts.
+
+Invariants:
+- The executor never invents state: what it does not hold it asks of the view, once per miss; what
+  a view raises reaches the caller of `run_block` or `call` unchanged, and the block is discarded.
+- A result is exact and net: an account or slot that ends as it began is not in the ChangeSet.
+- Nothing per transaction, per opcode or per log happens in Python.
+- What a result points to lives in native memory until commit or discard, and says so afterwards
+  instead of reading what is no longer there.
+
+Adding a fork: a row in `forks.py`, its number in `native/evm/evm.h`, its rows in the native tables.
+"""

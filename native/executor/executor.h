@@ -74,7 +74,7 @@ typedef struct ghost_tx_outcome {
     size_t log_count;
     size_t receipt_offset;          /* of the canonical receipt (type byte included), in receipts */
     size_t receipt_length;
-    uint8_t bloom[256];
+    size_t bloom_offset;            /* of its 256 bytes of bloom, in receipts */
 } ghost_tx_outcome;
 
 typedef struct ghost_log {
@@ -144,7 +144,7 @@ void ghost_executor_reset(ghost_executor *executor);
 
 /* Flags of ghost_executor_call. */
 enum ghost_call_flags {
-    GHOST_CALL_NO_BALANCE_CHECK = 1,  /* eth_call without a gas price: fees are neither checked nor taken */
+    GHOST_CALL_NO_BALANCE_CHECK = 1,  /* fees are neither checked nor taken */
     GHOST_CALL_NO_NONCE_CHECK = 2,
     GHOST_CALL_NO_EOA_CHECK = 4,      /* the sender may have code */
     GHOST_CALL_NO_BASE_FEE = 8,       /* a zero price is fine; BASEFEE reads 0 then */

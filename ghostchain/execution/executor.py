@@ -1,0 +1,678 @@
+"""Blocks and messages against a state: the door to `native/executor` and `native/evm`.
+
+Threads: an Executor belongs to one thread at a time; different executors run side by side, since
+the interpreter lock is free while native code runs (callbacks take it).
+
+Spec: Yellow Paper with the EIPs up to Osaka; order and reasons of refusal as the executable
+specification has them.
+Oracle: the official state and blockchain tests, and the executable specification, in
+tests/oracle/test_executor.py and tests/property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Any, Protocol
+
+from ghostchain._native import ffi, lib
+from ghostchain.crypto.signing import authority_of
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.execution import precompiles
+from ghostchain.execution.forks import Fork
+from ghostchain.primitives.account import ACCOUNT_BYTES
+from ghostchain.primitives.block import Withdrawal
+from ghostchain.primitives.errors import (
+    BlockReason,
+    GhostError,
+    InvalidBlock,
+    InvalidTransaction,
+    TransactionReason,
+)
+from ghostchain.primitives.receipt import Log
+from ghostchain.primitives.transaction import AccessEntry, Authorization
+from ghostchain.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
+from ghostchain.trie.merkle import ChangeSet
+
+CACHE_BYTES_MAX = 256 << 20
+
+precompiles.install()
+
+
+class StateView(Protocol):
+    """Where an executor finds state that it does not hold. `hashed` is keccak256 of what is
+    before it. An account whose storage is not empty must not carry the empty storage root."""
+
+    def account(self, address: bytes, hashed: bytes) -> bytes | None:
+        """The flat record (104 bytes), None when there is no account."""
+
+    def slot(
+        self, address: bytes, hashed_address: bytes, key: bytes, hashed_key: bytes
+    ) -> bytes | None:
+        """The value (32 bytes), None for zero."""
+
+    def code(self, code_hash: bytes) -> bytes:
+        """The code with that hash, which is not the hash of nothing."""
+
+    def block_hash(self, number: int) -> bytes | None:
+        """The hash of an ancestor among the last 256, None when it is not known."""
+
+
+class Exit(IntEnum):
+    """How a frame ended; numbers as `enum ghost_exit`."""
+
+    SUCCESS = 0
+    REVERT = 1
+    OUT_OF_GAS = 2
+    UNDEFINED_OPCODE = 3
+    INVALID_OPCODE = 4
+    STACK_UNDERFLOW = 5
+    STACK_OVERFLOW = 6
+    BAD_JUMP = 7
+    STATIC_VIOLATION = 8
+    RETURN_DATA_BOUNDS = 9
+    CODE_SIZE = 10
+    CODE_PREFIX = 11
+    CODE_STORE_OUT_OF_GAS = 12
+    ADDRESS_COLLISION = 13
+    PRECOMPILE_FAILED = 14
+    CALL_DEPTH = 15
+    INSUFFICIENT_BALANCE = 16
+    NONCE_OVERFLOW = 17
+    ABORT = 18
+
+
+class CallFlag(IntFlag):
+    """What `Executor.call` lets pass; bits as `enum ghost_call_flags`."""
+
+    NO_BALANCE_CHECK = 1
+    NO_NONCE_CHECK = 2
+    NO_EOA_CHECK = 4
+    NO_BASE_FEE = 8
+    NO_GAS_CAP = 16
+    KEEP = 32
+    RECORD_ACCESS = 64
+
+
+class ExecutorFailed(GhostError):
+    """The native core could not go on: memory is out, or state that must be there is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockEnvironment:
+    """What a block shows to its transactions.
+
+    Units: timestamp in seconds, base_fee in wei per gas. deposit_contract: whose logs are deposits
+    (EIP-6110).
+    """
+
+    fork: Fork
+    chain_id: int
+    number: int
+    timestamp: int
+    gas_limit: int
+    base_fee: int
+    coinbase: Address = ZERO_ADDRESS
+    prev_randao: Hash32 = ZERO_HASH
+    excess_blob_gas: int = 0
+    blob_base_fee_update_fraction: int
+    blobs_per_block_max: int
+    parent_hash: Hash32 = ZERO_HASH
+    parent_beacon_block_root: Hash32 = ZERO_HASH
+    deposit_contract: Address = ZERO_ADDRESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A transaction that nobody signed. Fields as in `primitives.transaction.Transaction`."""
+
+    sender: Address
+    to: Address | None
+    gas_limit: int
+    type: int = 2
+    nonce: int = 0
+    value: int = 0
+    data: bytes = b""
+    max_fee_per_gas: int = 0
+    max_priority_fee_per_gas: int = 0
+    access_list: tuple[AccessEntry, ...] = ()
+    max_fee_per_blob_gas: int = 0
+    blob_versioned_hashes: tuple[Hash32, ...] = ()
+    authorizations: tuple[Authorization, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What a message did. reason not OK: nothing ran, and the rest is empty.
+
+    gas_used: as a receipt would show. gas_intrinsic: what the transaction needs at least.
+    accessed_*: with RECORD_ACCESS, first use first.
+    """
+
+    reason: TransactionReason
+    exit: Exit
+    success: bool
+    output: bytes
+    gas_used: int
+    gas_refunded: int
+    gas_intrinsic: int
+    contract_address: Address | None
+    logs: tuple[Log, ...]
+    accessed_accounts: tuple[Address, ...]
+    accessed_slots: tuple[tuple[Address, Hash32], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionOutcome:
+    """What became of one candidate of a block. Units: gas, wei per gas."""
+
+    reason: TransactionReason
+    included: bool
+    success: bool
+    exit: Exit
+    gas_used: int
+    cumulative_gas_used: int
+    blob_gas_used: int
+    effective_gas_price: int
+    contract_address: Address | None
+    logs: range
+
+
+# ---- the view behind native callbacks ----
+
+
+class _Door:
+    """A view as the loader callbacks find it, and the first exception it raised."""
+
+    __slots__ = ("code_buffer", "failure", "view")
+
+    def __init__(self, view: StateView) -> None:
+        self.view = view
+        self.failure: BaseException | None = None
+        self.code_buffer: Any = None
+
+    def fail(self, failure: BaseException) -> int:
+        if self.failure is None:
+            self.failure = failure
+        return -1
+
+
+@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
+def ghost_python_account(context: Any, address: Any, hashed: Any, out: Any) -> int:
+    door: _Door = ffi.from_handle(context)
+    try:
+        record = door.view.account(ffi.buffer(address, 20)[:], ffi.buffer(hashed, 32)[:])
+        if record is None:
+            return 0
+        if len(record) != ACCOUNT_BYTES:
+            raise ValueError(f"an account record has {ACCOUNT_BYTES} bytes, not {len(record)}")
+        out.nonce = int.from_bytes(record[:8], "big")
+        # balance, storage_root and code_hash stand together in both forms
+        ffi.memmove(out.balance, record[8:], ACCOUNT_BYTES - 8)
+    except BaseException as failure:  # kept, and raised again by the caller of native code
+        return door.fail(failure)
+    return 1
+
+
+@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
+def ghost_python_slot(
+    context: Any, address: Any, hashed_address: Any, key: Any, hashed_key: Any, value: Any
+) -> int:
+    door: _Door = ffi.from_handle(context)
+    try:
+        found = door.view.slot(
+            ffi.buffer(address, 20)[:],
+            ffi.buffer(hashed_address, 32)[:],
+            ffi.buffer(key, 32)[:],
+            ffi.buffer(hashed_key, 32)[:],
+        )
+        if found is None:
+            return 0
+        if len(found) != 32:
+            raise ValueError(f"a slot has 32 bytes, not {len(found)}")
+        ffi.memmove(value, found, 32)
+    except BaseException as failure:  # kept, and raised again by the caller of native code
+        return door.fail(failure)
+    return 1
+
+
+@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
+def ghost_python_code(context: Any, code_hash: Any, out: Any) -> int:
+    door: _Door = ffi.from_handle(context)
+    try:
+        code = door.view.code(ffi.buffer(code_hash, 32)[:])
+        door.code_buffer = ffi.from_buffer(code)
+        out.data = door.code_buffer
+        out.length = len(code)
+    except BaseException as failure:  # kept, and raised again by the caller of native code
+        return door.fail(failure)
+    return 1
+
+
+@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
+def ghost_python_block_hash(context: Any, number: int, out: Any) -> int:
+    door: _Door = ffi.from_handle(context)
+    try:
+        found = door.view.block_hash(number)
+        if found is None:
+            return 0
+        ffi.memmove(out, found, 32)
+    except BaseException as failure:  # kept, and raised again by the caller of native code
+        return door.fail(failure)
+    return 1
+
+
+# ---- results ----
+
+
+def _bytes(pointer: Any, length: int) -> bytes:
+    return bytes(ffi.buffer(pointer, length)) if length else b""
+
+
+def _log(native: Any) -> Log:
+    topics = bytes(ffi.buffer(native.topics))
+    return Log(
+        Address(_bytes(native.address, 20)),
+        tuple(Hash32(topics[32 * i : 32 * i + 32]) for i in range(native.topic_count)),
+        _bytes(native.data, native.data_length),
+    )
+
+
+def _logs(pointer: Any, first: int, count: int) -> tuple[Log, ...]:
+    return tuple(_log(pointer[i]) for i in range(first, first + count))
+
+
+def _integer(pointer: Any) -> int:
+    return int.from_bytes(ffi.buffer(pointer, 32)[:], "big")
+
+
+def _contract(native: Any) -> Address | None:
+    return Address(_bytes(native.contract_address, 20)) if native.has_contract else None
+
+
+def _outcome(native: Any) -> TransactionOutcome:
+    return TransactionOutcome(
+        reason=TransactionReason(native.reason),
+        included=bool(native.included),
+        success=bool(native.success),
+        exit=Exit(native.exit),
+        gas_used=native.gas_used,
+        cumulative_gas_used=native.cumulative_gas_used,
+        blob_gas_used=native.blob_gas_used,
+        effective_gas_price=_integer(native.effective_gas_price),
+        contract_address=_contract(native),
+        logs=range(native.log_first, native.log_first + native.log_count),
+    )
+
+
+class _Outcomes(Sequence[TransactionOutcome]):
+    """The outcomes of a block's candidates, each made when it is asked for."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: BlockResult) -> None:
+        self._result = result
+
+    def __len__(self) -> int:
+        return int(self._result.native.outcome_count)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(index)
+        return _outcome(self._result.native.outcomes[index % count])
+
+
+class BlockResult:
+    """A run block. What is read from it beyond the plain attributes stands in native memory and
+    must be read before the executor commits, discards, or runs again.
+
+    Units: gas_used, blob_gas_used in gas; bloom 256 bytes.
+    """
+
+    __slots__ = (
+        "_executor",
+        "_native",
+        "_run",
+        "blob_gas_used",
+        "bloom",
+        "gas_used",
+        "receipts_root",
+        "requests_hash",
+        "transactions_root",
+        "withdrawals_root",
+    )
+
+    def __init__(self, executor: Executor, native: Any) -> None:
+        self._executor = executor
+        self._native = native
+        self._run = executor.run_count
+        self.gas_used: int = native.gas_used
+        self.blob_gas_used: int = native.blob_gas_used
+        self.bloom = _bytes(native.bloom, 256)
+        self.receipts_root = Hash32(_bytes(native.receipts_root, 32))
+        self.transactions_root = Hash32(_bytes(native.transactions_root, 32))
+        self.withdrawals_root = Hash32(_bytes(native.withdrawals_root, 32))
+        self.requests_hash = Hash32(_bytes(native.requests_hash, 32))
+
+    @property
+    def native(self) -> Any:
+        """The ghost_block_result. Raises: RuntimeError when it is no longer there."""
+        if self._run != self._executor.run_count:
+            raise RuntimeError("a block's result was read after the executor had moved on")
+        return self._native
+
+    @property
+    def outcomes(self) -> Sequence[TransactionOutcome]:
+        """One for each candidate, in order."""
+        return _Outcomes(self)
+
+    @property
+    def receipts(self) -> list[bytes]:
+        """The canonical receipts of the included transactions, type bytes included."""
+        native = self.native
+        blob = _bytes(native.receipts, native.receipts_length)
+        outcomes = native.outcomes
+        places = [
+            (outcomes[i].receipt_offset, outcomes[i].receipt_length)
+            for i in range(native.outcome_count)
+            if outcomes[i].included
+        ]
+        return [blob[offset : offset + length] for offset, length in places]
+
+    @property
+    def logs(self) -> tuple[Log, ...]:
+        """All logs; an outcome's `logs` is its range in it."""
+        native = self.native
+        return _logs(native.logs, 0, native.log_count)
+
+    @property
+    def log_count(self) -> int:
+        return int(self.native.log_count)
+
+    @property
+    def requests(self) -> tuple[bytes, ...]:
+        """Type byte and data each (EIP-7685); those without data are left out."""
+        native = self.native
+        return tuple(
+            _bytes(native.requests[i].data, native.requests[i].length)
+            for i in range(native.request_count)
+        )
+
+    @property
+    def changes(self) -> ChangeSet:
+        """The net difference, for the tries and the disk."""
+        native = self.native
+        return ChangeSet(
+            accounts=native.accounts,
+            account_count=native.account_count,
+            slots=native.slots,
+            slot_count=native.slot_count,
+            owner=self,
+        )
+
+    @property
+    def codes(self) -> tuple[tuple[Hash32, bytes], ...]:
+        """Code that the block deployed, by hash, each once."""
+        native = self.native
+        return tuple(
+            (Hash32(_bytes(code.hash, 32)), _bytes(code.data, code.length))
+            for code in (native.codes[i] for i in range(native.code_count))
+        )
+
+
+# ---- values into native records ----
+
+
+def _fill_environment(native: Any, env: BlockEnvironment) -> None:
+    for name in (
+        "fork",
+        "chain_id",
+        "number",
+        "timestamp",
+        "gas_limit",
+        "excess_blob_gas",
+        "blob_base_fee_update_fraction",
+        "blobs_per_block_max",
+    ):
+        setattr(native, name, getattr(env, name))
+    for name in (
+        "coinbase",
+        "prev_randao",
+        "parent_hash",
+        "parent_beacon_block_root",
+        "deposit_contract",
+    ):
+        setattr(native, name, getattr(env, name))
+    native.base_fee = env.base_fee.to_bytes(32, "big")
+
+
+def _native_withdrawals(withdrawals: Sequence[Withdrawal]) -> Any:
+    native = ffi.new("ghost_withdrawal[]", len(withdrawals))
+    for item, withdrawal in zip(native, withdrawals, strict=True):
+        item.index = withdrawal.index
+        item.validator_index = withdrawal.validator_index
+        item.address = withdrawal.address
+        item.amount_gwei = withdrawal.amount_gwei
+    return native
+
+
+def _native_access_list(entries: Sequence[AccessEntry], kept: list[Any]) -> Any:
+    native = ffi.new("ghost_access_entry[]", len(entries))
+    for item, entry in zip(native, entries, strict=True):
+        keys = ffi.from_buffer(b"".join(entry.keys))
+        kept.append(keys)
+        item.address = entry.address
+        item.keys = keys
+        item.key_count = len(entry.keys)
+    kept.append(native)
+    return native
+
+
+def _native_authorizations(authorizations: Sequence[Authorization], kept: list[Any]) -> Any:
+    native = ffi.new("ghost_authorization[]", len(authorizations))
+    for item, authorization in zip(native, authorizations, strict=True):
+        item.chain_id = authorization.chain_id.to_bytes(32, "big")
+        item.address = authorization.address
+        item.nonce = authorization.nonce
+        authority = authority_of(authorization)
+        item.authority_ok = authority is not None
+        item.authority = authority or ZERO_ADDRESS
+    kept.append(native)
+    return native
+
+
+def _native_message(message: Message, kept: list[Any]) -> Any:
+    """A ghost_tx; kept collects what must outlive it."""
+    native = ffi.new("ghost_tx *")
+    data = ffi.from_buffer(message.data)
+    hashes = ffi.from_buffer(b"".join(message.blob_versioned_hashes))
+    kept += [data, hashes]
+    native.type = message.type
+    native.nonce = message.nonce
+    native.gas_limit = message.gas_limit
+    native.sender = message.sender
+    native.is_create = message.to is None
+    native.to = message.to or ZERO_ADDRESS
+    native.value = message.value.to_bytes(32, "big")
+    native.max_fee_per_gas = message.max_fee_per_gas.to_bytes(32, "big")
+    native.max_priority_fee_per_gas = message.max_priority_fee_per_gas.to_bytes(32, "big")
+    native.max_fee_per_blob_gas = message.max_fee_per_blob_gas.to_bytes(32, "big")
+    native.data = data
+    native.data_length = len(message.data)
+    native.access_list = _native_access_list(message.access_list, kept)
+    native.access_count = len(message.access_list)
+    native.blob_hashes = hashes
+    native.blob_count = len(message.blob_versioned_hashes)
+    native.authorizations = _native_authorizations(message.authorizations, kept)
+    native.authorization_count = len(message.authorizations)
+    return native
+
+
+def _call_result(native: Any) -> CallResult:
+    accounts = _bytes(native.accessed_accounts, 20 * native.accessed_account_count)
+    slots = [native.accessed_slots[i] for i in range(native.accessed_slot_count)]
+    return CallResult(
+        reason=TransactionReason(native.reason),
+        exit=Exit(native.exit),
+        success=bool(native.success),
+        output=_bytes(native.output, native.output_length),
+        gas_used=native.gas_used,
+        gas_refunded=native.gas_refunded,
+        gas_intrinsic=native.gas_intrinsic,
+        contract_address=_contract(native),
+        logs=_logs(native.logs, 0, native.log_count),
+        accessed_accounts=tuple(Address(accounts[i : i + 20]) for i in range(0, len(accounts), 20)),
+        accessed_slots=tuple(
+            (Address(_bytes(slot.address, 20)), Hash32(_bytes(slot.key, 32))) for slot in slots
+        ),
+    )
+
+
+# ---- the executor ----
+
+_BLOCK_REASONS = {
+    lib.GHOST_BLOCK_SYSTEM_CALL_FAILED: BlockReason.SYSTEM_CONTRACT_CALL_FAILED,
+    lib.GHOST_BLOCK_SYSTEM_CONTRACT_EMPTY: BlockReason.SYSTEM_CONTRACT_EMPTY,
+    lib.GHOST_BLOCK_DEPOSIT_LAYOUT: BlockReason.INVALID_DEPOSIT_EVENT_LAYOUT,
+}
+
+
+def _invalid_block(native: Any) -> InvalidBlock:
+    if native.reason != lib.GHOST_BLOCK_INVALID_TRANSACTION:
+        return InvalidBlock(_BLOCK_REASONS[native.reason])
+    index = native.failed_index
+    reason = TransactionReason(native.outcomes[index].reason)
+    return InvalidBlock(
+        BlockReason.INVALID_TRANSACTION,
+        f"transaction {index} is invalid: {reason.name}",
+        transaction=InvalidTransaction(reason),
+        transaction_index=index,
+    )
+
+
+class Executor:
+    """Runs blocks and messages on the state behind a view, and keeps what it has read.
+
+    run_block leaves its changes pending: commit makes them the state that later runs see (the view
+    must then tell the same), discard forgets them.
+    """
+
+    __slots__ = ("_door", "_environment", "_handle", "_loader", "_native", "run_count")
+
+    def __init__(self, view: StateView, *, cache_bytes_max: int = CACHE_BYTES_MAX) -> None:
+        """cache_bytes_max: about how much is kept between blocks."""
+        self._door = _Door(view)
+        self._handle = ffi.new_handle(self._door)
+        self._loader = ffi.new("ghost_state_loader *")
+        self._loader.context = self._handle
+        self._loader.account = lib.ghost_python_account
+        self._loader.slot = lib.ghost_python_slot
+        self._loader.code = lib.ghost_python_code
+        self._loader.block_hash = lib.ghost_python_block_hash
+        self._native = ffi.gc(
+            lib.ghost_executor_new(self._loader, cache_bytes_max), lib.ghost_executor_free
+        )
+        if self._native == ffi.NULL:
+            raise MemoryError("the native core found no memory for an executor")
+        self._environment = ffi.new("ghost_block_env *")
+        self.run_count = 0
+
+    @property
+    def view(self) -> StateView:
+        return self._door.view
+
+    @property
+    def memory(self) -> int:
+        """Bytes held natively."""
+        return int(lib.ghost_executor_memory(self._native))
+
+    def run_block(
+        self,
+        env: BlockEnvironment,
+        batch: TransactionBatch,
+        withdrawals: Sequence[Withdrawal] = (),
+        *,
+        skip_invalid: bool = False,
+        system_calls: bool = True,
+    ) -> BlockResult:
+        """Runs the system calls, the batch in order, withdrawals and requests; pending afterwards.
+
+        The batch must be recovered and must outlive the result. skip_invalid (building): leaves
+        out what is invalid or does not fit; its outcome tells the reason. Without system_calls the
+        transactions stand alone, as in state tests.
+
+        Raises: InvalidBlock, with what is wrong; then all is as before. Whatever the view raised.
+        """
+        flags = (lib.GHOST_BLOCK_SKIP_INVALID if skip_invalid else 0) | (
+            0 if system_calls else lib.GHOST_BLOCK_NO_SYSTEM
+        )
+        _fill_environment(self._environment, env)
+        native = ffi.new("ghost_block_result *")
+        self.run_count += 1
+        status = lib.ghost_executor_run_block(
+            self._native,
+            self._environment,
+            batch.pointer,
+            len(batch),
+            _native_withdrawals(withdrawals),
+            len(withdrawals),
+            flags,
+            native,
+        )
+        self._check(status)
+        if native.reason != lib.GHOST_BLOCK_OK:
+            raise _invalid_block(native)
+        return BlockResult(self, native)
+
+    def commit(self) -> None:
+        """Makes the pending changes the state. Storage roots are taken from the ChangeSet, where
+        `Forest.apply` wrote them."""
+        self.run_count += 1
+        lib.ghost_executor_commit(self._native)
+
+    def discard(self) -> None:
+        """Forgets the pending changes, of a block or of calls with KEEP."""
+        self.run_count += 1
+        lib.ghost_executor_discard(self._native)
+
+    def reset(self, view: StateView | None = None) -> None:
+        """Forgets all that was read: the state behind the view has moved, or is another's."""
+        self.run_count += 1
+        lib.ghost_executor_reset(self._native)
+        if view is not None:
+            self._door.view = view
+
+    def call(self, env: BlockEnvironment, message: Message, *, flags: int = 0) -> CallResult:
+        """Runs a message as a transaction outside of any block. flags: `CallFlag`.
+
+        Its changes are forgotten, or with KEEP are there for the next call until discard.
+        Raises: whatever the view raised; RuntimeError while a block is pending.
+        """
+        _fill_environment(self._environment, env)
+        kept: list[Any] = []
+        transaction = _native_message(message, kept)
+        outcome = ffi.new("ghost_call_outcome *")
+        status = lib.ghost_executor_call(
+            self._native, self._environment, transaction, flags, outcome
+        )
+        if status == lib.GHOST_REFUSED:
+            raise RuntimeError("a call while a block is pending")
+        self._check(status)
+        return _call_result(outcome)
+
+    def _check(self, status: int) -> None:
+        """Raises what stopped the native core."""
+        failure, self._door.failure = self._door.failure, None
+        self._door.code_buffer = None
+        if status == lib.GHOST_LOADER_FAILED and failure is None:
+            failure = precompiles.take_failure()
+        if failure is not None:
+            raise failure
+        if status == lib.GHOST_OUT_OF_MEMORY:
+            raise MemoryError("the native core found no memory")
+        if status != lib.GHOST_OK:
+            raise ExecutorFailed(f"the native core stopped with status {status}")

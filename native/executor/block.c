@@ -1,0 +1,247 @@
+/* One block: system calls, transactions, withdrawals, requests. */
+#include "overlay.h"
+
+enum {
+    SYSTEM_GAS = 30000000,        /* EIP-4788 and its followers */
+    ACCOUNTS_AHEAD = 512,         /* transactions whose addresses are hashed together */
+    WEI_PER_GWEI = 1000000000,
+    REQUEST_WITHDRAWAL = 1,
+    REQUEST_CONSOLIDATION = 2
+};
+
+static const ghost_address system_address = {
+    {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe}};
+/* EIP-4788 */
+static const ghost_address beacon_roots_address = {
+    {0x00, 0x0f, 0x3d, 0xf6, 0xd7, 0x32, 0x80, 0x7e, 0xf1, 0x31,
+     0x9f, 0xb7, 0xb8, 0xbb, 0x85, 0x22, 0xd0, 0xbe, 0xac, 0x02}};
+/* EIP-2935 */
+static const ghost_address history_address = {
+    {0x00, 0x00, 0xf9, 0x08, 0x27, 0xf1, 0xc5, 0x3a, 0x10, 0xcb,
+     0x7a, 0x02, 0x33, 0x5b, 0x17, 0x53, 0x20, 0x00, 0x29, 0x35}};
+/* EIP-7002 */
+static const ghost_address withdrawal_requests_address = {
+    {0x00, 0x00, 0x09, 0x61, 0xef, 0x48, 0x0e, 0xb5, 0x5e, 0x80,
+     0xd1, 0x9a, 0xd8, 0x35, 0x79, 0xa6, 0x4c, 0x00, 0x70, 0x02}};
+/* EIP-7251 */
+static const ghost_address consolidation_requests_address = {
+    {0x00, 0x00, 0xbb, 0xdd, 0xc7, 0xce, 0x48, 0x86, 0x42, 0xfb,
+     0x57, 0x9f, 0x8b, 0x00, 0xf3, 0xa5, 0x90, 0x00, 0x72, 0x51}};
+
+/* ---- system calls ---- */
+
+/* Calls a system contract outside of any transaction. Its logs belong to no receipt. */
+static int system_call(ghost_executor *executor, const ghost_address *target,
+                       const uint8_t *input, size_t length, ghost_call_result *result) {
+    ghost_state *state = &executor->state;
+    state_begin_transaction(state);
+    snapshot before = state_snapshot(state);
+    executor->vm.tx = (ghost_tx_context){.origin = system_address,
+                                         .gas_price = executor->base_fee};
+    ghost_message message = {
+        .kind = GHOST_CALL,
+        .gas = SYSTEM_GAS,
+        .recipient = *target,
+        .code_address = *target,
+        .sender = system_address,
+        .input = input,
+        .input_length = length,
+    };
+    ghost_call(&executor->vm, &message, result);
+    state->logs.count = before.logs;
+    state_arena_cut(&state->log_data, before.log_data);
+    state_end_transaction(state);
+    return state->status != GHOST_OK ? state->status : executor->vm.status;
+}
+
+static int begin_calls(ghost_executor *executor, const ghost_block_env *env) {
+    ghost_call_result ignored;
+    int status = system_call(executor, &beacon_roots_address, env->parent_beacon_block_root, 32,
+                             &ignored);
+    if (status == GHOST_OK && env->fork >= GHOST_FORK_PRAGUE)
+        status = system_call(executor, &history_address, env->parent_hash, 32, &ignored);
+    return status;
+}
+
+/* A system contract that must be there and must succeed: what it returns is a request. */
+static int request_call(ghost_executor *executor, const ghost_address *target, uint8_t type,
+                        int *block_reason) {
+    account_entry *account = state_account(&executor->state, target);
+    const code_entry *code = account == NULL ? NULL : state_code(&executor->state, account);
+    if (code == NULL)
+        return executor->state.status;
+    if (code->code.length == 0) {
+        *block_reason = GHOST_BLOCK_SYSTEM_CONTRACT_EMPTY;
+        return GHOST_OK;
+    }
+    ghost_call_result result;
+    int status = system_call(executor, target, NULL, 0, &result);
+    if (status != GHOST_OK)
+        return status;
+    if (result.exit != GHOST_EXIT_SUCCESS) {
+        *block_reason = GHOST_BLOCK_SYSTEM_CALL_FAILED;
+        return GHOST_OK;
+    }
+    return requests_add(executor, type, result.output, result.output_length)
+               ? GHOST_OK
+               : GHOST_OUT_OF_MEMORY;
+}
+
+static int collect_requests(ghost_executor *executor, const ghost_block_env *env,
+                            int *block_reason) {
+    int status = requests_add_deposits(executor, env->deposit_contract, block_reason);
+    if (status == GHOST_OK && *block_reason == GHOST_BLOCK_OK)
+        status = request_call(executor, &withdrawal_requests_address, REQUEST_WITHDRAWAL,
+                              block_reason);
+    if (status == GHOST_OK && *block_reason == GHOST_BLOCK_OK)
+        status = request_call(executor, &consolidation_requests_address, REQUEST_CONSOLIDATION,
+                              block_reason);
+    return status;
+}
+
+static int pay_withdrawals(ghost_executor *executor, const ghost_withdrawal *withdrawals,
+                           size_t count) {
+    ghost_state *state = &executor->state;
+    state_begin_transaction(state);
+    for (size_t i = 0; i < count; i++) {
+        ghost_address address;
+        memcpy(address.bytes, withdrawals[i].address, 20);
+        account_entry *account = state_account(state, &address);
+        if (account == NULL)
+            return state->status;
+        uint64_t ignored;
+        u256 gwei = u256_from_u64(withdrawals[i].amount_gwei);
+        u256 balance = u256_times_u64(&gwei, WEI_PER_GWEI, &ignored);
+        u256_add(&balance, &balance, &account->account.balance);
+        state_set_balance(state, account, &balance);
+    }
+    state_end_transaction(state);
+    return state->status;
+}
+
+/* ---- transactions ---- */
+
+static int run_transaction(ghost_executor *executor, const ghost_tx *tx,
+                           ghost_tx_outcome *outcome) {
+    tx_terms terms;
+    outcome->log_first = executor->state.logs.count;
+    state_begin_transaction(&executor->state);
+    outcome->reason = transaction_validate(executor, tx, 0, &terms);
+    if (outcome->reason < 0)
+        return executor->state.status;
+    if (outcome->reason != GHOST_TX_OK)
+        return GHOST_OK;
+    tx_effect effect;
+    int status = transaction_run(executor, tx, &terms, 0, &effect);
+    if (status != GHOST_OK)
+        return status;
+    state_end_transaction(&executor->state);
+    executor->gas_used += effect.gas_used;
+    executor->blob_gas_used += terms.blob_gas;
+    outcome->included = 1;
+    outcome->exit = effect.result.exit;
+    outcome->success = effect.result.exit == GHOST_EXIT_SUCCESS;
+    outcome->gas_used = effect.gas_used;
+    outcome->cumulative_gas_used = executor->gas_used;
+    outcome->blob_gas_used = terms.blob_gas;
+    outcome->log_count = executor->state.logs.count - outcome->log_first;
+    u256_to_be(outcome->effective_gas_price, &terms.gas_price);
+    outcome->has_contract = tx->is_create && outcome->success;
+    if (outcome->has_contract)
+        memcpy(outcome->contract_address, effect.result.created.bytes, 20);
+    return executor->state.status;
+}
+
+static int run_transactions(ghost_executor *executor, const ghost_tx *transactions, size_t count,
+                            uint32_t flags, ghost_block_result *result) {
+    executor->outcomes.count = 0;
+    if (!LIST_RESERVE(executor->outcomes, count))
+        return GHOST_OUT_OF_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        if (i % ACCOUNTS_AHEAD == 0)
+            state_expect_accounts(&executor->state, transactions + i,
+                                  count - i < ACCOUNTS_AHEAD ? count - i : ACCOUNTS_AHEAD);
+        ghost_tx_outcome *outcome = &executor->outcomes.items[executor->outcomes.count++];
+        memset(outcome, 0, sizeof *outcome);
+        int status = run_transaction(executor, &transactions[i], outcome);
+        if (status != GHOST_OK)
+            return status;
+        if (!outcome->included && !(flags & GHOST_BLOCK_SKIP_INVALID)) {
+            result->reason = GHOST_BLOCK_INVALID_TRANSACTION;
+            result->failed_index = i;
+            return GHOST_OK;
+        }
+    }
+    return GHOST_OK;
+}
+
+/* ---- the block ---- */
+
+static int run_body(ghost_executor *executor, const ghost_block_env *env,
+                    const ghost_tx *transactions, size_t transaction_count,
+                    const ghost_withdrawal *withdrawals, size_t withdrawal_count,
+                    uint32_t flags, ghost_block_result *result) {
+    bool has_system = !(flags & GHOST_BLOCK_NO_SYSTEM);
+    ghost_address coinbase;
+    memcpy(coinbase.bytes, env->coinbase, 20);
+    executor->coinbase = state_account(&executor->state, &coinbase);
+    if (executor->coinbase == NULL)
+        return executor->state.status;
+    int status = has_system ? begin_calls(executor, env) : GHOST_OK;
+    if (status == GHOST_OK)
+        status = run_transactions(executor, transactions, transaction_count, flags, result);
+    if (status != GHOST_OK || result->reason != GHOST_BLOCK_OK || !has_system)
+        return status;
+    status = pay_withdrawals(executor, withdrawals, withdrawal_count);
+    if (status == GHOST_OK && env->fork >= GHOST_FORK_PRAGUE)
+        status = collect_requests(executor, env, &result->reason);
+    return status;
+}
+
+static void publish(ghost_executor *executor, ghost_block_result *result) {
+    result->gas_used = executor->gas_used;
+    result->blob_gas_used = executor->blob_gas_used;
+    result->outcomes = executor->outcomes.items;
+    result->outcome_count = executor->outcomes.count;
+    result->receipts = executor->receipts.items;
+    result->receipts_length = executor->receipts.count;
+    result->logs = executor->state.logs.items;
+    result->log_count = executor->state.logs.count;
+    result->requests = executor->requests;
+    result->request_count = executor->request_count;
+    result->accounts = executor->changes.accounts.items;
+    result->account_count = executor->changes.accounts.count;
+    result->slots = executor->changes.slots.items;
+    result->slot_count = executor->changes.slots.count;
+    result->codes = executor->changes.codes.items;
+    result->code_count = executor->changes.codes.count;
+}
+
+int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *env,
+                             const ghost_tx *transactions, size_t transaction_count,
+                             const ghost_withdrawal *withdrawals, size_t withdrawal_count,
+                             uint32_t flags, ghost_block_result *result) {
+    memset(result, 0, sizeof *result);
+    ghost_executor_discard(executor);
+    executor_set_block(executor, env, true);
+    requests_clear(executor);
+    executor->is_pending = true;
+    int status = run_body(executor, env, transactions, transaction_count, withdrawals,
+                          withdrawal_count, flags, result);
+    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)
+        status = changes_build(&executor->state, &executor->changes);
+    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)
+        status = receipts_build(executor, transactions, transaction_count, withdrawals,
+                                withdrawal_count, result);
+    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)
+        status = requests_hash(executor, result->requests_hash);
+    if (status != GHOST_OK || result->reason != GHOST_BLOCK_OK) {
+        ghost_executor_discard(executor);
+        result->outcomes = executor->outcomes.items;
+        result->outcome_count = executor->outcomes.count;
+        return status;
+    }
+    publish(executor, result);
+    return GHOST_OK;
+}

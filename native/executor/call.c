@@ -1,0 +1,367 @@
+/* Frames: what happens around a message call and a creation, whichever engine runs the code. */
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "../precompiles/precompiles.h"
+#include "overlay.h"
+
+enum {
+    CODE_PADDING = 33,
+    GAS_CODE_DEPOSIT = 200
+};
+
+static ghost_executor *executor_of(ghost_vm *vm) {
+    return (ghost_executor *)((uint8_t *)vm - offsetof(ghost_executor, vm));
+}
+
+/* ---- engines: the first bytes of the code choose ---- */
+
+typedef void engine_run(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                        const ghost_code *code, ghost_call_result *result);
+
+static void run_evm(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                    const ghost_code *code, ghost_call_result *result) {
+    if (!ghost_code_prepare(code)) {
+        vm->status = GHOST_OUT_OF_MEMORY;
+        result->exit = GHOST_EXIT_ABORT;
+        return;
+    }
+    ghost_evm_execute(vm, message, self, code, result);
+}
+
+static const struct engine {
+    uint8_t prefix[8];
+    size_t prefix_length;
+    engine_run *run;
+} engines[] = {
+    {{0}, 0, run_evm},            /* last: it takes any code */
+};
+
+static void run_code(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                     const ghost_code *code, ghost_call_result *result) {
+    const struct engine *engine = engines;
+    while (code->length < engine->prefix_length ||
+           memcmp(code->bytes, engine->prefix, engine->prefix_length) != 0)
+        engine++;
+    engine->run(vm, message, self, code, result);
+}
+
+/* ---- what both kinds of frame share ---- */
+
+static void abort_frame(ghost_vm *vm, ghost_call_result *result) {
+    if (vm->status == GHOST_OK)
+        vm->status = vm->state->status != GHOST_OK ? vm->state->status : GHOST_LOADER_FAILED;
+    *result = (ghost_call_result){.exit = GHOST_EXIT_ABORT};
+}
+
+static void refuse(ghost_call_result *result, enum ghost_exit exit, uint64_t gas) {
+    *result = (ghost_call_result){.exit = exit, .gas_left = gas};
+}
+
+/* The sender has enough: the caller looked. */
+static void transfer(ghost_state *state, account_entry *from, account_entry *to,
+                     const u256 *value) {
+    u256 balance;
+    u256_sub(&balance, &from->account.balance, value);
+    state_set_balance(state, from, &balance);
+    u256_add(&balance, &to->account.balance, value);
+    state_set_balance(state, to, &balance);
+}
+
+/* Undoes a frame that did not succeed. */
+static void settle(ghost_state *state, const snapshot *before, ghost_call_result *result) {
+    if (result->exit == GHOST_EXIT_SUCCESS)
+        return;
+    state_revert(state, before);
+    if (result->exit != GHOST_EXIT_REVERT) {
+        result->gas_left = 0;
+        result->output = NULL;
+        result->output_length = 0;
+    }
+}
+
+/* ---- calls ---- */
+
+static void run_precompile(ghost_vm *vm, const ghost_message *message,
+                           ghost_call_result *result) {
+    ghost_precompile_result answer = {0};
+    uint8_t **kept = &executor_of(vm)->precompile_outputs[message->depth];
+    int status = ghost_precompile_run(&answer, vm->fork, message->code_address.bytes,
+                                      message->input, message->input_length, message->gas);
+    free(*kept);
+    *kept = answer.output;
+    if (status != GHOST_OK) {
+        vm->status = status;
+        abort_frame(vm, result);
+        return;
+    }
+    result->exit = answer.success ? GHOST_EXIT_SUCCESS : GHOST_EXIT_PRECOMPILE_FAILED;
+    result->gas_left = answer.success ? answer.gas_left : 0;
+    result->output = answer.success ? answer.output : NULL;
+    result->output_length = answer.success ? answer.output_length : 0;
+}
+
+static bool is_precompile(const ghost_vm *vm, const account_entry *account) {
+    return (account->precompile_forks >> vm->fork) & 1;
+}
+
+/* Finds the code behind message->code_address, one step of delegation (EIP-7702) included, and
+ * runs it. A delegation to a precompile runs no code. */
+static void run_callee(ghost_vm *vm, const ghost_message *message, account_entry *recipient,
+                       ghost_call_result *result) {
+    ghost_state *state = vm->state;
+    account_entry *callee = recipient;
+    if (memcmp(&message->code_address, &message->recipient, sizeof(ghost_address)) != 0) {
+        callee = state_account(state, &message->code_address);
+        if (callee == NULL) {
+            abort_frame(vm, result);
+            return;
+        }
+    }
+    if (is_precompile(vm, callee)) {
+        run_precompile(vm, message, result);
+        return;
+    }
+    const code_entry *code = state_code(state, callee);
+    ghost_address delegate;
+    if (code != NULL && vm->fork >= GHOST_FORK_PRAGUE &&
+        ghost_code_delegate(&code->code, &delegate)) {
+        callee = state_account(state, &delegate);
+        if (callee != NULL && is_precompile(vm, callee))
+            return;
+        code = callee == NULL ? NULL : state_code(state, callee);
+    }
+    if (code == NULL)
+        abort_frame(vm, result);
+    else if (code->code.length != 0)
+        run_code(vm, message, &recipient->account, &code->code, result);
+}
+
+static void call(ghost_vm *vm, const ghost_message *message, ghost_call_result *result) {
+    ghost_state *state = vm->state;
+    if (message->depth > CALL_DEPTH_MAX) {
+        refuse(result, GHOST_EXIT_CALL_DEPTH, message->gas);
+        return;
+    }
+    account_entry *recipient = state_account(state, &message->recipient);
+    account_entry *sender = NULL;
+    bool has_value = message->kind <= GHOST_CALLCODE && !u256_is_zero(&message->value);
+    if (has_value)
+        sender = state_account(state, &message->sender);
+    if (recipient == NULL || (has_value && sender == NULL)) {
+        abort_frame(vm, result);
+        return;
+    }
+    if (has_value && u256_less(&sender->account.balance, &message->value)) {
+        refuse(result, GHOST_EXIT_INSUFFICIENT_BALANCE, message->gas);
+        return;
+    }
+    snapshot before = state_snapshot(state);
+    if (message->kind == GHOST_CALL) {
+        if (has_value)
+            transfer(state, sender, recipient, &message->value);
+        else if (recipient->present && ghost_account_is_empty(&recipient->account))
+            state_touch(state, recipient);
+    }
+    *result = (ghost_call_result){.exit = GHOST_EXIT_SUCCESS, .gas_left = message->gas};
+    run_callee(vm, message, recipient, result);
+    settle(state, &before, result);
+}
+
+void ghost_call(ghost_vm *vm, const ghost_message *message, ghost_call_result *result) {
+    const ghost_tracer *tracer = vm->tracer;
+    if (tracer != NULL && tracer->enter != NULL)
+        tracer->enter(tracer->context, message);
+    call(vm, message, result);
+    if (tracer != NULL && tracer->leave != NULL)
+        tracer->leave(tracer->context, message, result);
+}
+
+/* ---- creations ---- */
+
+/* The last 20 bytes of keccak256(RLP(creator, nonce)). */
+static ghost_address address_by_nonce(const ghost_address *creator, uint64_t nonce) {
+    uint8_t item[32], number[8], digest[32];
+    size_t length = 22;
+    store_be64(number, nonce);
+    item[1] = 0x94;
+    memcpy(item + 2, creator->bytes, 20);
+    if (nonce != 0 && nonce < 0x80) {
+        item[length++] = (uint8_t)nonce;
+    } else {
+        size_t bytes = nonce == 0 ? 0 : (71 - (size_t)__builtin_clzll(nonce)) / 8;
+        item[length++] = (uint8_t)(0x80 + bytes);
+        memcpy(item + length, number + 8 - bytes, bytes);
+        length += bytes;
+    }
+    item[0] = (uint8_t)(0xc0 + length - 1);
+    ghost_keccak256(digest, item, length);
+    ghost_address address;
+    memcpy(address.bytes, digest + 12, 20);
+    return address;
+}
+
+/* EIP-1014. */
+static ghost_address address_by_salt(const ghost_message *message) {
+    uint8_t item[85], digest[32];
+    item[0] = 0xff;
+    memcpy(item + 1, message->sender.bytes, 20);
+    u256_to_be(item + 21, &message->salt);
+    ghost_keccak256(item + 53, message->input, message->input_length);
+    ghost_keccak256(digest, item, sizeof item);
+    ghost_address address;
+    memcpy(address.bytes, digest + 12, 20);
+    return address;
+}
+
+/* The init code as runnable code: a kept copy when it is the same, else a new one in the place of
+ * one that no frame runs. NULL when memory is out or all copies are running. */
+static init_code *take_init_code(ghost_executor *executor, const ghost_message *message) {
+    init_code *place = NULL;
+    for (size_t i = 0; i < INIT_CODES_KEPT; i++) {
+        init_code *kept = &executor->init_codes[(executor->init_code_next + i) % INIT_CODES_KEPT];
+        if (kept->code.bytes != NULL && kept->code.length == message->input_length &&
+            memcmp(kept->code.bytes, message->input, message->input_length) == 0)
+            return kept;
+        if (kept->running == 0 && place == NULL)
+            place = kept;
+    }
+    if (place == NULL)
+        return NULL;
+    executor->init_code_next++;
+    size_t wanted = message->input_length + CODE_PADDING;
+    uint8_t *bytes = (uint8_t *)place->code.bytes;
+    if (place->code.analysis != NULL)
+        ghost_evm_analysis_free(place->code.analysis);
+    place->code.analysis = NULL;
+    if (wanted > place->room) {
+        free(bytes);
+        bytes = malloc(wanted);
+        place->code.bytes = bytes;
+        place->code.length = 0;
+        place->room = bytes == NULL ? 0 : wanted;
+        if (bytes == NULL)
+            return NULL;
+    }
+    memcpy(bytes, message->input, message->input_length);
+    memset(bytes + message->input_length, 0, CODE_PADDING);
+    place->code.length = message->input_length;
+    return place;
+}
+
+static void run_init_code_once(ghost_vm *vm, const ghost_message *frame, ghost_account *self,
+                               const ghost_message *message, ghost_call_result *result) {
+    ghost_code code = {.length = message->input_length};
+    uint8_t *bytes = malloc(message->input_length + CODE_PADDING);
+    if (bytes == NULL) {
+        vm->status = GHOST_OUT_OF_MEMORY;
+        abort_frame(vm, result);
+        return;
+    }
+    memcpy(bytes, message->input, message->input_length);
+    memset(bytes + message->input_length, 0, CODE_PADDING);
+    code.bytes = bytes;
+    run_code(vm, frame, self, &code, result);
+    if (code.analysis != NULL)
+        ghost_evm_analysis_free(code.analysis);
+    free(bytes);
+}
+
+static void run_init_code(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                          ghost_call_result *result) {
+    if (message->input_length == 0)
+        return;
+    ghost_message frame = *message;
+    frame.input = NULL;
+    frame.input_length = 0;
+    init_code *code = take_init_code(executor_of(vm), message);
+    if (code == NULL) {
+        run_init_code_once(vm, &frame, self, message, result);
+        return;
+    }
+    code->running++;
+    run_code(vm, &frame, self, &code->code, result);
+    code->running--;
+}
+
+/* Charges for what the init code returned and makes it the account's code. */
+static void deposit(ghost_vm *vm, account_entry *created, ghost_call_result *result) {
+    size_t length = result->output_length;
+    uint64_t cost = (uint64_t)length * GAS_CODE_DEPOSIT;
+    if (length > 0 && result->output[0] == 0xef) {
+        result->exit = GHOST_EXIT_CODE_PREFIX;
+    } else if (cost > result->gas_left) {
+        result->exit = GHOST_EXIT_CODE_STORE_OUT_OF_GAS;
+    } else if (length > CODE_BYTES_MAX) {
+        result->exit = GHOST_EXIT_CODE_SIZE;
+    } else if (length > 0) {
+        code_entry *code = state_intern_code(vm->state, result->output, length);
+        if (code == NULL) {
+            abort_frame(vm, result);
+            return;
+        }
+        state_set_code(vm->state, created, code);
+    }
+    if (result->exit == GHOST_EXIT_SUCCESS)
+        result->gas_left -= cost;
+    result->output = NULL;
+    result->output_length = 0;
+}
+
+/* message->recipient is the new address already. */
+static void create(ghost_vm *vm, const ghost_message *message, account_entry *creator,
+                   ghost_call_result *result) {
+    ghost_state *state = vm->state;
+    account_entry *created = state_account(state, &message->recipient);
+    if (created == NULL) {
+        abort_frame(vm, result);
+        return;
+    }
+    /* A transaction's own nonce was raised when it began. */
+    if (message->depth > 0)
+        state_set_nonce(state, creator, creator->account.nonce + 1);
+    state_warm_account(state, created);
+    if (state_account_collides(created)) {
+        refuse(result, GHOST_EXIT_ADDRESS_COLLISION, 0);
+        return;
+    }
+    snapshot before = state_snapshot(state);
+    state_mark_created(state, created);
+    state_set_nonce(state, created, 1);
+    if (!u256_is_zero(&message->value))
+        transfer(state, creator, created, &message->value);
+    *result = (ghost_call_result){.exit = GHOST_EXIT_SUCCESS, .gas_left = message->gas};
+    run_init_code(vm, message, &created->account, result);
+    if (result->exit == GHOST_EXIT_SUCCESS)
+        deposit(vm, created, result);
+    settle(state, &before, result);
+    if (result->exit == GHOST_EXIT_SUCCESS)
+        result->created = message->recipient;
+}
+
+void ghost_create(ghost_vm *vm, const ghost_message *message, ghost_call_result *result) {
+    account_entry *creator = state_account(vm->state, &message->sender);
+    if (creator == NULL) {
+        abort_frame(vm, result);
+        return;
+    }
+    uint64_t nonce = creator->account.nonce;
+    ghost_message frame = *message;
+    frame.recipient = message->kind == GHOST_CREATE2
+                          ? address_by_salt(message)
+                          : address_by_nonce(&message->sender, nonce - (message->depth == 0));
+    frame.code_address = frame.recipient;
+    const ghost_tracer *tracer = vm->tracer;
+    if (tracer != NULL && tracer->enter != NULL)
+        tracer->enter(tracer->context, &frame);
+    if (message->depth > CALL_DEPTH_MAX)
+        refuse(result, GHOST_EXIT_CALL_DEPTH, message->gas);
+    else if (u256_less(&creator->account.balance, &message->value))
+        refuse(result, GHOST_EXIT_INSUFFICIENT_BALANCE, message->gas);
+    else if (message->depth > 0 && nonce == UINT64_MAX)
+        refuse(result, GHOST_EXIT_NONCE_OVERFLOW, message->gas);
+    else
+        create(vm, &frame, creator, result);
+    if (tracer != NULL && tracer->leave != NULL)
+        tracer->leave(tracer->context, &frame, result);
+}

@@ -1,0 +1,174 @@
+/* The executor's life, the two ends of a block, and calls outside of any block. */
+#include <stdlib.h>
+
+#include "overlay.h"
+
+ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cache_bytes_max) {
+    ghost_executor *executor = calloc(1, sizeof *executor);
+    if (executor == NULL)
+        return NULL;
+    executor->loader = *loader;
+    bool ready = state_init(&executor->state, &executor->loader, cache_bytes_max);
+    executor->vm.state = &executor->state;
+    executor->vm.memory = ghost_evm_memory_new();
+    if (ready && executor->vm.memory != NULL)
+        return executor;
+    ghost_executor_free(executor);
+    return NULL;
+}
+
+void ghost_executor_free(ghost_executor *executor) {
+    if (executor == NULL)
+        return;
+    state_free(&executor->state);
+    if (executor->vm.memory != NULL)
+        ghost_evm_memory_free(executor->vm.memory);
+    changes_free(&executor->changes);
+    requests_clear(executor);
+    for (size_t i = 0; i < CALL_DEPTH_MAX + 2; i++)
+        free(executor->precompile_outputs[i]);
+    for (size_t i = 0; i < INIT_CODES_KEPT; i++) {
+        if (executor->init_codes[i].code.analysis != NULL)
+            ghost_evm_analysis_free(executor->init_codes[i].code.analysis);
+        free((void *)executor->init_codes[i].code.bytes);
+    }
+    free(executor->outcomes.items);
+    free(executor->views.items);
+    free(executor->receipts.items);
+    free(executor->scratch.items);
+    free(executor->digests.items);
+    free(executor->deposits.items);
+    free(executor);
+}
+
+size_t ghost_executor_memory(const ghost_executor *executor) {
+    const change_set *changes = &executor->changes;
+    return sizeof *executor + state_memory(&executor->state) +
+           executor->outcomes.room * sizeof(ghost_tx_outcome) + executor->receipts.room +
+           executor->views.room * sizeof(ghost_view) + executor->scratch.room +
+           executor->digests.room * sizeof(ghost_hash) + executor->deposits.room +
+           changes->accounts.room * sizeof(ghost_account_change) +
+           changes->slots.room * sizeof(ghost_slot_change) +
+           (changes->account_keys.room + changes->slot_keys.room + changes->sorted.room) *
+               sizeof(sort_key);
+}
+
+void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bool is_new) {
+    ghost_state *state = &executor->state;
+    state->fork = env->fork < GHOST_FORK_COUNT ? env->fork : GHOST_FORK_COUNT - 1;
+    state->number = env->number;
+    state->status = GHOST_OK;
+    memcpy(state->parent_hash.bytes, env->parent_hash, 32);
+    if (is_new)
+        state_begin_block(state);
+    executor->blobs_max = env->blobs_per_block_max;
+    executor->gas_limit = env->gas_limit;
+    executor->chain_id = env->chain_id;
+    executor->gas_used = 0;
+    executor->blob_gas_used = 0;
+    executor->base_fee = u256_from_be(env->base_fee);
+    executor->vm.fork = state->fork;
+    executor->vm.status = GHOST_OK;
+    ghost_block_context *block = &executor->vm.block;
+    block->number = env->number;
+    block->timestamp = env->timestamp;
+    block->gas_limit = env->gas_limit;
+    block->chain_id = env->chain_id;
+    memcpy(block->coinbase.bytes, env->coinbase, 20);
+    block->base_fee = executor->base_fee;
+    block->prev_randao = u256_from_be(env->prev_randao);
+    block->blob_base_fee =
+        blob_base_fee(env->excess_blob_gas, env->blob_base_fee_update_fraction);
+}
+
+void ghost_executor_commit(ghost_executor *executor) {
+    if (!executor->is_pending)
+        return;
+    changes_commit(&executor->state, &executor->changes);
+    executor->is_pending = false;
+    state_evict(&executor->state);
+}
+
+void ghost_executor_discard(ghost_executor *executor) {
+    if (!executor->is_pending && !executor->keeps_calls)
+        return;
+    changes_discard(&executor->state);
+    executor->is_pending = false;
+    executor->keeps_calls = false;
+    state_evict(&executor->state);
+}
+
+void ghost_executor_reset(ghost_executor *executor) {
+    executor->is_pending = false;
+    executor->keeps_calls = false;
+    state_forget(&executor->state);
+}
+
+/* ---- calls ---- */
+
+static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
+                    ghost_call_outcome *outcome) {
+    ghost_state *state = &executor->state;
+    tx_terms terms;
+    outcome->reason = transaction_validate(executor, tx, flags, &terms);
+    if (outcome->reason < 0)
+        return state->status;
+    outcome->gas_intrinsic = terms.intrinsic_gas > terms.floor_gas ? terms.intrinsic_gas
+                                                                   : terms.floor_gas;
+    if (outcome->reason != GHOST_TX_OK)
+        return GHOST_OK;
+    if ((flags & GHOST_CALL_NO_BASE_FEE) && u256_is_zero(&terms.gas_price))
+        executor->vm.block.base_fee = u256_from_u64(0);
+    tx_effect effect;
+    int status = transaction_run(executor, tx, &terms, flags, &effect);
+    if (status != GHOST_OK)
+        return status;
+    outcome->exit = effect.result.exit;
+    outcome->success = effect.result.exit == GHOST_EXIT_SUCCESS;
+    outcome->gas_used = effect.gas_used;
+    outcome->gas_refunded = effect.gas_refunded;
+    outcome->output = effect.result.output;
+    outcome->output_length = effect.result.output_length;
+    outcome->has_contract = tx->is_create && outcome->success;
+    if (outcome->has_contract)
+        memcpy(outcome->contract_address, effect.result.created.bytes, 20);
+    outcome->logs = state->logs.items;
+    outcome->log_count = state->logs.count;
+    outcome->accessed_accounts = (const uint8_t *)state->recorded_accounts.items;
+    outcome->accessed_account_count = state->recorded_accounts.count;
+    outcome->accessed_slots = state->recorded_slots.items;
+    outcome->accessed_slot_count = state->recorded_slots.count;
+    return GHOST_OK;
+}
+
+int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, const ghost_tx *tx,
+                        uint32_t flags, ghost_call_outcome *outcome) {
+    memset(outcome, 0, sizeof *outcome);
+    if (executor->is_pending)
+        return GHOST_REFUSED;
+    ghost_state *state = &executor->state;
+    executor_set_block(executor, env, !executor->keeps_calls);
+    state->logs.count = 0;
+    state_arena_cut(&state->log_data, (arena_mark){0, 0});
+    state->recording = (flags & GHOST_CALL_RECORD_ACCESS) != 0;
+    state->recorded_accounts.count = state->recorded_slots.count = 0;
+    state_begin_transaction(state);
+    snapshot before = state_snapshot(state);
+    ghost_address coinbase;
+    memcpy(coinbase.bytes, env->coinbase, 20);
+    executor->coinbase = state_account(state, &coinbase);
+    int status = executor->coinbase == NULL ? state->status
+                                            : run_call(executor, tx, flags, outcome);
+    state->recording = false;
+    if (status == GHOST_OK && (flags & GHOST_CALL_KEEP)) {
+        state_end_transaction(state);
+        executor->keeps_calls = true;
+        return state->status;
+    }
+    state_revert(state, &before);
+    if (state->lost)
+        ghost_executor_reset(executor);
+    else if (!executor->keeps_calls)
+        state_evict(state);
+    return status;
+}

@@ -1,0 +1,400 @@
+/* What the files of this folder share: the overlay behind state.h, and the executor around it.
+ *
+ * One overlay lives as long as its executor. Accounts and slots are entries of two hash tables,
+ * allocated from slabs so that their addresses never move. Nothing is cleared between
+ * transactions: each transaction has a stamp, and what holds for one transaction only (warmth,
+ * the original value of a slot, "created", "destroyed") is a field that equals the stamp or not.
+ * In the same way each block has a serial, and the first change of an entry in a block keeps the
+ * value from before the block in a side list: the net change set and discard both come from it. */
+#ifndef GHOST_OVERLAY_H
+#define GHOST_OVERLAY_H
+
+#include "../common/common.h"
+#include "../common/u256.h"
+#include "../evm/evm.h"
+#include "../keccak/keccak.h"
+#include "executor.h"
+#include "state.h"
+
+extern const ghost_hash ghost_empty_code_hash;     /* keccak256 of nothing */
+extern const uint8_t ghost_empty_root[32];         /* the trie with no entry */
+
+/* ---- memory that is kept ---- */
+
+/* Fixed-size pieces with stable addresses and a free list. */
+typedef struct slab {
+    size_t piece_bytes;
+    void **chunks;
+    size_t chunk_count, chunk_room;
+    size_t last_pieces, last_used;    /* of the newest chunk */
+    size_t bytes;
+    void *free_list;
+} slab;
+
+/* Bytes that live until the arena is cut back to a mark. */
+typedef struct arena {
+    uint8_t **chunks;
+    size_t *sizes;
+    size_t chunk_count, chunk_room;
+    size_t current, used;         /* position: chunk and bytes in it */
+    size_t bytes;
+} arena;
+
+typedef struct arena_mark {
+    size_t chunk, used;
+} arena_mark;
+
+/* Buckets of a table with open addressing and linear probing. */
+typedef struct bucket {
+    uint64_t hash;
+    void *entry;                  /* NULL: free */
+} bucket;
+
+typedef struct table {
+    bucket *buckets;
+    size_t mask;                  /* capacity - 1 */
+    size_t count;
+} table;
+
+/* A list whose memory is kept when it is emptied. */
+#define LIST_OF(type) \
+    struct {          \
+        type *items;  \
+        size_t count; \
+        size_t room;  \
+    }
+
+/* Makes room for `more` items. False when memory is out (the list is as before). */
+bool state_list_grow(void **items, size_t *room, size_t wanted, size_t item_bytes);
+#define LIST_RESERVE(list, more)             \
+    ((list).count + (more) <= (list).room || \
+     state_list_grow((void **)&(list).items, &(list).room, (list).count + (more), \
+               sizeof *(list).items))
+
+/* ---- entries ---- */
+
+typedef struct code_entry {
+    ghost_code code;
+    uint64_t used_block;          /* serial of the last block that asked for it */
+    uint64_t counted_block;       /* serial of the block whose change set has it */
+    bool analysis_counted;        /* in code_bytes */
+} code_entry;
+
+struct slot_entry;
+
+typedef struct account_entry {
+    ghost_account account;        /* first: state.h hands out pointers to it */
+    ghost_hash hashed;
+    ghost_hash storage_root;      /* before the block */
+    code_entry *code;             /* NULL until asked for */
+    struct slot_entry *slots;     /* all cached slots of the account */
+    uint64_t warm;                /* stamps of transactions */
+    uint64_t created;
+    uint64_t destroyed;
+    uint64_t recorded;
+    uint64_t dirty_block;         /* serial of the block that listed it as dirty */
+    size_t changed_slots;         /* scratch of the change set: 1 + index of a list's head */
+    bool loaded;
+    bool present;                 /* in the state (EIP-161: not merely empty) */
+    bool stored;                  /* in the state behind the loader: its slots may be asked for */
+    bool wiped;                   /* the storage from before the block is gone */
+    uint8_t precompile_forks;     /* bit f: a precompile at fork f, hence always warm */
+} account_entry;
+
+typedef struct slot_entry {
+    ghost_slot slot;              /* first, as above */
+    u256 key;
+    ghost_hash hashed;
+    account_entry *account;
+    struct slot_entry *next;      /* of the same account */
+    uint64_t seen;
+    uint64_t warm;
+    uint64_t recorded;
+    uint64_t dirty_block;
+    bool is_hashed;
+} slot_entry;
+
+/* What an entry was before the block. */
+typedef struct account_before {
+    account_entry *entry;
+    uint64_t nonce;
+    u256 balance;
+    ghost_hash code_hash;
+    code_entry *code;
+    bool present, wiped;
+} account_before;
+
+typedef struct slot_before {
+    slot_entry *entry;
+    u256 value;
+    size_t next;                  /* scratch of the change set */
+} slot_before;
+
+typedef struct transient_entry {
+    const ghost_account *account;
+    u256 key;
+    u256 value;
+    size_t next;                  /* 1 + index of the next in the same bucket */
+} transient_entry;
+
+enum journal_kind {
+    JOURNAL_TOUCHED,              /* no value: makes an empty account go at the end (EIP-161) */
+    JOURNAL_BALANCE,
+    JOURNAL_NONCE,
+    JOURNAL_CODE,
+    JOURNAL_CREATED,
+    JOURNAL_DESTROYED,
+    JOURNAL_WARM_ACCOUNT,
+    JOURNAL_WARM_SLOT,
+    JOURNAL_SLOT,
+    JOURNAL_TRANSIENT
+};
+
+typedef struct journal_entry {
+    enum journal_kind kind;
+    union {
+        account_entry *account;
+        slot_entry *slot;
+        size_t transient;
+    } at;
+    union {
+        u256 word;
+        uint64_t number;
+        struct {
+            ghost_hash hash;
+            code_entry *entry;
+        } code;
+    } old;
+} journal_entry;
+
+typedef struct snapshot {
+    size_t journal, logs;
+    arena_mark log_data;
+    int64_t refund;
+} snapshot;
+
+struct ghost_state {
+    const ghost_state_loader *loader;
+    uint32_t fork;
+    int status;                   /* enum ghost_status: what went wrong below an engine */
+    bool lost;                    /* a before-value could not be kept: discard must forget all */
+    uint64_t stamp;               /* of the transaction */
+    uint64_t block;               /* serial of the block */
+    uint64_t block_first_stamp;
+    uint64_t seeds[2];            /* of the tables' hash function, against crafted collisions */
+    size_t cache_bytes_max;
+
+    table accounts, slots, codes;
+    slab account_slab, slot_slab, code_slab;
+    size_t code_bytes;            /* of all interned code and its analysis */
+    LIST_OF(account_entry *) expected;            /* scratch of state_expect_accounts */
+    LIST_OF(ghost_view) expected_views;
+    LIST_OF(ghost_hash) expected_hashes;
+
+    LIST_OF(journal_entry) journal;
+    journal_entry journal_spare;  /* written to when memory is out and the block is lost */
+    LIST_OF(account_before) dirty_accounts;
+    LIST_OF(slot_before) dirty_slots;
+    LIST_OF(transient_entry) transients;
+    size_t *transient_buckets;
+    size_t transient_mask;
+
+    int64_t refund;
+    LIST_OF(ghost_log) logs;
+    arena log_data;
+
+    uint64_t number;              /* of the block, for BLOCKHASH */
+    ghost_hash parent_hash;
+    struct {
+        uint64_t block, number;
+        ghost_hash hash;
+    } block_hashes[256];
+
+    bool recording;               /* GHOST_CALL_RECORD_ACCESS */
+    LIST_OF(ghost_address) recorded_accounts;
+    LIST_OF(ghost_access_slot) recorded_slots;
+};
+
+/* ---- memory.c ---- */
+void state_slab_init(slab *slab, size_t piece_bytes);
+void *state_slab_take(slab *slab);                      /* zeroed; NULL when memory is out */
+void state_slab_give(slab *slab, void *piece);
+void state_slab_free(slab *slab);                       /* all pieces; usable again afterwards */
+
+uint8_t *state_arena_take(arena *arena, size_t length);
+arena_mark state_arena_position(const arena *arena);
+void state_arena_cut(arena *arena, arena_mark mark);
+void state_arena_free(arena *arena);
+
+bool state_table_init(table *table, size_t capacity);
+/* Puts an entry that is not in the table yet. */
+bool state_table_put(table *table, uint64_t hash, void *entry);
+void state_table_clear(table *table);
+
+/* ---- cache.c: loading, interning, eviction ---- */
+bool state_init(ghost_state *state, const ghost_state_loader *loader, size_t cache_bytes_max);
+void state_free(ghost_state *state);
+size_t state_memory(const ghost_state *state);
+/* Forgets everything cached. */
+void state_forget(ghost_state *state);
+/* Between blocks: brings the cache back under its bound. */
+void state_evict(ghost_state *state);
+
+/* The entry of an address, loaded; NULL when the loader failed (state->status says how). */
+account_entry *state_account(ghost_state *state, const ghost_address *address);
+/* Makes entries with hashes, but without asking the loader, for addresses that are new. */
+void state_expect_accounts(ghost_state *state, const ghost_tx *transactions, size_t count);
+slot_entry *state_slot(ghost_state *state, account_entry *account, const u256 *key);
+/* The code of these bytes, interned by its hash. NULL when memory is out. */
+code_entry *state_intern_code(ghost_state *state, const uint8_t *bytes, size_t length);
+code_entry *state_code(ghost_state *state, account_entry *account);
+void state_slot_hash(slot_entry *slot);
+
+/* ---- state.c: journaled changes ---- */
+void state_begin_block(ghost_state *state);
+void state_begin_transaction(ghost_state *state);
+/* EIP-161 and EIP-6780: deletes what the transaction emptied or destroyed. */
+void state_end_transaction(ghost_state *state);
+snapshot state_snapshot(const ghost_state *state);
+void state_revert(ghost_state *state, const snapshot *to);
+
+bool state_warm_account(ghost_state *state, account_entry *account);   /* true: it was cold */
+bool state_warm_slot(ghost_state *state, slot_entry *slot);
+void state_touch(ghost_state *state, account_entry *account);
+void state_set_balance(ghost_state *state, account_entry *account, const u256 *balance);
+void state_set_nonce(ghost_state *state, account_entry *account, uint64_t nonce);
+void state_set_code(ghost_state *state, account_entry *account, code_entry *code);
+void state_mark_created(ghost_state *state, account_entry *account);
+/* Code, nonce, or storage (EIP-7610): a creation must not land here. */
+bool state_account_collides(const account_entry *account);
+bool state_account_exists(const account_entry *account);
+
+/* ---- changes.c: a block's net difference ---- */
+typedef struct sort_key {
+    uint64_t prefix;              /* of the hash, as a number */
+    const uint8_t *hash;
+    size_t index;
+} sort_key;
+
+typedef struct change_set {
+    LIST_OF(ghost_account_change) accounts;
+    LIST_OF(account_entry *) entries;             /* of accounts[], same order */
+    LIST_OF(ghost_slot_change) slots;
+    LIST_OF(ghost_code_change) codes;
+    LIST_OF(sort_key) account_keys;               /* scratch from here on */
+    LIST_OF(sort_key) slot_keys;
+    LIST_OF(sort_key) sorted;
+    LIST_OF(size_t) starts;
+    LIST_OF(slot_entry *) unhashed;
+    LIST_OF(ghost_hash) words;
+    LIST_OF(ghost_view) views;
+} change_set;
+
+/* Collects what differs from before the block, sorted. GHOST_OK or GHOST_OUT_OF_MEMORY. */
+int changes_build(ghost_state *state, change_set *changes);
+/* Makes the present the past; storage roots are taken from changes->accounts. */
+void changes_commit(ghost_state *state, const change_set *changes);
+/* Brings every entry back to what it was before the block. */
+void changes_discard(ghost_state *state);
+void changes_free(change_set *changes);
+
+/* ---- the executor ---- */
+
+enum {
+    CALL_DEPTH_MAX = 1024,
+    CODE_BYTES_MAX = 0x6000,              /* EIP-170 */
+    INIT_CODE_BYTES_MAX = 2 * CODE_BYTES_MAX,     /* EIP-3860 */
+    GAS_PER_BLOB = 1 << 17,               /* EIP-4844 */
+    REQUEST_KINDS = 3                     /* EIP-6110, EIP-7002, EIP-7251 */
+};
+
+/* A copy of init code while it runs. A few are kept, since factories repeat themselves. */
+typedef struct init_code {
+    ghost_code code;
+    size_t room;
+    uint32_t running;             /* frames that run it now */
+} init_code;
+
+enum { INIT_CODES_KEPT = 4 };
+
+struct ghost_executor {
+    ghost_state state;
+    ghost_vm vm;
+    ghost_state_loader loader;
+    change_set changes;
+    uint8_t *precompile_outputs[CALL_DEPTH_MAX + 2];      /* by depth; freed by the next one */
+    init_code init_codes[INIT_CODES_KEPT];
+    size_t init_code_next;
+    bool is_pending;              /* a run block awaits commit or discard */
+    bool keeps_calls;             /* changes of calls with GHOST_CALL_KEEP are in the overlay */
+
+    uint64_t blobs_max, gas_limit, chain_id;      /* of the block */
+    uint64_t gas_used, blob_gas_used;
+    u256 base_fee;
+    account_entry *coinbase;
+
+    LIST_OF(ghost_tx_outcome) outcomes;
+    LIST_OF(ghost_view) views;
+    LIST_OF(uint8_t) receipts;
+    LIST_OF(uint8_t) scratch;
+    LIST_OF(ghost_hash) digests;
+    LIST_OF(uint8_t) deposits;
+    ghost_view requests[REQUEST_KINDS];
+    uint8_t *request_bytes[REQUEST_KINDS];        /* behind requests[] */
+    size_t request_count;
+};
+
+/* What one transaction pays and may use, worked out while it is validated. */
+typedef struct tx_terms {
+    account_entry *sender;
+    u256 gas_price;               /* effective (EIP-1559) */
+    u256 upfront;                 /* taken before it runs: gas and blob gas */
+    uint64_t intrinsic_gas;
+    uint64_t floor_gas;           /* EIP-7623 */
+    uint64_t blob_gas;
+} tx_terms;
+
+typedef struct tx_effect {
+    ghost_call_result result;
+    uint64_t gas_used;
+    uint64_t gas_refunded;
+} tx_effect;
+
+/* ---- transaction.c ---- */
+
+/* *carry = the bits of a * b beyond 2^256. */
+u256 u256_times_u64(const u256 *a, uint64_t b, uint64_t *carry);
+u256 blob_base_fee(uint64_t excess_blob_gas, uint64_t update_fraction);
+/* enum ghost_tx_reason; negative: the loader failed (state.status). flags: ghost_call_flags. */
+int transaction_validate(ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
+                         tx_terms *terms);
+/* Runs a validated transaction up to, but not including, state_end_transaction.
+ * GHOST_OK or what stopped the node. */
+int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
+                    uint32_t flags, tx_effect *effect);
+
+/* ---- requests.c ---- */
+
+void requests_clear(ghost_executor *executor);
+/* Adds type | data; an empty request is left out. */
+bool requests_add(ghost_executor *executor, uint8_t type, const uint8_t *data, size_t length);
+/* Adds the deposits (EIP-6110) found in the logs. Sets *block_reason when one is out of form.
+ * GHOST_OK or GHOST_OUT_OF_MEMORY. */
+int requests_add_deposits(ghost_executor *executor, const uint8_t deposit_contract[20],
+                          int *block_reason);
+/* EIP-7685. GHOST_OK or GHOST_OUT_OF_MEMORY. */
+int requests_hash(ghost_executor *executor, uint8_t hash[32]);
+
+/* ---- receipts.c ---- */
+
+/* Blooms, receipts and the three roots of a block that has run. */
+int receipts_build(ghost_executor *executor, const ghost_tx *transactions, size_t count,
+                   const ghost_withdrawal *withdrawals, size_t withdrawal_count,
+                   ghost_block_result *result);
+
+/* ---- executor.c ---- */
+
+/* Shows the block to the engines; begins it in the overlay when is_new. */
+void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bool is_new);
+
+#endif
