@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ghostchain._native import ffi
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT
+from ghostchain.trie.merkle import ChangeSet
 
 Column = npt.NDArray[Any]
 
@@ -130,3 +132,28 @@ def rows(matrix: Column) -> list[bytes]:
 def trim(value: bytes) -> bytes:
     """A slot value as it is stored: without leading zeros, so zero is the empty value."""
     return value.lstrip(b"\0")
+
+
+def change_set(changes: Changes) -> ChangeSet:
+    """The columns as the trie takes them; it writes the new storage roots into them."""
+    return ChangeSet(
+        accounts=ffi.from_buffer("ghost_account_change[]", changes.accounts),
+        account_count=len(changes.accounts),
+        slots=ffi.from_buffer("ghost_slot_change[]", changes.slots),
+        slot_count=len(changes.slots),
+        owner=changes,
+    )
+
+
+def columns_of(native: Any) -> Changes:
+    """The changes of a ghost_block_result, as views of native memory."""
+    return Changes(
+        _column(native.accounts, native.account_count, ACCOUNT_CHANGES),
+        _column(native.slots, native.slot_count, SLOT_CHANGES),
+    )
+
+
+def _column(pointer: Any, count: int, kind: np.dtype[Any]) -> Column:
+    if count == 0:
+        return np.zeros(0, kind)
+    return np.frombuffer(ffi.buffer(pointer, count * kind.itemsize), kind)

@@ -4,7 +4,7 @@
     s | account 32 | slot 32                flat slot: value without leading zeros
     c | code hash 32                        code
     n | a | path                            node of the account trie, a nibble a byte
-    n | s | account 32 | path               node of a storage trie
+    n | s | account 32 | path               node of a storage trie (`trie.merkle.node_key`)
     h | a | account 32 | block 8            the account before that block, empty for absence
     h | s | account 32 | slot 32 | block 8  the slot before that block, empty for zero
     u | block 8                             undo record
@@ -18,8 +18,6 @@ from __future__ import annotations
 ACCOUNT = b"a"
 SLOT = b"s"
 CODE = b"c"
-NODE_ACCOUNT = b"na"
-NODE_SLOT = b"ns"
 HISTORY = b"h"
 HISTORY_ACCOUNT = b"ha"
 HISTORY_SLOT = b"hs"
@@ -30,8 +28,3 @@ PRUNED = b"mpruned"
 
 def number_bytes(number: int) -> bytes:
     return number.to_bytes(8, "big")
-
-
-def node_key(owner: bytes | None, path: bytes) -> bytes:
-    """path: nibbles, one a byte; owner: hashed address, None for the account trie."""
-    return NODE_ACCOUNT + path if owner is None else NODE_SLOT + owner + path

@@ -6,9 +6,9 @@ One thread stages the changes of a block into the block's batch; the batch is wr
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ghostchain.state import keys
 from ghostchain.state.changes import Changes, Column, compact_column, expand, rows, trim
 from ghostchain.state.undo import Undo, decode_undo, encode_undo
 from ghostchain.storage.database import Batch, Database, Reader, after
+from ghostchain.trie.merkle import Forest, node_key
 
 NODE_BUFFER_BYTES_MAX = 48 << 20
 # What CPython takes for an entry of the node buffer beside the bytes themselves.
@@ -63,6 +64,10 @@ class StateStore:
         stored = self._database.get(keys.ACCOUNT + hashed)
         return None if stored is None else expand(stored)
 
+    def stored_account(self, hashed: bytes) -> bytes:
+        """The account as it is stored; empty for absence."""
+        return self._database.get(keys.ACCOUNT + hashed) or b""
+
     def slot(self, owner: bytes, hashed: bytes) -> bytes | None:
         """The 32-byte value of a slot, or None for zero."""
         stored = self._database.get(keys.SLOT + owner + hashed)
@@ -73,7 +78,7 @@ class StateStore:
 
     def node(self, owner: bytes | None, path: bytes) -> bytes | None:
         """The trie node at path (nibbles), as of the latest settled block."""
-        key = keys.node_key(owner, path)
+        key = node_key(owner, path)
         buffered = self._nodes.get(key)
         if buffered is not None:
             return buffered or None
@@ -336,5 +341,7 @@ def _size(nodes: dict[bytes, bytes]) -> int:
     return len(nodes) * NODE_OVERHEAD_BYTES + sum(map(len, nodes)) + sum(map(len, nodes.values()))
 
 
-# The writer's batch type, for those who hold one between calls.
-WriteBatch = Any
+def nodes_of(forest: Forest) -> Iterable[tuple[bytes, bytes]]:
+    """The node writes of the pending apply as `StateStore.stage` takes them."""
+    puts, deletes = forest.encoded_writes()
+    return itertools.chain(puts, ((key, b"") for key in deletes))

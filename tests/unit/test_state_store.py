@@ -19,6 +19,7 @@ from ghostchain.state.store import PROOF_BLOCKS, StateStore
 from ghostchain.state.undo import changes_between, decode_undo, merge_undos
 from ghostchain.state.views import HistoricalView, LatestView, OverlaidView
 from ghostchain.storage.database import Database, after
+from ghostchain.trie.merkle import node_key
 
 ROOT = bytes(32)
 NO_ADDRESS = bytes(20)
@@ -102,7 +103,7 @@ def test_nothing_changes_before_the_batch(database: Database) -> None:
         ROOT,
         changes_of({key: (None, record(1))}),
         [(b"\x01" * 32, b"code")],
-        [(keys.node_key(None, b""), b"root node")],
+        [(node_key(None, b""), b"root node")],
     )
     assert store.account(key) is None
     assert store.node(None, b"") is None
@@ -204,24 +205,24 @@ def test_trie_nodes_gather_and_flush(database: Database) -> None:
     path = bytes([1, 2])
     for number in range(12):
         batch = database.batch()
-        nodes = [(keys.node_key(None, path), b"node %d" % number)]
-        nodes += [(keys.node_key(bytes(32), bytes([number])), bytes(100))]
+        nodes = [(node_key(None, path), b"node %d" % number)]
+        nodes += [(node_key(bytes(32), bytes([number])), bytes(100))]
         store.stage(batch, number, bytes([number]) * 32, changes_of({}), [], nodes)
         database.commit(batch)
         store.settle()
         assert store.node(None, path) == b"node %d" % number
         assert store.memory() <= 2000
-        on_disk = database.get(keys.node_key(None, path))
+        on_disk = database.get(node_key(None, path))
         assert on_disk == b"node %d" % store.trie_block[0]
     assert 0 < store.trie_block[0] < 12
     assert StateStore(database).trie_block == store.trie_block
     batch = database.batch()
-    store.stage(batch, 12, ROOT, changes_of({}), [], [(keys.node_key(None, path), b"")])
+    store.stage(batch, 12, ROOT, changes_of({}), [], [(node_key(None, path), b"")])
     database.commit(batch)
     store.settle()
     assert store.node(None, path) is None
     store.flush_nodes(12, ROOT)
-    assert database.get(keys.node_key(None, path)) is None
+    assert database.get(node_key(None, path)) is None
 
 
 def test_damaged_undo_record_is_named() -> None:

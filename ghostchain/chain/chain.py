@@ -1,0 +1,458 @@
+"""A chain on disk: its head, its past, and the two ways to a next block.
+
+One thread at a time writes (`build_block`, `import_block`, `import_blocks`); any number read. What
+readers see is one immutable object, replaced after each commit: the head's header and a snapshot
+of the database at it. So no answer mixes two blocks, and no reader waits for the writer (but for
+proofs, which wait for a commit that is under way).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ghostchain.chain import index
+from ghostchain.chain.fees import GAS_PER_BLOB, blob_base_fee
+from ghostchain.chain.genesis import Genesis
+from ghostchain.chain.logs import (
+    LocatedLog,
+    Topics,
+    candidate_blocks,
+    matching_logs,
+    transaction_hash,
+)
+from ghostchain.chain.opening import OpenedStorage, open_storage
+from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.chain.validation import child_fees
+from ghostchain.chain.writer import (
+    BlockWriter,
+    Prepared,
+    Proposal,
+    SealedBlock,
+    environment_of,
+    prepare,
+)
+from ghostchain.encoding.blocks import decode_header
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.execution.executor import BlockEnvironment
+from ghostchain.primitives.block import Block, Withdrawal
+from ghostchain.primitives.errors import BlockReason, InvalidBlock, StateUnavailable
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.receipt import Receipt
+from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
+from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
+from ghostchain.state.views import HistoricalView, LatestView, View
+from ghostchain.storage.database import Snapshot
+
+__all__ = ["BlockFees", "Chain", "SealedBlock"]
+
+Value = TypeVar("Value")
+
+HEADERS_KEPT = 1024
+RECORDS_KEPT = 8
+# Blocks decoded and recovered ahead of the one that runs.
+PREPARED_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFees:
+    """Fees inside one block, in wei per (blob) gas, and the gas and blob gas it may use."""
+
+    base_fee: int
+    blob_base_fee: int
+    gas_limit: int
+    blob_gas_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What readers see: the head, and the database as of it."""
+
+    header: Header
+    hash: Hash32
+    snapshot: Snapshot
+
+    def block_hash(self, number: int) -> bytes | None:
+        return index.read_hash(self.snapshot, number)
+
+
+class Chain:
+    """The blocks and states of one chain. Open with `Chain.open`."""
+
+    def __init__(self, genesis: Genesis, storage: OpenedStorage) -> None:
+        self.genesis = genesis
+        self.config = genesis.config
+        self._storage = storage
+        # Held through a whole build or import.
+        self._writing = threading.Lock()
+        # Held while state in memory, disk and what is published move to the next block.
+        self._committing = threading.Lock()
+        self._published = Published(storage.head, storage.head_hash, storage.database.snapshot())
+        self._writer = BlockWriter(
+            self.config,
+            storage.database,
+            storage.files,
+            storage.state,
+            storage.blooms,
+            LatestView(storage.database, self._ancestor_hash),
+            storage.head,
+        )
+        self._proofs = ProofService(self._trie_base)
+        self._headers: dict[int, tuple[Hash32, Header]] = {}
+        self._bodies: dict[int, BodyRecord] = {}
+        self._receipts: dict[int, ReceiptsRecord] = {}
+        self._listeners: list[Callable[[Header], None]] = []
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        data_dir: Path,
+        genesis: Genesis,
+        *,
+        prune: int | None = None,
+        on_step: Callable[[str], None] | None = None,
+    ) -> Chain:
+        """The chain in data_dir, created from genesis when the directory is free, recovered when
+        the last process was killed.
+
+        prune: keep the state of that many blocks behind the head; None keeps all.
+        on_step: told of each step that reaches the disk (tests cut there).
+        Raises: StorageError.
+        """
+        storage = open_storage(data_dir, genesis, prune=prune, on_step=on_step)
+        try:
+            chain = cls(genesis, storage)
+            # Blocks whose records were written but whose batch was not: decided, so run again.
+            for block in storage.unacknowledged:
+                chain.import_block(block)
+        except BaseException:
+            storage.close()
+            raise
+        return chain
+
+    def close(self) -> None:
+        """Waits for the writer, writes what is buffered, gives the directory free."""
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._writer.flush(self._published.header)
+            finally:
+                self._storage.close()
+
+    # ---- the head ----
+
+    @property
+    def head(self) -> Header:
+        """The latest committed block."""
+        return self._published.header
+
+    @property
+    def head_hash(self) -> Hash32:
+        return self._published.hash
+
+    def subscribe(self, listener: Callable[[Header], None]) -> Callable[[], None]:
+        """Calls listener with each new head, on the writer's thread, after it is durable and
+        readable. It must not raise and must return soon. Returns what ends the subscription."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # ---- reading blocks ----
+
+    def header(self, key: int | bytes) -> Header | None:
+        """The header of a block by number or hash; None when it is not of this chain."""
+        number = self.number_of(key) if isinstance(key, bytes) else key
+        found = None if number is None else self._entry(number)
+        return None if found is None else found[1]
+
+    def hash_of(self, number: int) -> Hash32 | None:
+        found = self._entry(number)
+        return None if found is None else found[0]
+
+    def number_of(self, block_hash: bytes) -> int | None:
+        return index.read_number(self._published.snapshot, block_hash)
+
+    def _entry(self, number: int) -> tuple[Hash32, Header] | None:
+        published = self._published
+        if not 0 <= number <= published.header.number:
+            return None
+        if number == published.header.number:
+            return published.hash, published.header
+        kept = self._headers.get(number)
+        if kept is None:
+            entry = index.read_entry(published.snapshot, number)
+            assert entry is not None, "every number up to the head has a header"
+            kept = entry.hash, decode_header(entry.header)
+            _keep(self._headers, number, kept, HEADERS_KEPT)
+        return kept
+
+    def block(self, key: int | bytes) -> Block | None:
+        """A block by number or hash; None when it is not of this chain."""
+        number = self.number_of(key) if isinstance(key, bytes) else key
+        if number is None:
+            return None
+        if number == 0:
+            return Block(self.genesis.header)
+        record = self.body(number)
+        return None if record is None else record.block()
+
+    def body(self, number: int) -> BodyRecord | None:
+        """The body of a block after genesis: transactions and senders one by one."""
+        kept = self._bodies.get(number)
+        if kept is not None:
+            return kept
+        entry = index.read_entry(self._published.snapshot, number) if number > 0 else None
+        if entry is None or entry.body is None:
+            return None
+        record = BodyRecord.parse(self._storage.files.read(entry.body))
+        _keep(self._bodies, number, record, RECORDS_KEPT)
+        return record
+
+    def receipts_record(self, number: int) -> ReceiptsRecord | None:
+        """The receipts of a block after genesis: one by one, and their columns."""
+        kept = self._receipts.get(number)
+        if kept is not None:
+            return kept
+        entry = index.read_entry(self._published.snapshot, number) if number > 0 else None
+        if entry is None or entry.receipts is None:
+            return None
+        record = ReceiptsRecord.parse(self._storage.files.read(entry.receipts))
+        _keep(self._receipts, number, record, RECORDS_KEPT)
+        return record
+
+    def receipts(self, number: int) -> tuple[Receipt, ...] | None:
+        """One for each transaction of the block, in order."""
+        if number == 0:
+            return ()
+        record = self.receipts_record(number)
+        return None if record is None else record.receipts()
+
+    def transaction_location(self, transaction_hash: bytes) -> tuple[int, int] | None:
+        """(block number, index in the block) of an included transaction."""
+        return index.read_place(self._published.snapshot, transaction_hash)
+
+    def logs(
+        self, first: int, last: int, addresses: Collection[Address], topics: Topics
+    ) -> Iterator[LocatedLog]:
+        """The matching logs of blocks first..last (both included, bounded by the head), in order.
+
+        An empty collection matches anything; a log with fewer topics than asked does not match.
+        """
+        last = min(last, self.head.number)
+        blooms = self._storage.blooms
+        for number in candidate_blocks(blooms, max(first, 0), last, addresses, topics):
+            record = self.receipts_record(number)
+            if record is None:
+                continue
+            for position, log_index, log in matching_logs(record, addresses, topics):
+                entry, body = self._entry(number), self.body(number)
+                assert entry is not None, "a block with receipts has a header"
+                assert body is not None, "a block with receipts has a body"
+                yield LocatedLog(
+                    log=log,
+                    block_number=number,
+                    block_hash=entry[0],
+                    block_timestamp=entry[1].timestamp,
+                    transaction_hash=transaction_hash(body.raw(position)),
+                    transaction_index=position,
+                    log_index=log_index,
+                )
+
+    # ---- reading state ----
+
+    def state_at(self, number: int) -> View:
+        """The state after block `number`, unmoved by later blocks.
+
+        Raises: StateUnavailable.
+        """
+        published = self._published
+        if number == published.header.number:
+            return LatestView(published.snapshot, published.block_hash)
+        if not 0 <= number < published.header.number:
+            raise StateUnavailable(f"block {number} is not known")
+        return HistoricalView(published.snapshot, published.block_hash, number)
+
+    @property
+    def oldest_state(self) -> int:
+        """The lowest block whose state can be read."""
+        return self._storage.state.oldest_readable
+
+    def prove(self, address: Address, slots: Sequence[Hash32], number: int) -> AccountProof:
+        """Merkle proofs of an account and some of its slots after block `number` (EIP-1186).
+
+        Raises: StateUnavailable for more than 128 blocks behind the head.
+        """
+        view = self.state_at(number)
+        entry = self._entry(number)
+        assert entry is not None, "a readable state has a header"
+        return self._proofs.prove(view, number, entry[1].state_root, address, slots)
+
+    def _trie_base(self) -> TrieBase:
+        with self._committing:
+            published = self._published
+            return TrieBase(
+                published.header.number,
+                published.header.state_root,
+                published.snapshot,
+                self._storage.state.buffered_nodes(),
+            )
+
+    def _ancestor_hash(self, number: int) -> bytes | None:
+        return index.read_hash(self._storage.database, number)
+
+    # ---- what blocks look like from inside ----
+
+    def environment_for(self, header: Header) -> BlockEnvironment:
+        """What the block with this header shows to its transactions."""
+        return environment_of(self.config, header)
+
+    def next_environment(self, *, timestamp: int | None = None) -> BlockEnvironment:
+        """What the block after the head would show; its time is the earliest possible, unless
+        given."""
+        parent, parent_hash = self._published.header, self._published.hash
+        time = parent.timestamp + self.config.timestamp_step_min
+        time = time if timestamp is None else max(timestamp, time)
+        demanded = child_fees(self.config, parent, time)
+        schedule = self.config.blob_schedule_at(time)
+        return BlockEnvironment(
+            fork=self.config.fork_at(time),
+            chain_id=self.config.chain_id,
+            number=parent.number + 1,
+            timestamp=time,
+            gas_limit=parent.gas_limit,
+            base_fee=demanded.base_fee,
+            coinbase=parent.coinbase,
+            prev_randao=parent.prev_randao,
+            excess_blob_gas=demanded.excess_blob_gas,
+            blob_base_fee_update_fraction=schedule.base_fee_update_fraction,
+            blobs_per_block_max=schedule.max,
+            parent_hash=parent_hash,
+            parent_beacon_block_root=ZERO_HASH,
+            deposit_contract=self.config.deposit_contract,
+        )
+
+    def next_fees(self) -> BlockFees:
+        """The fees of the block after the head."""
+        return self._fees(self.next_environment())
+
+    def fees_of(self, header: Header) -> BlockFees:
+        """The fees of the block with this header."""
+        return self._fees(self.environment_for(header))
+
+    def _fees(self, environment: BlockEnvironment) -> BlockFees:
+        schedule = self.config.blob_schedule_at(environment.timestamp)
+        return BlockFees(
+            base_fee=environment.base_fee,
+            blob_base_fee=blob_base_fee(environment.excess_blob_gas, schedule),
+            gas_limit=environment.gas_limit,
+            blob_gas_max=schedule.max * GAS_PER_BLOB,
+        )
+
+    # ---- the next block ----
+
+    def build_block(
+        self,
+        batch: TransactionBatch,
+        *,
+        timestamp: int,
+        coinbase: Address,
+        prev_randao: Hash32,
+        extra_data: bytes = b"",
+        withdrawals: Sequence[Withdrawal] = (),
+        parent_beacon_block_root: Hash32 = ZERO_HASH,
+        gas_limit: int | None = None,
+    ) -> SealedBlock:
+        """The next block holds what is valid and fits of the batch (recovered), in its order, and
+        is committed. gas_limit: where the limit moves to.
+
+        Raises: InvalidBlock when no block can be made so; StorageFailed.
+        """
+        proposal = Proposal(
+            timestamp=timestamp,
+            coinbase=coinbase,
+            prev_randao=prev_randao,
+            extra_data=extra_data,
+            withdrawals=tuple(withdrawals),
+            parent_beacon_block_root=parent_beacon_block_root,
+            gas_limit=gas_limit,
+        )
+        with self._writing:
+            published = self._published
+            header, sealed, commit = self._writer.build_block(
+                batch, proposal, published.header, published.hash
+            )
+            self._adopt(header, sealed, commit)
+        return sealed
+
+    def import_block(self, block: Block | bytes) -> SealedBlock:
+        """The block is checked in full, run, and committed as the next one.
+
+        Raises: InvalidBlock with the reason, nothing changed; StorageFailed.
+        """
+        return self._import(prepare(self.config, block))
+
+    def import_blocks(self, blocks: Iterable[Block | bytes]) -> Iterator[SealedBlock]:
+        """Imports a stream; decoding and recovery of the next blocks overlap with running one.
+
+        Yields each block when it is committed. Raises as `import_block`, at the first bad block.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="prepare") as workers:
+            ahead: deque[Future[Prepared]] = deque()
+            for block in blocks:
+                ahead.append(workers.submit(prepare, self.config, block))
+                if len(ahead) > PREPARED_AHEAD:
+                    yield self._import(ahead.popleft().result())
+            while ahead:
+                yield self._import(ahead.popleft().result())
+
+    def _import(self, prepared: Prepared) -> SealedBlock:
+        with self._writing:
+            published = self._published
+            header = prepared.block.header
+            decided = header.number <= published.header.number
+            if decided and header.parent_hash != published.hash:
+                raise InvalidBlock(
+                    BlockReason.NOT_THE_NEXT_HEIGHT,
+                    f"height {header.number} is decided; the head is {published.header.number}",
+                )
+            header, sealed, commit = self._writer.import_block(
+                prepared, published.header, published.hash
+            )
+            self._adopt(header, sealed, commit)
+        return sealed
+
+    def _adopt(self, header: Header, sealed: SealedBlock, commit: Callable[[], None]) -> None:
+        try:
+            with self._committing:
+                commit()
+                self._published = Published(header, sealed.hash, self._storage.database.snapshot())
+        except BaseException:
+            self._writer.discard()
+            raise
+        for listener in tuple(self._listeners):
+            listener(header)
+
+    # ---- for operators ----
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held by what."""
+        return self._writer.memory()
+
+    @property
+    def storage(self) -> OpenedStorage:
+        """What lies beneath, for maintenance."""
+        return self._storage
+
+
+def _keep(kept: dict[int, Value], key: int, value: Value, count_max: int) -> None:
+    """Adds to a cache of at most count_max entries; the oldest goes."""
+    while len(kept) >= count_max:
+        kept.pop(next(iter(kept)), None)
+    kept[key] = value

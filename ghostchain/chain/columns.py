@@ -1,0 +1,137 @@
+"""Blocks as columns: numpy views of the native core's transactions and outcomes.
+
+A block may hold 50,000 transactions; what the chain keeps of them (hashes, senders, receipts) is
+taken out column by column, never by a Python object for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+
+from ghostchain._native import ffi
+from ghostchain.chain.records import receipts_parts
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.primitives.errors import BlockReason, InvalidBlock, InvalidTransaction
+from ghostchain.primitives.errors import TransactionReason as Reason
+from ghostchain.state.changes import Column
+
+
+def _fields(struct: str, **kinds: Any) -> np.dtype[Any]:
+    """Some fields of a C struct as a numpy type over the whole of it."""
+    return np.dtype(
+        {
+            "names": list(kinds),
+            "formats": list(kinds.values()),
+            "offsets": [ffi.offsetof(struct, name) for name in kinds],
+            "itemsize": ffi.sizeof(struct),
+        }
+    )
+
+
+TRANSACTIONS = _fields(
+    "ghost_tx", reason="<i4", type="u1", hash=("u1", 32), sender=("u1", 20), raw_length="<u8"
+)
+OUTCOMES = _fields(
+    "ghost_tx_outcome",
+    reason="<i4",
+    included="u1",
+    success="u1",
+    gas_used="<u8",
+    cumulative_gas_used="<u8",
+    log_count="<u8",
+    receipt_offset="<u8",
+    receipt_length="<u8",
+)
+
+
+def transaction_columns(batch: TransactionBatch) -> Column:
+    """The transactions of a batch, valid as long as the batch is unchanged."""
+    return _column(batch.pointer, len(batch), TRANSACTIONS)
+
+
+def outcome_columns(native: Any) -> Column:
+    """The outcomes of a ghost_block_result, valid until the executor moves on."""
+    return _column(native.outcomes, native.outcome_count, OUTCOMES)
+
+
+def _column(pointer: Any, count: int, kind: np.dtype[Any]) -> Column:
+    if count == 0:
+        return np.zeros(0, kind)
+    return np.frombuffer(ffi.buffer(pointer, count * kind.itemsize), kind)
+
+
+def refuse_undecodable(batch: TransactionBatch) -> None:
+    """Raises: InvalidBlock naming the first transaction that does not decode or recover."""
+    wrong = np.flatnonzero(transaction_columns(batch)["reason"])
+    if len(wrong):
+        index = int(wrong[0])
+        reason = batch.reason(index)
+        raise InvalidBlock(
+            BlockReason.INVALID_TRANSACTION,
+            f"transaction {index} is invalid: {reason.name}",
+            transaction=InvalidTransaction(reason),
+            transaction_index=index,
+        )
+
+
+def raw_transactions(batch: TransactionBatch, indices: Sequence[int]) -> tuple[bytes, ...]:
+    """The canonical bytes of some transactions of a batch."""
+    items, buffer = batch.pointer, ffi.buffer
+    return tuple(buffer(items[i].raw, items[i].raw_length)[:] for i in indices)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateOutcome:
+    """What became of one candidate: its reason is OK when it is included, or when it was valid
+    but did not fit."""
+
+    included: bool
+    reason: Reason
+
+
+class CandidateOutcomes(Sequence[CandidateOutcome]):
+    """The outcomes of all candidates of a block, in their order."""
+
+    __slots__ = ("_included", "_reasons")
+
+    def __init__(self, included: bytes, reasons: bytes) -> None:
+        self._included = included
+        self._reasons = reasons
+
+    def __len__(self) -> int:
+        return len(self._included)
+
+    @overload
+    def __getitem__(self, index: int) -> CandidateOutcome: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[CandidateOutcome]: ...
+    def __getitem__(self, index: int | slice) -> CandidateOutcome | list[CandidateOutcome]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return CandidateOutcome(bool(self._included[index]), Reason(self._reasons[index]))
+
+
+def candidate_outcomes(outcomes: Column) -> CandidateOutcomes:
+    """A copy that outlives the executor's result."""
+    return CandidateOutcomes(
+        outcomes["included"].tobytes(), outcomes["reason"].astype(np.uint8).tobytes()
+    )
+
+
+def receipts_record(native: Any, types: Column, outcomes: Column) -> list[bytes]:
+    """The parts of the receipts record. types, outcomes: of the included transactions."""
+    with_logs = outcomes[outcomes["log_count"] > 0]
+    blob = ffi.buffer(native.receipts, native.receipts_length) if len(with_logs) else b""
+    starts = with_logs["receipt_offset"].tolist()
+    lengths = with_logs["receipt_length"].tolist()
+    return receipts_parts(
+        types,
+        outcomes["success"],
+        outcomes["cumulative_gas_used"],
+        outcomes["log_count"],
+        [blob[start : start + length] for start, length in zip(starts, lengths, strict=True)],
+    )

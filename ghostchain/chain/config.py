@@ -1,0 +1,200 @@
+"""The rules of one chain: its id, when forks begin, how many blobs a block carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ghostchain.execution.forks import BLOB_SCHEDULES, BlobSchedule, Fork, ForkStep
+from ghostchain.primitives.errors import InvalidGenesis
+from ghostchain.primitives.types import Address
+
+# EIP-6110 on Ethereum's main network; a genesis may name another.
+DEPOSIT_CONTRACT = Address(bytes.fromhex("00000000219ab540356cbb839cbe05303d7705fa"))
+
+BLOBS_PER_TRANSACTION_MAX = 6
+
+FORK_TIMES = {"cancunTime": Fork.CANCUN, "pragueTime": Fork.PRAGUE, "osakaTime": Fork.OSAKA}
+BLOB_FORKS = {"cancun": "cancunTime", "prague": "pragueTime", "osaka": "osakaTime"} | {
+    f"bpo{number}": f"bpo{number}Time" for number in range(1, 6)
+}
+DEFAULT_SCHEDULES = {name.lower(): BLOB_SCHEDULES[name] for name in ("Cancun", "Prague", "Osaka")}
+# Forks before Cancun, all of which must hold at genesis.
+EARLIER_BLOCKS = (
+    "homesteadBlock",
+    "eip150Block",
+    "eip155Block",
+    "eip158Block",
+    "byzantiumBlock",
+    "constantinopleBlock",
+    "petersburgBlock",
+    "istanbulBlock",
+    "muirGlacierBlock",
+    "berlinBlock",
+    "londonBlock",
+    "arrowGlacierBlock",
+    "grayGlacierBlock",
+    "mergeNetsplitBlock",
+)
+KNOWN_TIMES = frozenset({"shanghaiTime"} | FORK_TIMES.keys() | set(BLOB_FORKS.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """What holds when. Times are block timestamps in seconds; both tables ascend and start at or
+    before genesis."""
+
+    chain_id: int
+    forks: tuple[tuple[int, Fork], ...]
+    blobs: tuple[tuple[int, BlobSchedule], ...]
+    deposit_contract: Address = DEPOSIT_CONTRACT
+
+    @classmethod
+    def from_steps(cls, chain_id: int, steps: Sequence[ForkStep]) -> ChainConfig:
+        """The rules of a chain of the test suites. steps: ascending, the first at genesis."""
+        return cls(
+            chain_id,
+            tuple((step.time, step.fork) for step in steps),
+            tuple((step.time, step.blobs) for step in steps),
+        )
+
+    @property
+    def timestamp_step_min(self) -> int:
+        """Seconds between a block and its child, at least."""
+        return 1
+
+    def blobs_per_transaction_max(self, timestamp: int) -> int:
+        """Six from Osaka on (EIP-7594), before that as many as the block holds."""
+        if self.fork_at(timestamp) >= Fork.OSAKA:
+            return BLOBS_PER_TRANSACTION_MAX
+        return self.blob_schedule_at(timestamp).max
+
+    def fork_at(self, timestamp: int) -> Fork:
+        return [fork for time, fork in self.forks if time <= timestamp][-1]
+
+    def blob_schedule_at(self, timestamp: int) -> BlobSchedule:
+        return [schedule for time, schedule in self.blobs if time <= timestamp][-1]
+
+
+def parse_config(fields: Mapping[str, object], genesis_time: int) -> ChainConfig:
+    """The `config` object of a geth genesis.
+
+    Raises: InvalidGenesis for a chain that starts before Cancun, forks that do not ascend, and
+        forks that are not known here.
+    """
+    _refuse_early_and_unknown_forks(fields, genesis_time)
+    forks = [
+        (_time(fields, name), fork)
+        for name, fork in FORK_TIMES.items()
+        if fields.get(name) is not None
+    ]
+    if [fork for _, fork in forks] != list(Fork)[: len(forks)]:
+        raise InvalidGenesis("config: a fork time is given while that of an earlier fork is not")
+    times = [time for time, _ in forks]
+    if times != sorted(times):
+        raise InvalidGenesis("config: cancunTime, pragueTime and osakaTime must ascend")
+    deposit = fields.get("depositContractAddress")
+    return ChainConfig(
+        chain_id=integer(fields.get("chainId"), "config.chainId"),
+        forks=tuple(forks),
+        blobs=_blob_schedules(fields),
+        deposit_contract=DEPOSIT_CONTRACT if deposit is None else _address(deposit),
+    )
+
+
+def _refuse_early_and_unknown_forks(fields: Mapping[str, object], genesis_time: int) -> None:
+    late = [
+        name
+        for name in EARLIER_BLOCKS
+        if fields.get(name) is not None and integer(fields[name], f"config.{name}") > 0
+    ]
+    if late:
+        raise InvalidGenesis(
+            f"config: {late[0]} is after genesis; only chains that are at Cancun or later from "
+            "their first block are supported"
+        )
+    if fields.get("cancunTime") is None or _time(fields, "cancunTime") > genesis_time:
+        raise InvalidGenesis(
+            "config: the chain starts before Cancun (cancunTime is absent or after genesis); "
+            "only Cancun, Prague and Osaka are supported"
+        )
+    difficulty = fields.get("terminalTotalDifficulty")
+    if difficulty is not None and integer(difficulty, "config.terminalTotalDifficulty") != 0:
+        raise InvalidGenesis("config: terminalTotalDifficulty must be 0 (proof of stake)")
+    for name, value in fields.items():
+        if name.endswith("Time") and name not in KNOWN_TIMES and value is not None:
+            raise InvalidGenesis(f"config: {name} names a fork that is not supported")
+
+
+def _blob_schedules(fields: Mapping[str, object]) -> tuple[tuple[int, BlobSchedule], ...]:
+    given = fields.get("blobSchedule") or {}
+    if not isinstance(given, Mapping):
+        raise InvalidGenesis("config.blobSchedule must be an object")
+    schedules = []
+    for name, time_name in BLOB_FORKS.items():
+        if fields.get(time_name) is None:
+            continue
+        schedule = DEFAULT_SCHEDULES.get(name)
+        if name in given:
+            schedule = _schedule(given[name], name)
+        if schedule is None:
+            raise InvalidGenesis(f"config: {time_name} is given, but no blobSchedule.{name}")
+        schedules.append((_time(fields, time_name), schedule))
+    # A stable sort: of forks at the same time the later one in the table holds.
+    return tuple(sorted(schedules, key=lambda entry: entry[0]))
+
+
+def _schedule(fields: object, name: str) -> BlobSchedule:
+    if not isinstance(fields, Mapping):
+        raise InvalidGenesis(f"config.blobSchedule.{name} must be an object")
+    where = f"config.blobSchedule.{name}"
+    schedule = BlobSchedule(
+        integer(fields.get("target"), f"{where}.target"),
+        integer(fields.get("max"), f"{where}.max"),
+        integer(fields.get("baseFeeUpdateFraction"), f"{where}.baseFeeUpdateFraction"),
+    )
+    if schedule.base_fee_update_fraction == 0 or schedule.max < schedule.target:
+        raise InvalidGenesis(f"{where} cannot hold: {schedule}")
+    return schedule
+
+
+def _time(fields: Mapping[str, object], name: str) -> int:
+    return integer(fields.get(name), f"config.{name}")
+
+
+def _address(value: object) -> Address:
+    data = data_bytes(value, "config.depositContractAddress")
+    if len(data) != 20:
+        raise InvalidGenesis("config.depositContractAddress is not 20 bytes")
+    return Address(data)
+
+
+def integer(value: object, name: str) -> int:
+    """A non-negative integer given as a number, a decimal or a 0x string.
+
+    Raises: InvalidGenesis naming the field.
+    """
+    result: int | None = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        result = value
+    elif isinstance(value, str):
+        try:
+            result = int(value, 16) if value[:2] in ("0x", "0X") else int(value)
+        except ValueError:
+            result = None
+    if result is None or result < 0:
+        raise InvalidGenesis(f"{name} is not a number: {value!r}")
+    return result
+
+
+def data_bytes(value: object, name: str) -> bytes:
+    """Bytes given as a hex string with or without 0x.
+
+    Raises: InvalidGenesis naming the field.
+    """
+    if isinstance(value, str):
+        try:
+            return bytes.fromhex(value[2:] if value[:2] in ("0x", "0X") else value)
+        except ValueError:
+            pass
+    raise InvalidGenesis(f"{name} is not hex data: {value!r}")

@@ -1,0 +1,136 @@
+"""Headers, hashes, transactions and the head in the database.
+
+H | block 8         hash 32 | body locator 16 | receipts locator 16 | header RLP
+B | block hash 32   block 8
+t | tx hash 32      block 8 | index 4
+m | head            block 8 | hash 32 | end of the block files 12
+m | blooms          block 8: the bloom file is on disk up to there
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from ghostchain.encoding.blocks import decode_header
+from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.types import Hash32
+from ghostchain.state.changes import Column, rows
+from ghostchain.state.keys import number_bytes
+from ghostchain.storage.database import Batch, Reader
+from ghostchain.storage.files import LOCATOR, POSITION, Locator, Position
+
+HEADER = b"H"
+BLOCK = b"B"
+TRANSACTION = b"t"
+HEAD = b"mhead"
+BLOOMS = b"mblooms"
+HEAD_VALUE = struct.Struct(">Q32s12s")
+PLACE = struct.Struct(">QI")
+LOCATORS_AT = 32
+HEADER_AT = 32 + 2 * LOCATOR.size
+assert POSITION.size == 12
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The latest committed block, and where its records end."""
+
+    number: int
+    hash: Hash32
+    end: Position
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEntry:
+    """A block of the chain as indexed. Locators are None for genesis, which has no records."""
+
+    hash: Hash32
+    header: bytes
+    body: Locator | None
+    receipts: Locator | None
+
+
+_NO_LOCATOR = Locator(0, 0, 0)
+
+
+def put_block(
+    batch: Batch,
+    number: int,
+    block_hash: bytes,
+    header: bytes,
+    locators: tuple[Locator, Locator] | None,
+    end: Position,
+) -> None:
+    """The block is indexed and the head, once the batch is written."""
+    body, receipts = locators or (_NO_LOCATOR, _NO_LOCATOR)
+    stamp = number_bytes(number)
+    batch.put(HEADER + stamp, block_hash + body.encode() + receipts.encode() + header)
+    batch.put(BLOCK + block_hash, stamp)
+    batch.put(HEAD, HEAD_VALUE.pack(number, block_hash, end.encode()))
+
+
+def put_transactions(batch: Batch, number: int, hashes: Column) -> None:
+    """hashes: one row of 32 bytes each, in block order. Cost: about 1.5 microseconds each."""
+    count = len(hashes)
+    names = np.empty((count, 33), np.uint8)
+    names[:, 0] = TRANSACTION[0]
+    names[:, 1:] = hashes
+    places = np.empty((count, PLACE.size), np.uint8)
+    places[:, :8] = np.frombuffer(number_bytes(number), np.uint8)
+    places[:, 8:] = np.arange(count, dtype=">u4").view(np.uint8).reshape(count, 4)
+    put = batch.put
+    # Sorted, since LevelDB takes neighbours faster.
+    for name, place in sorted(zip(rows(names), rows(places), strict=True)):
+        put(name, place)
+
+
+def read_head(reader: Reader) -> Head | None:
+    stored = reader.get(HEAD)
+    if stored is None:
+        return None
+    number, block_hash, end = HEAD_VALUE.unpack(stored)
+    return Head(number, Hash32(block_hash), Position.decode(end))
+
+
+def read_entry(reader: Reader, number: int) -> HeaderEntry | None:
+    stored = reader.get(HEADER + number_bytes(number))
+    if stored is None:
+        return None
+    locators = [
+        Locator.decode(stored[at : at + LOCATOR.size])
+        for at in (LOCATORS_AT, LOCATORS_AT + LOCATOR.size)
+    ]
+    body, receipts = (None if found == _NO_LOCATOR else found for found in locators)
+    return HeaderEntry(Hash32(stored[:32]), stored[HEADER_AT:], body, receipts)
+
+
+def read_header(reader: Reader, number: int) -> Header | None:
+    entry = read_entry(reader, number)
+    return None if entry is None else decode_header(entry.header)
+
+
+def read_hash(reader: Reader, number: int) -> Hash32 | None:
+    if number < 0:
+        return None
+    stored = reader.get(HEADER + number_bytes(number))
+    return None if stored is None else Hash32(stored[:32])
+
+
+def read_number(reader: Reader, block_hash: bytes) -> int | None:
+    stored = reader.get(BLOCK + block_hash)
+    return None if stored is None else int.from_bytes(stored, "big")
+
+
+def read_place(reader: Reader, transaction_hash: bytes) -> tuple[int, int] | None:
+    """(block, index) of a transaction."""
+    stored = reader.get(TRANSACTION + transaction_hash)
+    if stored is None:
+        return None
+    if len(stored) != PLACE.size:
+        raise StorageCorrupt("an entry of the transaction index is damaged")
+    number, index = PLACE.unpack(stored)
+    return number, index

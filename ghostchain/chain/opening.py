@@ -1,0 +1,203 @@
+"""Opening a chain's data directory: claim it, make block zero, or bring disk and trie together.
+
+After a kill three things may differ, and each has one way back:
+
+- the block files hold more than the database names: the records of a block whose batch was not
+  written. It is run again; a torn record is cut off.
+- the trie on disk is that of an earlier block: the changes since are applied again.
+- the bloom file lacks the latest blocks: they are copied from the headers.
+
+Anything else contradicts the order in which blocks are written, and is corruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostchain.chain import index
+from ghostchain.chain.genesis import Genesis, genesis_changes
+from ghostchain.chain.logs import BloomFile
+from ghostchain.chain.records import BODY, BodyRecord
+from ghostchain.crypto.hashes import header_hash
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding.blocks import decode_header, encode_header
+from ghostchain.primitives.block import Block
+from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.types import EMPTY_ROOT, Hash32
+from ghostchain.state.changes import change_set
+from ghostchain.state.store import StateStore, nodes_of
+from ghostchain.state.undo import changes_between, merge_undos
+from ghostchain.storage.database import Database
+from ghostchain.storage.directory import DataDirectory
+from ghostchain.storage.files import FIRST, SegmentLog
+from ghostchain.trie.merkle import Forest
+
+STATE_NAME = "state"
+BLOCKS_NAME = "blocks"
+BLOOMS_NAME = "blooms"
+RECOVERY_CACHE_BYTES = 64 << 20
+# A batch is synced before the next block's records are written, so at most one block stands
+# beyond the database; more means that the database lost what it had acknowledged.
+UNACKNOWLEDGED_MAX = 1
+
+
+@dataclass(slots=True)
+class OpenedStorage:
+    """An open data directory and its head. unacknowledged: blocks to be run again."""
+
+    directory: DataDirectory
+    database: Database
+    files: SegmentLog
+    blooms: BloomFile
+    state: StateStore
+    head: Header
+    head_hash: Hash32
+    unacknowledged: list[Block]
+
+    def close(self) -> None:
+        self.database.close()
+        self.files.close()
+        self.blooms.close()
+        self.directory.close()
+
+
+def _ignore_step(_: str) -> None:
+    return
+
+
+def open_storage(
+    data_dir: Path,
+    genesis: Genesis,
+    *,
+    prune: int | None,
+    on_step: Callable[[str], None] | None = None,
+) -> OpenedStorage:
+    """Raises: StorageError; nothing has been written into a directory that is not ours."""
+    step = on_step or _ignore_step
+    directory = DataDirectory.claim(
+        data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id
+    )
+    opened: list[Callable[[], None]] = [directory.close]
+    try:
+        _refuse_lost_database(data_dir)
+        database = Database.open(data_dir / STATE_NAME, on_step=step)
+        opened.append(database.close)
+        files = SegmentLog(data_dir / BLOCKS_NAME, "blocks", identity=genesis.hash, on_step=step)
+        opened.append(files.close)
+        blooms = BloomFile(data_dir / BLOOMS_NAME)
+        opened.append(blooms.close)
+        state = StateStore(database, prune_blocks=prune)
+        head = index.read_head(database)
+        if head is None:
+            head = _write_genesis(database, state, genesis)
+        header = _checked_head(database, head)
+        unacknowledged = _unacknowledged(files, head)
+        files.set_end(head.end)
+        _restore_blooms(database, blooms, head.number)
+        _restore_trie(state, header)
+        state.catch_up_pruning(head.number)
+    except BaseException:
+        for close in reversed(opened):
+            close()
+        raise
+    return OpenedStorage(
+        directory, database, files, blooms, state, header, head.hash, unacknowledged
+    )
+
+
+def _refuse_lost_database(data_dir: Path) -> None:
+    """LevelDB would silently start afresh where its own directory is gone."""
+    first_segment = data_dir / BLOCKS_NAME / "blocks-000000.seg"
+    has_blocks = first_segment.exists() and first_segment.stat().st_size > FIRST.offset
+    if has_blocks and not (data_dir / STATE_NAME / "CURRENT").exists():
+        raise StorageCorrupt(
+            f"{data_dir / STATE_NAME} is missing or incomplete, but there are blocks; "
+            "restore it, or export and import the blocks into an empty directory"
+        )
+
+
+def _write_genesis(database: Database, state: StateStore, genesis: Genesis) -> index.Head:
+    """Block zero is the head: one batch."""
+    changes, codes = genesis_changes(genesis.alloc)
+    forest = Forest(lambda owner, path: None, EMPTY_ROOT, RECOVERY_CACHE_BYTES)
+    root = forest.apply(change_set(changes))
+    assert root == genesis.header.state_root, "two ways to one root"
+    batch = database.batch()
+    state.stage(batch, 0, root, changes, codes, nodes_of(forest))
+    encoded = encode_header(genesis.header)
+    index.put_block(batch, 0, genesis.hash, encoded, None, FIRST)
+    database.commit(batch)
+    state.settle()
+    return index.Head(0, genesis.hash, FIRST)
+
+
+def _checked_head(database: Database, head: index.Head) -> Header:
+    entry = index.read_entry(database, head.number)
+    if entry is None or entry.hash != head.hash:
+        raise StorageCorrupt(f"the database names block {head.number} as its head but lacks it")
+    header = decode_header(entry.header)
+    if header_hash(header) != head.hash or header.number != head.number:
+        raise StorageCorrupt(f"the header of the head, block {head.number}, is damaged")
+    return header
+
+
+def _unacknowledged(files: SegmentLog, head: index.Head) -> list[Block]:
+    """Whole blocks in the files beyond the head.
+
+    Raises: StorageCorrupt when there are more than one kill can leave.
+    """
+    blocks: list[Block] = []
+    expected = head.number + 1
+    for record in files.scan(head.end):
+        if record.tag & 1 != BODY or record.tag >> 1 != expected:
+            continue
+        if len(blocks) == UNACKNOWLEDGED_MAX:
+            raise StorageCorrupt(
+                f"the database ends at block {head.number}, but the block files go on beyond "
+                f"block {expected - 1}: it lost blocks that it had acknowledged"
+            )
+        blocks.append(BodyRecord.parse(record.payload).block())
+        expected += 1
+    return blocks
+
+
+def _restore_blooms(database: Database, blooms: BloomFile, head: int) -> None:
+    stored = database.get(index.BLOOMS)
+    first = int.from_bytes(stored, "big") + 1 if stored else 0
+    for number in range(first, head + 1):
+        header = index.read_header(database, number)
+        if header is None:
+            raise StorageCorrupt(f"the header of block {number} is missing")
+        blooms.put(number, header.bloom)
+
+
+def _restore_trie(state: StateStore, head: Header) -> None:
+    """The trie is the head's: nodes that were only in memory are computed again.
+
+    Raises: StorageCorrupt when the root does not come out as the head's header says.
+    """
+    number, root = state.trie_block
+    if number > head.number:
+        raise StorageCorrupt(f"the trie belongs to block {number}, beyond the head {head.number}")
+    if number < head.number:
+        old = merge_undos(state.undo(n) for n in range(head.number, number, -1))
+        accounts = {
+            key: (before, state.stored_account(key)) for key, before in old.accounts.items()
+        }
+        slots = {
+            (owner, slot): (before, state.slot(owner, slot) or bytes(32))
+            for (owner, slot), before in old.slots.items()
+        }
+        forest = Forest(state.node, Hash32(root), RECOVERY_CACHE_BYTES)
+        root = forest.apply(change_set(changes_between(accounts, slots)))
+        state.adopt_nodes(nodes_of(forest))
+    top = state.node(None, b"")
+    found = EMPTY_ROOT if top is None else keccak256(top)
+    if root != head.state_root or found != head.state_root:
+        raise StorageCorrupt(
+            f"the trie has root 0x{found.hex()}, the head's header says "
+            f"0x{head.state_root.hex()}; run `ghostd db verify`"
+        )

@@ -1,0 +1,186 @@
+"""What the block files hold: a body and a receipts record for each block.
+
+    body      counts: transactions u32, header bytes u32, withdrawals u32
+              header RLP | withdrawals: index u64, validator u64, address 20, gwei u64 each
+              | lengths u32 each | senders 20 each | raw transactions
+    receipts  count u32
+              types u8 each | statuses u8 each | cumulative gas u64 each | log counts u32 each
+              | lengths u32 each | canonical receipts of those with logs
+
+Integers are big-endian. A receipt without logs is its first three columns: its bloom is empty, so
+a plain transfer takes 18 bytes instead of 270. Senders are kept because recovering them costs more
+than 20 bytes do. Columns are read and written whole, never transaction by transaction.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ghostchain.encoding.blocks import decode_header, decode_receipt
+from ghostchain.primitives.block import Block, Withdrawal
+from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.primitives.receipt import Receipt
+from ghostchain.primitives.types import EMPTY_BLOOM, Address
+from ghostchain.state.changes import Column
+
+BODY = 0
+RECEIPTS = 1
+BODY_COUNTS = struct.Struct(">III")
+WITHDRAWAL = struct.Struct(">QQ20sQ")
+COUNT = struct.Struct(">I")
+RECEIPT_COLUMN_BYTES = 1 + 1 + 8 + 4 + 4
+
+
+def tag_of(number: int, kind: int) -> int:
+    """The tag of a record in the block files."""
+    return number << 1 | kind
+
+
+def body_parts(
+    header: bytes, withdrawals: Sequence[Withdrawal], raws: Sequence[bytes], senders: bytes
+) -> list[bytes]:
+    """The parts of a body record. senders: 20 bytes each, joined."""
+    counts = BODY_COUNTS.pack(len(raws), len(header), len(withdrawals))
+    paid = [
+        WITHDRAWAL.pack(item.index, item.validator_index, item.address, item.amount_gwei)
+        for item in withdrawals
+    ]
+    lengths = np.fromiter(map(len, raws), ">u4", len(raws))
+    return [counts, header, *paid, lengths.tobytes(), senders, *raws]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRecord:
+    """A body as stored; transactions are sliced out of it on demand."""
+
+    data: bytes
+    header: bytes
+    withdrawals: bytes
+    ends: Column
+    senders_at: int
+    raws_at: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> BodyRecord:
+        """Raises: StorageCorrupt when the record does not add up."""
+        try:
+            count, header_bytes, withdrawal_count = BODY_COUNTS.unpack_from(data)
+            cursor = BODY_COUNTS.size
+            header = data[cursor : cursor + header_bytes]
+            cursor += header_bytes
+            withdrawals = data[cursor : cursor + WITHDRAWAL.size * withdrawal_count]
+            cursor += len(withdrawals)
+            ends = np.frombuffer(data, ">u4", count, cursor).astype(np.int64).cumsum()
+            cursor += 4 * count
+            raws_at = cursor + 20 * count
+            if raws_at + (int(ends[-1]) if count else 0) != len(data):
+                raise ValueError("length")
+        except (ValueError, struct.error) as error:
+            raise StorageCorrupt(f"a body record is damaged: {error}") from error
+        return cls(data, header, withdrawals, ends, cursor, raws_at)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def raw(self, index: int) -> bytes:
+        start = int(self.ends[index - 1]) if index else 0
+        return self.data[self.raws_at + start : self.raws_at + int(self.ends[index])]
+
+    def raws(self) -> tuple[bytes, ...]:
+        data, base = self.data, self.raws_at
+        ends = [base, *(self.ends + base).tolist()]
+        return tuple(data[ends[i] : ends[i + 1]] for i in range(len(ends) - 1))
+
+    def sender(self, index: int) -> Address:
+        start = self.senders_at + 20 * index
+        return Address(self.data[start : start + 20])
+
+    def block(self) -> Block:
+        withdrawals = tuple(
+            Withdrawal(index, validator, Address(address), amount)
+            for index, validator, address, amount in WITHDRAWAL.iter_unpack(self.withdrawals)
+        )
+        return Block(decode_header(self.header), self.raws(), withdrawals)
+
+
+def receipts_parts(
+    types: Column,
+    statuses: Column,
+    cumulative: Column,
+    log_counts: Column,
+    receipts: Sequence[bytes],
+) -> list[bytes]:
+    """The parts of a receipts record. receipts: the canonical bytes of those with logs."""
+    lengths = np.zeros(len(types), ">u4")
+    lengths[log_counts > 0] = np.fromiter(map(len, receipts), np.uint32, len(receipts))
+    return [
+        COUNT.pack(len(types)),
+        types.astype(np.uint8).tobytes(),
+        statuses.astype(np.uint8).tobytes(),
+        cumulative.astype(">u8").tobytes(),
+        log_counts.astype(">u4").tobytes(),
+        lengths.tobytes(),
+        *receipts,
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsRecord:
+    """The receipts of a block as stored."""
+
+    data: bytes
+    types: Column
+    statuses: Column
+    cumulative: Column
+    log_counts: Column
+    ends: Column
+    receipts_at: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> ReceiptsRecord:
+        """Raises: StorageCorrupt when the record does not add up."""
+        try:
+            (count,) = COUNT.unpack_from(data)
+            cursor = COUNT.size
+            columns = []
+            for kind in ("u1", "u1", ">u8", ">u4", ">u4"):
+                columns.append(np.frombuffer(data, kind, count, cursor))
+                cursor += columns[-1].nbytes
+            ends = columns[4].astype(np.int64).cumsum()
+            if cursor + (int(ends[-1]) if count else 0) != len(data):
+                raise ValueError("length")
+        except (ValueError, struct.error) as error:
+            raise StorageCorrupt(f"a receipts record is damaged: {error}") from error
+        types, statuses, cumulative, log_counts = columns[:4]
+        return cls(data, types, statuses, cumulative, log_counts, ends, cursor)
+
+    def __len__(self) -> int:
+        return len(self.types)
+
+    def encoded(self, index: int) -> bytes:
+        """The canonical bytes of a receipt with logs; b"" for one without."""
+        start = int(self.ends[index - 1]) if index else 0
+        return self.data[self.receipts_at + start : self.receipts_at + int(self.ends[index])]
+
+    def receipt(self, index: int) -> Receipt:
+        encoded = self.encoded(index)
+        if encoded:
+            return decode_receipt(encoded)
+        return Receipt(
+            int(self.types[index]),
+            bool(self.statuses[index]),
+            int(self.cumulative[index]),
+            EMPTY_BLOOM,
+            (),
+        )
+
+    def receipts(self) -> tuple[Receipt, ...]:
+        return tuple(self.receipt(index) for index in range(len(self)))
+
+    def first_log_index(self, index: int) -> int:
+        """How many logs of the block come before those of this transaction."""
+        return int(self.log_counts[:index].sum())

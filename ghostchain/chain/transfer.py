@@ -1,0 +1,146 @@
+"""Chain files: the RLP of blocks one after the other, as geth exports them, gzipped for `.gz`."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from ghostchain.chain.chain import Chain
+from ghostchain.crypto.hashes import header_hash
+from ghostchain.encoding.blocks import (
+    BLOCK_SIZE_MAX,
+    block_end,
+    decode_block,
+    encode_block,
+)
+from ghostchain.primitives.errors import (
+    BlockReason,
+    EncodingReason,
+    InvalidBlock,
+    InvalidEncoding,
+)
+from ghostchain.storage.files import storage_failure
+
+READ_BYTES = 1 << 20
+GZIP_LEVEL = 1
+
+Progress = Callable[[int, int], None]
+"""Told after each block: how many are done, and the number of the latest."""
+
+
+def _ignore_progress(done: int, number: int) -> None:
+    return
+
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """The blocks of a chain file, undecoded. Memory is bounded by the largest block.
+
+    Raises: InvalidBlock RLP_STRUCTURES_ENCODING where the file is no sequence of blocks; OSError.
+    """
+    with _open(path, "rb") as file:
+        buffered, offset = b"", 0
+        while True:
+            end = _complete_end(buffered, offset)
+            if end is not None:
+                yield buffered[offset:end]
+                offset = end
+                continue
+            if len(buffered) - offset > BLOCK_SIZE_MAX:
+                raise InvalidBlock(
+                    BlockReason.RLP_STRUCTURES_ENCODING, f"{path}: a block is too large"
+                )
+            try:
+                more = file.read(READ_BYTES)
+            except (EOFError, gzip.BadGzipFile) as error:
+                raise InvalidBlock(
+                    BlockReason.RLP_STRUCTURES_ENCODING, f"{path}: {error}"
+                ) from error
+            if not more:
+                break
+            buffered, offset = buffered[offset:] + more, 0
+        if offset < len(buffered):
+            raise InvalidBlock(
+                BlockReason.RLP_STRUCTURES_ENCODING, f"{path} ends in the middle of a block"
+            )
+
+
+def _complete_end(data: bytes, offset: int) -> int | None:
+    """Where the block at offset ends; None while it is not all there."""
+    try:
+        return block_end(data, offset)
+    except InvalidEncoding as failure:
+        if failure.reason == EncodingReason.TRUNCATED:
+            return None
+        raise InvalidBlock(BlockReason.RLP_STRUCTURES_ENCODING, str(failure)) from failure
+
+
+def import_file(chain: Chain, path: Path, progress: Progress = _ignore_progress) -> int:
+    """The blocks of the file that the chain does not have follow its head. Returns how many.
+
+    Raises: InvalidBlock at the first that cannot follow; those before it stay.
+    """
+    done = 0
+    for sealed in chain.import_blocks(_unknown(chain, read_blocks(path))):
+        done += 1
+        progress(done, sealed.block.header.number)
+    return done
+
+
+def _unknown(chain: Chain, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Leaves out the blocks that the chain has.
+
+    Raises: InvalidBlock NOT_THE_NEXT_HEIGHT for another block at a decided height.
+    """
+    start = chain.head.number
+    for data in blocks:
+        header = decode_block(data).header
+        if header.number > start:
+            yield data
+            continue
+        known = chain.hash_of(header.number)
+        if known != header_hash(header):
+            raise InvalidBlock(
+                BlockReason.NOT_THE_NEXT_HEIGHT,
+                f"block {header.number} of the file is not the one of this chain",
+            )
+
+
+def export_file(
+    chain: Chain,
+    path: Path,
+    first: int = 0,
+    last: int | None = None,
+    progress: Progress = _ignore_progress,
+) -> int:
+    """Writes blocks first..last (default: the head). Returns how many.
+
+    The file appears under its name only when it is complete.
+    Raises: StorageFailed.
+    """
+    last = chain.head.number if last is None else min(last, chain.head.number)
+    scratch = path.with_name(path.name + ".part")
+    done = 0
+    try:
+        with _open(scratch, "wb", compressed=path.suffix == ".gz") as file:
+            for number in range(first, last + 1):
+                block = chain.block(number)
+                assert block is not None, "every number up to the head has a block"
+                file.write(encode_block(block))
+                done += 1
+                progress(done, number)
+        with scratch.open("rb") as written:
+            os.fsync(written.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise storage_failure(error, path) from error
+    return done
+
+
+def _open(path: Path, mode: str, *, compressed: bool | None = None) -> IO[bytes]:
+    if compressed if compressed is not None else path.suffix == ".gz":
+        return cast(IO[bytes], gzip.open(path, mode, compresslevel=GZIP_LEVEL))
+    return cast(IO[bytes], path.open(mode))

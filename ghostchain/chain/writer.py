@@ -1,0 +1,346 @@
+"""The one writer of a chain: runs a block, compares or seals it, makes it durable.
+
+A block goes: decoded and recovered (`prepare`, on any thread) → executed → the trie's new root →
+header compared or made → `_commit`: state staged in a batch, records appended and synced, the
+batch written synchronously. Until the batch is written nothing has changed; any failure before it
+discards what is pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ghostchain.chain import index
+from ghostchain.chain.columns import (
+    CandidateOutcomes,
+    candidate_outcomes,
+    outcome_columns,
+    raw_transactions,
+    receipts_record,
+    refuse_undecodable,
+    transaction_columns,
+)
+from ghostchain.chain.config import ChainConfig
+from ghostchain.chain.fees import next_gas_limit
+from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
+from ghostchain.chain.records import BODY, RECEIPTS, body_parts, tag_of
+from ghostchain.chain.validation import (
+    BLOCK_BYTES_MAX,
+    EXTRA_DATA_BYTES_MAX,
+    check_block_size,
+    check_header,
+    check_outcome,
+    child_fees,
+)
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding.blocks import decode_block, encode_block, encode_header
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor, StateView
+from ghostchain.execution.forks import Fork
+from ghostchain.primitives.block import Block, Withdrawal
+from ghostchain.primitives.errors import BlockReason, InvalidBlock
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
+from ghostchain.state import keys
+from ghostchain.state.changes import columns_of
+from ghostchain.state.store import StateStore, nodes_of
+from ghostchain.storage.database import Database
+from ghostchain.storage.files import SegmentLog
+from ghostchain.trie.merkle import Forest
+
+EXECUTOR_CACHE_BYTES = 64 << 20
+FOREST_CACHE_BYTES = 64 << 20
+NO_NONCE = bytes(8)
+# RLP beside header, transactions and withdrawals: list heads and the empty ommers.
+BLOCK_FRAME_BYTES = 64
+WITHDRAWAL_BYTES_MAX = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A block whose transactions are decoded and their senders known."""
+
+    block: Block
+    batch: TransactionBatch
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBlock:
+    """A committed block. outcomes: of each candidate it was built from (of each transaction, when
+    it was imported)."""
+
+    block: Block
+    hash: Hash32
+    outcomes: CandidateOutcomes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a builder decides about a block. gas_limit: where the limit moves to, None to stay."""
+
+    timestamp: int
+    coinbase: Address
+    prev_randao: Hash32
+    extra_data: bytes = b""
+    withdrawals: tuple[Withdrawal, ...] = ()
+    parent_beacon_block_root: Hash32 = ZERO_HASH
+    gas_limit: int | None = None
+
+
+def prepare(config: ChainConfig, block: Block | bytes) -> Prepared:
+    """Decodes a block, its transactions and their senders. Safe on any thread, and the slowest
+    step of an import of transfers.
+
+    Raises: InvalidBlock.
+    """
+    if isinstance(block, bytes):
+        size = len(block)
+        block = decode_block(block)
+    else:
+        size = block_size(block)
+    check_block_size(config, block.header.timestamp, size)
+    batch = TransactionBatch.decode(block.transactions)
+    batch.recover()
+    refuse_undecodable(batch)
+    return Prepared(block, batch)
+
+
+def block_size(block: Block) -> int:
+    """Bytes of the block's RLP, or a few more: heads of transactions are counted as 4 bytes where
+    that cannot exceed the limit, else exactly."""
+    count = len(block.transactions)
+    body = sum(map(len, block.transactions)) + WITHDRAWAL_BYTES_MAX * len(block.withdrawals)
+    size = len(encode_header(block.header)) + body + 4 * count + BLOCK_FRAME_BYTES
+    if size <= BLOCK_BYTES_MAX:
+        return size
+
+    return len(encode_block(block))
+
+
+def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:
+    """What the block with this header shows to its transactions."""
+    schedule = config.blob_schedule_at(header.timestamp)
+    return BlockEnvironment(
+        fork=config.fork_at(header.timestamp),
+        chain_id=config.chain_id,
+        number=header.number,
+        timestamp=header.timestamp,
+        gas_limit=header.gas_limit,
+        base_fee=header.base_fee_per_gas,
+        coinbase=header.coinbase,
+        prev_randao=header.prev_randao,
+        excess_blob_gas=header.excess_blob_gas,
+        blob_base_fee_update_fraction=schedule.base_fee_update_fraction,
+        blobs_per_block_max=schedule.max,
+        parent_hash=header.parent_hash,
+        parent_beacon_block_root=header.parent_beacon_block_root,
+        deposit_contract=config.deposit_contract,
+    )
+
+
+class BlockWriter:
+    """Executor, trie and disk of a chain at its head. One thread at a time."""
+
+    def __init__(
+        self,
+        config: ChainConfig,
+        database: Database,
+        files: SegmentLog,
+        state: StateStore,
+        blooms: BloomFile,
+        view: StateView,
+        head: Header,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._files = files
+        self._state = state
+        self._blooms = blooms
+        self._executor = Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        self._forest = Forest(state.node, head.state_root, FOREST_CACHE_BYTES)
+
+    def import_block(
+        self, prepared: Prepared, parent: Header, parent_hash: Hash32
+    ) -> tuple[Header, SealedBlock, Callable[[], None]]:
+        """Checks and runs the block; the third value commits it.
+
+        Raises: InvalidBlock; nothing is pending then.
+        """
+        block = prepared.block
+        header = block.header
+        check_header(self._config, header, parent, parent_hash)
+        result = self._executor.run_block(
+            environment_of(self._config, header), prepared.batch, block.withdrawals
+        )
+        try:
+            check_outcome(header, result)
+            state_root = self._forest.apply(result.changes)
+            if state_root != header.state_root:
+                raise InvalidBlock(
+                    BlockReason.INVALID_STATE_ROOT,
+                    f"state root 0x{header.state_root.hex()}, not 0x{state_root.hex()}",
+                )
+            return self._pending(block, prepared.batch, result)
+        except BaseException:
+            self.discard()
+            raise
+
+    def build_block(
+        self,
+        batch: TransactionBatch,
+        proposal: Proposal,
+        parent: Header,
+        parent_hash: Hash32,
+    ) -> tuple[Header, SealedBlock, Callable[[], None]]:
+        """Runs what fits of the candidates and makes the header; the third value commits it.
+
+        Raises: InvalidBlock when the proposal itself cannot hold (its timestamp, extra data, a
+            failing system contract).
+        """
+        self._check_proposal(proposal, parent)
+        draft = self._draft(proposal, parent, parent_hash)
+        batch = _within_block_size(batch, len(proposal.withdrawals))
+        result = self._executor.run_block(
+            environment_of(self._config, draft), batch, proposal.withdrawals, skip_invalid=True
+        )
+        try:
+            header = self._seal(draft, result)
+            included = np.flatnonzero(outcome_columns(result.native)["included"]).tolist()
+            transactions = raw_transactions(batch, included)
+            block = Block(header, transactions, tuple(proposal.withdrawals))
+            return self._pending(block, batch, result)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _check_proposal(self, proposal: Proposal, parent: Header) -> None:
+        if proposal.timestamp <= parent.timestamp:
+            raise InvalidBlock(
+                BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT,
+                f"timestamp {proposal.timestamp} after {parent.timestamp}",
+            )
+        if len(proposal.extra_data) > EXTRA_DATA_BYTES_MAX:
+            raise InvalidBlock(BlockReason.EXTRA_DATA_TOO_BIG)
+
+    def _draft(self, proposal: Proposal, parent: Header, parent_hash: Hash32) -> Header:
+        """The header before execution; what execution yields is zero."""
+        demanded = child_fees(self._config, parent, proposal.timestamp)
+        wanted = parent.gas_limit if proposal.gas_limit is None else proposal.gas_limit
+        return Header(
+            parent_hash=parent_hash,
+            ommers_hash=EMPTY_OMMERS_HASH,
+            coinbase=proposal.coinbase,
+            state_root=ZERO_HASH,
+            transactions_root=ZERO_HASH,
+            receipts_root=ZERO_HASH,
+            bloom=bytes(256),
+            difficulty=0,
+            number=parent.number + 1,
+            gas_limit=next_gas_limit(parent.gas_limit, wanted),
+            gas_used=0,
+            timestamp=proposal.timestamp,
+            extra_data=proposal.extra_data,
+            prev_randao=proposal.prev_randao,
+            nonce=NO_NONCE,
+            base_fee_per_gas=demanded.base_fee,
+            withdrawals_root=ZERO_HASH,
+            blob_gas_used=0,
+            excess_blob_gas=demanded.excess_blob_gas,
+            parent_beacon_block_root=proposal.parent_beacon_block_root,
+        )
+
+    def _seal(self, draft: Header, result: BlockResult) -> Header:
+        """The header with what execution yielded."""
+        has_requests = self._config.fork_at(draft.timestamp) >= Fork.PRAGUE
+        return replace(
+            draft,
+            state_root=self._forest.apply(result.changes),
+            transactions_root=result.transactions_root,
+            receipts_root=result.receipts_root,
+            bloom=result.bloom,
+            gas_used=result.gas_used,
+            withdrawals_root=result.withdrawals_root,
+            blob_gas_used=result.blob_gas_used,
+            requests_hash=result.requests_hash if has_requests else None,
+        )
+
+    def _pending(
+        self, block: Block, batch: TransactionBatch, result: BlockResult
+    ) -> tuple[Header, SealedBlock, Callable[[], None]]:
+        encoded = encode_header(block.header)
+        block_hash = keccak256(encoded)
+        outcomes = candidate_outcomes(outcome_columns(result.native))
+        sealed = SealedBlock(block, block_hash, outcomes)
+
+        def commit() -> None:
+            self._commit(sealed, encoded, batch, result)
+
+        return block.header, sealed, commit
+
+    def _commit(
+        self, sealed: SealedBlock, encoded: bytes, batch: TransactionBatch, result: BlockResult
+    ) -> None:
+        """The block is durable, and the state in memory is the one after it.
+
+        Raises: StorageFailed; on disk nothing has been acknowledged then.
+        """
+        header, number = sealed.block.header, sealed.block.header.number
+        native = result.native
+        outcomes = outcome_columns(native)
+        included = outcomes["included"] != 0
+        transactions = transaction_columns(batch)[included]
+        write = self._database.batch()
+        nodes = nodes_of(self._forest)
+        self._state.stage(write, number, header.state_root, columns_of(native), result.codes, nodes)
+        index.put_transactions(write, number, transactions["hash"])
+        body = body_parts(
+            encoded,
+            sealed.block.withdrawals,
+            sealed.block.transactions,
+            transactions["sender"].tobytes(),
+        )
+        receipts = receipts_record(native, transactions["type"], outcomes[included])
+        locators = self._files.append(
+            [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
+        )
+        self._files.sync()
+        self._blooms.put(number, header.bloom)
+        if number % SYNC_BLOCKS == 0:
+            self._blooms.sync()
+            write.put(index.BLOOMS, keys.number_bytes(number))
+        places = (locators[0], locators[1])
+        index.put_block(write, number, sealed.hash, encoded, places, self._files.end)
+        self._database.commit(write)
+        self._executor.commit()
+        self._forest.commit()
+        self._state.settle()
+
+    def discard(self) -> None:
+        """Forgets what is pending."""
+        self._executor.discard()
+        self._forest.discard()
+
+    def flush(self, head: Header) -> None:
+        """The trie on disk is the head's, so that the next start has nothing to replay."""
+        if self._state.trie_block[0] != head.number:
+            self._state.flush_nodes(head.number, head.state_root)
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held by what."""
+        return {
+            "executor": self._executor.memory,
+            "trie": self._forest.memory,
+            "trie nodes to be written": self._state.memory(),
+            "database": self._database.memory(),
+        }
+
+
+def _within_block_size(batch: TransactionBatch, withdrawal_count: int) -> TransactionBatch:
+    """As many of the first candidates as surely make a block that is not too large (EIP-7934)."""
+    room = BLOCK_BYTES_MAX - 1024 - WITHDRAWAL_BYTES_MAX * withdrawal_count
+    sizes = (transaction_columns(batch)["raw_length"] + 4).cumsum()
+    fitting = int(np.searchsorted(sizes, room, "right"))
+    return batch if fitting == len(batch) else batch.select(range(fitting))

@@ -1,0 +1,215 @@
+"""A chain cut at every step of its writing comes back with every block it acknowledged."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ghostchain.chain.chain import Chain
+from ghostchain.chain.networks import TEST_KEYS, network
+from ghostchain.chain.verify import verify_state
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.crypto.secp256k1 import address_of
+from ghostchain.crypto.signing import sign_transaction
+from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
+from ghostchain.primitives.transaction import Transaction
+from ghostchain.primitives.types import Address, Hash32
+
+DEV = network("dev")
+BLOCKS = 5
+
+
+def raw(sender: int, nonce: int, to: bytes) -> bytes:
+    unsigned = Transaction(
+        type=2,
+        chain_id=31337,
+        nonce=nonce,
+        max_fee_per_gas=10**10,
+        max_priority_fee_per_gas=1,
+        gas_limit=21000,
+        to=Address(to),
+        value=1,
+    )
+    return encode_transaction(sign_transaction(unsigned, TEST_KEYS[sender]))
+
+
+def extend(chain: Chain, seed: int) -> None:
+    """One block of a few transfers; the same seed on the same head gives the same block."""
+    chance = random.Random(seed)
+    parent = chain.head
+    raws = []
+    for sender in range(3):
+        address = address_of(TEST_KEYS[sender])
+        record = chain.state_at(parent.number).account(address, keccak256(address))
+        nonce = int.from_bytes((record or b"")[:8], "big")
+        raws.append(raw(sender, nonce, chance.randbytes(20)))
+    batch = TransactionBatch.decode(raws)
+    batch.recover()
+    chain.build_block(
+        batch,
+        timestamp=parent.timestamp + 1,
+        coinbase=Address(b"\x0c" * 20),
+        prev_randao=Hash32(bytes(32)),
+    )
+
+
+class Cutter:
+    """Copies the data directory at each step, as a kill there would leave it.
+
+    acknowledged: the height that a caller has been told of at that moment.
+    """
+
+    def __init__(self, data: Path, copies: Path) -> None:
+        self.data = data
+        self.copies = copies
+        self.acknowledged = 0
+        self.cuts: list[tuple[str, Path, int]] = []
+
+    def on_step(self, name: str) -> None:
+        copy = self.copies / f"{len(self.cuts):03d}-{name}"
+        shutil.copytree(self.data, copy)
+        self.cuts.append((name, copy, self.acknowledged))
+
+
+def tear(path: Path, count: int) -> None:
+    """Cuts bytes off the end of a file, as a kill in the middle of a write would."""
+    data = path.read_bytes()
+    path.write_bytes(data[: max(0, len(data) - count)])
+
+
+def check(copy: Path, acknowledged: int, hashes: list[bytes]) -> None:
+    """The copy opens, has what was acknowledged, agrees with its own state, and goes on."""
+    chain = Chain.open(copy, DEV)
+    head = chain.head.number
+    assert head >= acknowledged
+    for number in range(min(head, len(hashes) - 1) + 1):
+        assert chain.hash_of(number) == hashes[number]
+        assert chain.block(number) is not None
+        assert number == 0 or len(chain.receipts(number) or ()) == 3
+    assert verify_state(chain.storage.database).agrees
+    for number in range(head, BLOCKS):
+        extend(chain, seed=number)
+    assert chain.head_hash == hashes[BLOCKS]
+    chain.close()
+    chain = Chain.open(copy, DEV)
+    assert chain.head_hash == hashes[BLOCKS]
+    chain.close()
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> tuple[Cutter, list[bytes]]:
+    """A chain of a few blocks with a copy from each step, and the hashes of its blocks."""
+    data = tmp_path / "data"
+    cutter = Cutter(data, tmp_path / "copies")
+    cutter.copies.mkdir()
+    chain = Chain.open(data, DEV, on_step=cutter.on_step)
+    hashes: list[bytes] = [chain.head_hash]
+    for number in range(BLOCKS):
+        extend(chain, seed=number)
+        cutter.acknowledged = chain.head.number
+        hashes.append(chain.head_hash)
+    chain.close()
+    return cutter, hashes
+
+
+def test_cut_at_every_step(cut: tuple[Cutter, list[bytes]]) -> None:
+    """Between any two steps that reach the disk, closing included."""
+    cutter, hashes = cut
+    names = [name for name, _, _ in cutter.cuts]
+    assert names.count("append") == 2 * BLOCKS
+    assert names.count("sync") == BLOCKS
+    assert names.count("batch") == BLOCKS + 2  # genesis and the trie at closing
+    for _, copy, acknowledged in cutter.cuts:
+        check(copy, acknowledged, hashes)
+
+
+@pytest.mark.parametrize("count", [1, 7, 40, 300])
+def test_cut_inside_a_write(cut: tuple[Cutter, list[bytes]], count: int) -> None:
+    """Records and the database's log torn at a byte: what was whole before stays.
+
+    A torn batch is one whose block nobody was told of; its records are whole, so it comes back.
+    """
+    cutter, hashes = cut
+    for name, copy, acknowledged in cutter.cuts:
+        if name == "append":
+            tear(copy / "blocks" / "blocks-000000.seg", count)
+            check(copy, acknowledged, hashes)
+        elif name == "batch" and 0 < acknowledged < BLOCKS:
+            for log in (copy / "state").glob("*.log"):
+                tear(log, count)
+            check(copy, acknowledged, hashes)
+
+
+def test_cut_while_recovering(cut: tuple[Cutter, list[bytes]], tmp_path: Path) -> None:
+    """A second kill during the recovery from the first changes nothing."""
+    cutter, hashes = cut
+    _, copy, acknowledged = next(
+        found for found in cutter.cuts if found[0] == "sync" and found[2] == 2
+    )
+    again = Cutter(copy, tmp_path / "again")
+    again.copies.mkdir()
+    Chain.open(copy, DEV, on_step=again.on_step).close()
+    assert len(again.cuts) >= 4
+    for _, second, _ in again.cuts:
+        check(second, acknowledged, hashes)
+
+
+def test_blooms_are_made_again(cut: tuple[Cutter, list[bytes]]) -> None:
+    """The bloom file is never synced on the way; losing it costs nothing but time."""
+    cutter, hashes = cut
+    (cutter.data / "blooms").unlink()
+    check(cutter.data, BLOCKS, hashes)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from ghostchain.chain.chain import Chain
+from ghostchain.primitives.errors import StorageFailed
+from tests.unit.test_chain_crash import DEV, extend
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+chain = Chain.open(Path({data!r}), DEV)
+extend(chain, 0)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    for number in range(1, 1000):
+        extend(chain, number)
+        print("acknowledged", chain.head.number, chain.head_hash.hex(), flush=True)
+except StorageFailed as error:
+    print("failed:", error, flush=True)
+try:
+    extend(chain, 1)
+except StorageFailed as error:
+    print("again:", error, flush=True)
+try:
+    chain.close()
+except StorageFailed as error:
+    print("closing:", error, flush=True)
+"""
+
+
+@pytest.mark.parametrize("limit", [90_000, 120_000])
+def test_full_disk_is_fatal_and_loses_nothing(tmp_path: Path, limit: int) -> None:
+    """The first write without room ends the writing with a clear message; after a restart with
+    room all acknowledged blocks are there. limit: bytes that a file may grow to."""
+    root = Path(__file__).resolve().parents[2]
+    script = FULL_DISK.format(root=str(root), data=str(tmp_path / "data"), limit=limit)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    lines = run.stdout.splitlines()
+    acknowledged = [line.split()[1:] for line in lines if line.startswith("acknowledged")]
+    assert acknowledged
+    failures = [line for line in lines if not line.startswith("acknowledged")]
+    assert "no space left" in failures[0]
+    assert "restart to recover" in failures[1]
+    chain = Chain.open(tmp_path / "data", DEV)
+    for number, block_hash in acknowledged:
+        assert (chain.hash_of(int(number)) or b"").hex() == block_hash
+    assert verify_state(chain.storage.database).agrees
+    extend(chain, 5)
+    chain.close()
