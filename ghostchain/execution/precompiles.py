@@ -112,7 +112,7 @@ def run(fork: int, address: bytes, data: bytes, gas: int) -> PrecompileResult:
     if status == lib.GHOST_OUT_OF_MEMORY:
         raise MemoryError(f"precompile 0x{address.hex()} over {len(data)} bytes")
     if status == lib.GHOST_LOADER_FAILED:
-        raise take_failure() or RuntimeError("no curve backend: call precompiles.install() first")
+        raise take_failure() or RuntimeError("no curve backend (call install), or a bad answer")
     output = b""
     if result.output_length:
         output = bytes(ffi.buffer(result.output, result.output_length))
