@@ -2,7 +2,7 @@
 4788, 4895, 7685).
 
 A block is [header, transactions, ommers, withdrawals]; a legacy transaction is a list in it, a
-typed one a byte string. The bytes of transactions are not looked into here.
+typed one a byte string. What is inside a transaction is not looked at here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from ghostchain.encoding import rlp
 from ghostchain.encoding.rlp import Decoded
+from ghostchain.encoding.transactions import split_transactions
 from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import (
     BlockReason,
@@ -21,7 +22,6 @@ from ghostchain.primitives.errors import (
 )
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log, Receipt
-from ghostchain.primitives.transaction import TransactionType
 from ghostchain.primitives.types import Address, Hash32
 
 BLOCK_SIZE_MAX = 128 << 20
@@ -101,16 +101,27 @@ def _header(decoded: Decoded) -> Header:
 
 def encode_block(block: Block) -> bytes:
     """The bytes of a block. Cost: linear."""
-    transactions = [
-        raw if raw[:1] >= b"\xc0" else rlp.encode_bytes(raw) for raw in block.transactions
-    ]
-    withdrawals = [encode_withdrawal(withdrawal) for withdrawal in block.withdrawals]
     parts = (
         encode_header(block.header),
-        rlp.list_of(transactions),
+        _encode_transactions(block.transactions),
         b"\xc0",
-        rlp.list_of(withdrawals),
+        rlp.list_of([encode_withdrawal(withdrawal) for withdrawal in block.withdrawals]),
     )
+    return rlp.list_of(parts)
+
+
+def _encode_transactions(raws: tuple[bytes, ...]) -> bytes:
+    """Legacy lists as they are, typed ones as strings. Many have the same length, and so the same
+    head."""
+    heads: dict[int, bytes] = {1: b""}
+    parts = []
+    for raw in raws:
+        if raw[:1] < b"\xc0":
+            length = len(raw)
+            if length not in heads:
+                heads[length] = rlp.encode_bytes(raw)[:-length]
+            parts.append(heads[length])
+        parts.append(raw)
     return rlp.list_of(parts)
 
 
@@ -139,29 +150,12 @@ def decode_block(data: bytes, *, size_max: int = BLOCK_SIZE_MAX) -> Block:
             raise InvalidBlock(BlockReason.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS)
         return Block(
             header=_header(rlp.decode(data[header[1] : header[3]], depth_max=1)),
-            transactions=tuple(
-                data[first:stop] if nested else _typed(data[payload:stop])
-                for nested, first, payload, stop in rlp.spans(
-                    data, transactions[2], transactions[3]
-                )
-            ),
+            transactions=split_transactions(data[transactions[2] : transactions[3]]),
             withdrawals=tuple(
                 _withdrawal(item)
                 for item in rlp.as_list(rlp.decode(data[withdrawals[1] : withdrawals[3]]))
             ),
         )
-
-
-def _typed(raw: bytes) -> bytes:
-    """The bytes of a typed transaction, which can be no legacy list inside a string (that would be
-    a second encoding of it), nor a blob transaction that still carries its sidecar."""
-    if not raw or raw[0] >= 0x80:
-        raise InvalidEncoding(EncodingReason.TYPE_UNKNOWN, "a transaction without a type byte")
-    if raw[0] == TransactionType.BLOB and len(raw) > 2:
-        is_list, start, end = rlp.span(raw, 1)
-        if is_list and start < end and raw[start] >= 0xC0:
-            raise InvalidEncoding(EncodingReason.NOT_BYTES, "a blob sidecar inside a block")
-    return raw
 
 
 def block_end(data: bytes, offset: int) -> int:

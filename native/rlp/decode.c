@@ -372,6 +372,39 @@ static int unwrap_blob(ghost_view *inner, const uint8_t *bytes, size_t length) {
     return GHOST_TX_OK;
 }
 
+/* Whether the payload of a string in a block can be a typed transaction: it has a type byte, which
+ * a legacy list inside a string has not, and no blob sidecar. */
+static bool is_typed_form(const rlp_item *item) {
+    if (item->length == 0 || item->payload[0] >= 0x80) {
+        return false;
+    }
+    ghost_view inner = {0};
+    if (item->payload[0] == 3 && item->length > 1) {
+        unwrap_blob(&inner, item->payload, item->length);
+    }
+    return inner.data == NULL;
+}
+
+int ghost_tx_split(size_t *bounds, size_t *count, const uint8_t *data, size_t length,
+                   size_t count_max) {
+    rlp_cursor cursor = {data, data + length};
+    size_t found = 0;
+    while (cursor.at != cursor.end) {
+        rlp_item item;
+        if (!rlp_next(&cursor, &item) || (!item.is_list && !is_typed_form(&item))) {
+            return GHOST_MALFORMED;
+        }
+        if (found == count_max) {
+            return GHOST_LIMIT;
+        }
+        bounds[2 * found] = (size_t)((item.is_list ? item.head : item.payload) - data);
+        bounds[2 * found + 1] = (size_t)(rlp_end(&item) - data);
+        found++;
+    }
+    *count = found;
+    return GHOST_OK;
+}
+
 /* Copies the canonical bytes into memory as tx->raw. */
 static int take_raw(ghost_tx *tx, arena *memory, const uint8_t *bytes, size_t length,
                     size_t size_max) {

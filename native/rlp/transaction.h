@@ -103,6 +103,14 @@ typedef struct ghost_tx {
     size_t sidecar_length;      /* bytes of a type-3 network form beyond the canonical ones, or 0 */
 } ghost_tx;
 
+/* Finds the canonical bytes of each transaction in data[0..length), the items of a block's list of
+ * transactions: a legacy list with its head, a typed one without the head of its string. Writes
+ * start and end of each to bounds, which has room for count_max pairs. Returns GHOST_OK; MALFORMED
+ * when an item is not canonical, has no type byte, or is a blob transaction with its sidecar; LIMIT
+ * when there are more than count_max. */
+int ghost_tx_split(size_t *bounds, size_t *count, const uint8_t *data, size_t length,
+                   size_t count_max);
+
 /* A growing list of decoded transactions and the memory they point into. */
 typedef struct ghost_tx_batch ghost_tx_batch;
 

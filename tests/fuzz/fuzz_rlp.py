@@ -58,7 +58,9 @@ SEEDS = [
     b"",
     rlp.encode([b"dog", [b"cat", [b""]], bytes(60), [[bytes(300)]]]),
     encode_header(HEADER),
-    encode_block(Block(HEADER, (b"\xc0", b"\x02\xc0"), (WITHDRAWAL,))),
+    encode_block(
+        Block(HEADER, (rlp.encode([b""] * 9), b"\x02" + rlp.encode([b"data"] * 9)), (WITHDRAWAL,))
+    ),
     encode_receipt(Receipt(0, True, 21_000, EMPTY_BLOOM, ())),
     encode_receipt(Receipt(2, False, 2**40, EMPTY_BLOOM, (LOG, LOG))),
 ]

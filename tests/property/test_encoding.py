@@ -31,7 +31,7 @@ from ghostchain.encoding.blocks import (
 )
 from ghostchain.encoding.hexadecimal import format_data, parse_data
 from ghostchain.encoding.quantities import format_quantity, parse_quantity
-from ghostchain.encoding.transactions import encode_transaction
+from ghostchain.encoding.transactions import encode_transaction, split_transactions, unwrap
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import (
@@ -160,6 +160,40 @@ def test_wrong_structure_is_refused(position: int, part: object) -> None:
     with pytest.raises(InvalidBlock) as refusal:
         decode_block(rlp.encode(parts))
     assert refusal.value.reason is BlockReason.RLP_STRUCTURES_ENCODING
+
+
+@given(st.data())
+def test_transactions_of_a_block_are_found_as_the_python_codec_finds_them(data) -> None:
+    """Natively split, and the same by hand, whole and broken."""
+    parts = [raw if raw[0] >= 0xC0 else rlp.encode(raw) for raw in data.draw(st.lists(canonical))]
+    body = data.draw(st.one_of(st.just(b"".join(parts)), mutations(b"".join(parts))))
+
+    def by_hand(body: bytes) -> tuple[bytes, ...]:
+        found = []
+        for is_list, first, payload, end in rlp.spans(body, 0, len(body)):
+            raw = body[first:end] if is_list else body[payload:end]
+            has_type = is_list or (raw and raw[0] < 0x80)
+            if not has_type or len(unwrap(raw, size_max=len(body)).canonical) != len(raw):
+                raise InvalidEncoding(EncodingReason.NOT_CANONICAL)
+            found.append(raw)
+        return tuple(found)
+
+    found = answer(split_transactions, body)
+    if found is EncodingReason.TOO_LONG:
+        items = answer(lambda body: rlp.spans(body, 0, len(body)), body)
+        assert isinstance(items, EncodingReason) or len(items) > len(body) // 10
+    elif isinstance(found, EncodingReason):
+        assert isinstance(answer(by_hand, body), EncodingReason)
+    else:
+        assert found == by_hand(body)
+
+
+def test_items_that_can_be_no_transactions_are_bounded() -> None:
+    """A megabyte of empty lists is refused before it becomes a million objects."""
+    with pytest.raises(InvalidEncoding) as refusal:
+        split_transactions(b"\xc0" * 1_000_000)
+    assert refusal.value.reason is EncodingReason.TOO_LONG
+    assert split_transactions(b"") == ()
 
 
 def test_ommers_are_refused() -> None:
