@@ -141,6 +141,7 @@ _TEST_SUITE_NAMES: dict[TransactionReason, tuple[str, ...]] = {
         "RLP_LEADING_ZEROS_DATA_SIZE",
         "RLP_LEADING_ZEROS_NONCE_SIZE",
         "TYPE_4_INVALID_AUTHORIZATION_FORMAT",
+        "TYPE_NOT_SUPPORTED",
     ),
     TransactionReason.TYPE_UNKNOWN: ("TYPE_NOT_SUPPORTED",),
     TransactionReason.TRAILING_BYTES: ("RLP_ERROR_SIZE",),

@@ -100,9 +100,9 @@ static int count_parts(size_t *count, const rlp_item *list) {
     return GHOST_TX_OK;
 }
 
-/* Takes memory for the parts of a list. Those that are well-formed take at least part_bytes_min bytes
- * each and reading stops at the first that is not, so a list of many tiny wrong parts is not given
- * more room than its bytes can fill. */
+/* Takes memory for the parts of a list. Those that are well-formed take at least part_bytes_min
+ * bytes each and reading stops at the first that is not, so a list of many tiny wrong parts is not
+ * given more room than its bytes can fill. */
 static void *take_parts(arena *memory, const rlp_item *list, size_t count, size_t part_bytes_min,
                         size_t size) {
     size_t readable = list->length / part_bytes_min + 1;
