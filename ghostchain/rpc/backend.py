@@ -18,9 +18,30 @@ from ghostchain.execution.executor import BlockEnvironment, CallResult, Message,
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.block import Block
+from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log, Receipt
 from ghostchain.primitives.types import Address, Hash32
+
+__all__ = [
+    "AccountOverride",
+    "AccountProof",
+    "Backend",
+    "BlockFees",
+    "Event",
+    "ForkSettings",
+    "LocatedLog",
+    "NewHead",
+    "NewPending",
+    "PoolContent",
+    "PooledTransaction",
+    "Refusal",
+    "Simulation",
+    "SlotProof",
+    "StateUnavailable",
+    "SyncProgress",
+    "UnknownAccount",
+]
 
 
 @dataclass(frozen=True, slots=True)

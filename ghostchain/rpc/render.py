@@ -103,9 +103,9 @@ def unsigned_json(tx: Transaction) -> Json:
     }
     if tx.chain_id is not None:
         fields["chainId"] = hex(tx.chain_id)
-    if tx.type == TransactionType.LEGACY or tx.type == TransactionType.ACCESS_LIST:
-        fields["gasPrice"] = hex(tx.max_fee_per_gas)
-    else:
+    # For the newer types the most that may be paid, until a block decides.
+    fields["gasPrice"] = hex(tx.max_fee_per_gas)
+    if tx.type not in (TransactionType.LEGACY, TransactionType.ACCESS_LIST):
         fields["maxFeePerGas"] = hex(tx.max_fee_per_gas)
         fields["maxPriorityFeePerGas"] = hex(tx.max_priority_fee_per_gas)
     if tx.type != TransactionType.LEGACY:
@@ -131,7 +131,6 @@ def signed_json(tx: Transaction) -> Json:
 def pending_transaction_json(waiting: PooledTransaction, tx: Transaction) -> Json:
     """A transaction of the pool: the members of its place are null."""
     fields = signed_json(tx)
-    fields.setdefault("gasPrice", fields.get("maxFeePerGas"))
     fields["hash"], fields["from"] = format_data(waiting.hash), format_data(waiting.sender)
     fields["blockHash"] = fields["blockNumber"] = fields["transactionIndex"] = None
     fields["blockTimestamp"] = None

@@ -37,7 +37,7 @@ def capabilities(services: Services) -> Any:
     """What of the past this node can answer (execution-apis eth_capabilities)."""
     head = services.backend.head()
     oldest = services.backend.earliest()
-    kept = {"disabled": False, "oldestBlock": hex(oldest), "deleteStrategy": {"type": "none"}}
+    kept = {"disabled": False, "oldestBlock": hex(oldest)}
     return {
         "head": {
             "number": hex(head.number),

@@ -1,0 +1,200 @@
+"""Raw transactions over JSON-RPC, in batches of 100, until all of them are included: `ghostd --dev`
+beside anvil, with the same transactions, the same driver and the same cores.
+
+anvil is measured as it comes (a block for each transaction) and with a block each second; `ratio`
+is against the better of the two. Absent anvil, the figure stands alone. Runs small unless
+GHOSTCHAIN_BENCH is "full".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+
+from ghostchain.crypto.signing import sign_transaction
+from ghostchain.encoding.transactions import encode_transaction
+from ghostchain.primitives.transaction import Transaction
+from ghostchain.primitives.types import Address
+from ghostchain.rpc.client import RpcClient
+from tests.node.clients import tool
+from tests.node.process import Ghostd
+
+FULL = os.environ.get("GHOSTCHAIN_BENCH") == "full"
+PER_SENDER = 2_000 if FULL else 100
+BATCH = 100
+CONNECTIONS = 2
+CHAIN_ID = 31337
+SECONDS_MAX = 300.0
+MNEMONIC = "test test test test test test test test test test test junk"
+SENDERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Bodies ready to post, one list for each connection, and who sends how many."""
+
+    bodies: tuple[tuple[bytes, ...], ...]
+    senders: tuple[str, ...]
+    recipients: tuple[str, ...]
+
+
+def prepare() -> Load:
+    """PER_SENDER transfers of each development account. A connection carries whole senders, so
+    that nonces arrive in order."""
+    Account.enable_unaudited_hdwallet_features()
+    accounts = [
+        Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")
+        for index in range(SENDERS)
+    ]
+    recipients = [Address(bytes([0x60 + index]) * 20) for index in range(SENDERS)]
+    lanes: list[list[bytes]] = [[] for _ in range(CONNECTIONS)]
+    for index, account in enumerate(accounts):
+        raws = [signed(bytes(account.key), nonce, recipients[index]) for nonce in range(PER_SENDER)]
+        lane = lanes[index % CONNECTIONS]
+        lane.extend(
+            batch_body(raws[start : start + BATCH]) for start in range(0, PER_SENDER, BATCH)
+        )
+    return Load(
+        bodies=tuple(map(tuple, lanes)),
+        senders=tuple(account.address for account in accounts),
+        recipients=tuple("0x" + item.hex() for item in recipients),
+    )
+
+
+def signed(key: bytes, nonce: int, to: Address) -> bytes:
+    tx = Transaction(
+        type=2,
+        chain_id=CHAIN_ID,
+        nonce=nonce,
+        max_fee_per_gas=100 * 10**9,
+        max_priority_fee_per_gas=10**9,
+        gas_limit=21_000,
+        to=to,
+        value=1,
+    )
+    return encode_transaction(sign_transaction(tx, key))
+
+
+def batch_body(raws: list[bytes]) -> bytes:
+    calls = [
+        {
+            "jsonrpc": "2.0",
+            "id": index,
+            "method": "eth_sendRawTransaction",
+            "params": ["0x" + raw.hex()],
+        }
+        for index, raw in enumerate(raws)
+    ]
+    return json.dumps(calls).encode()
+
+
+def post_all(port: int, bodies: tuple[bytes, ...]) -> None:
+    """Posts the bodies one after another on one connection; every answer must be a hash."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS_MAX)
+    for body in bodies:
+        connection.request("POST", "/", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse().read()
+        if b'"error"' in answer:
+            raise AssertionError(answer[:500])
+    connection.close()
+
+
+def until_included(client: RpcClient, load: Load) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    for sender in load.senders:
+        while int(client.call("eth_getTransactionCount", sender, "latest"), 16) < PER_SENDER:
+            if time.monotonic() > deadline:
+                raise AssertionError("not all transactions were included")
+            time.sleep(0.002)
+
+
+def send_and_wait(url: str, load: Load) -> float:
+    """Seconds from the first byte sent to the last transaction included."""
+    client = RpcClient(url, timeout_s=SECONDS_MAX)
+    port = int(url.rsplit(":", 1)[1])
+    start = time.perf_counter()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(lambda bodies: post_all(port, bodies), load.bodies))
+    until_included(client, load)
+    return time.perf_counter() - start
+
+
+def outcome(url: str, load: Load) -> str:
+    """A hash of what the recipients have, which must not depend on the node."""
+    client = RpcClient(url)
+    balances = [client.call("eth_getBalance", item, "latest") for item in load.recipients]
+    return hashlib.sha256(json.dumps(balances).encode()).hexdigest()
+
+
+@contextmanager
+def anvil(*arguments: str) -> Iterator[str]:
+    """A running anvil's URL. Skips nothing: the caller asks `tool` first."""
+    process = subprocess.Popen(
+        [tool("anvil"), "--port", "0", "--gas-limit", "1000000000", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Listening on"):
+                break
+        # What it goes on to say must be read, or it would wait for room in the pipe.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        url = "http://" + line.split()[-1]
+        RpcClient(url).call("eth_chainId")
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def peer_seconds(load: Load, expected: str) -> dict[str, float]:
+    """Seconds of anvil in both of its manners; empty where it is absent."""
+    try:
+        tool("anvil")
+    except pytest.skip.Exception:
+        return {}
+    found = {}
+    for name, arguments in (("automine", ()), ("block_time_1", ("--block-time", "1"))):
+        with anvil(*arguments) as url:
+            found[name] = send_and_wait(url, load)
+            assert outcome(url, load) == expected
+    return found
+
+
+def test_raw_transactions_to_inclusion(benchmark: Any, tmp_path: Path) -> None:
+    load = prepare()
+    count = PER_SENDER * SENDERS
+    with Ghostd("--dev", data_dir=tmp_path / "data") as node:
+        own = benchmark.pedantic(send_and_wait, (node.url, load), rounds=1)
+        result = outcome(node.url, load)
+        blocks = int(node.call("eth_blockNumber"), 16)
+    peers = peer_seconds(load, result)
+    benchmark.extra_info.update(
+        transactions=count,
+        batch=BATCH,
+        blocks=blocks,
+        transactions_per_second=round(count / own),
+        peer="anvil" if peers else "anvil is absent",
+        result=result,
+    )
+    for name, seconds in peers.items():
+        benchmark.extra_info[f"anvil_{name}_per_second"] = round(count / seconds)
+    if peers:
+        benchmark.extra_info["ratio"] = round(min(peers.values()) / own, 2)
