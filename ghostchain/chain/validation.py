@@ -133,12 +133,6 @@ def _check_form(config: ChainConfig, header: Header) -> None:
             BlockReason.INCORRECT_BLOB_GAS_USED,
             f"blob gas used {header.blob_gas_used} is no multiple of {fees.GAS_PER_BLOB}",
         )
-    limit = config.blob_schedule_at(header.timestamp).max * fees.GAS_PER_BLOB
-    if header.blob_gas_used > limit:
-        raise InvalidBlock(
-            BlockReason.BLOB_GAS_USED_ABOVE_LIMIT,
-            f"blob gas used {header.blob_gas_used} above the limit {limit}",
-        )
 
 
 def check_block_size(config: ChainConfig, timestamp: int, size: int) -> None:
@@ -150,11 +144,20 @@ def check_block_size(config: ChainConfig, timestamp: int, size: int) -> None:
         )
 
 
-def check_outcome(header: Header, executed: Executed) -> None:
+def check_outcome(config: ChainConfig, header: Header, executed: Executed) -> None:
     """The header says what execution yielded (but for the state root).
+
+    The bound on blob gas stands here, after execution, because a transaction that carries too
+    many blobs is the better reason.
 
     Raises: InvalidBlock with the reason.
     """
+    limit = config.blob_schedule_at(header.timestamp).max * fees.GAS_PER_BLOB
+    if header.blob_gas_used > limit:
+        raise InvalidBlock(
+            BlockReason.BLOB_GAS_USED_ABOVE_LIMIT,
+            f"blob gas used {header.blob_gas_used} above the limit {limit}",
+        )
     pairs: tuple[tuple[BlockReason, object, object], ...] = (
         (
             BlockReason.INVALID_TRANSACTIONS_ROOT,

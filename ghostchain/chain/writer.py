@@ -176,7 +176,7 @@ class BlockWriter:
             environment_of(self._config, header), prepared.batch, block.withdrawals
         )
         try:
-            check_outcome(header, result)
+            check_outcome(self._config, header, result)
             state_root = self._forest.apply(result.changes)
             if state_root != header.state_root:
                 raise InvalidBlock(

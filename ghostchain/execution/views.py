@@ -68,9 +68,12 @@ class MemoryView:
     def block_hash(self, number: int) -> bytes | None:
         return self.block_hashes.get(number)
 
-    def apply(self, result: BlockResult) -> None:
-        """Makes the block's net changes here. Storage roots are computed here too, and written
-        into the result, so that the executor may commit."""
+    def apply(self, result: BlockResult, *, has_roots: bool = False) -> None:
+        """Makes the block's net changes here.
+
+        Storage roots are those that `Forest.apply` wrote into the result (has_roots), or are
+        computed here and written there, so that the executor may commit.
+        """
         native = result.native
         self.codes.update(result.codes)
         for index in range(native.account_count):
@@ -85,7 +88,7 @@ class MemoryView:
             for place in range(first, first + change.slot_count):
                 slot = native.slots[place]
                 self._set(address, ffi.buffer(slot.key, 32)[:], ffi.buffer(slot.after, 32)[:])
-            if change.slot_count:
+            if change.slot_count and not has_roots:
                 ffi.memmove(change.after.storage_root, self.storage_root(address), 32)
             self.accounts[address] = (
                 int(change.after.nonce).to_bytes(8, "big")
@@ -93,19 +96,6 @@ class MemoryView:
                 + ffi.buffer(change.after.storage_root, 32)[:]
                 + ffi.buffer(change.after.code_hash, 32)[:]
             )
-
-    def copy(self) -> MemoryView:
-        """The same state, apart. Cost: linear."""
-        view = MemoryView()
-        view.restore(self)
-        return view
-
-    def restore(self, other: MemoryView) -> None:
-        """Becomes equal to other, and stays apart from it."""
-        self.accounts = dict(other.accounts)
-        self.storage = {address: dict(slots) for address, slots in other.storage.items()}
-        self.codes = dict(other.codes)
-        self.block_hashes = dict(other.block_hashes)
 
     def _set(self, address: bytes, key: bytes, value: bytes) -> None:
         storage = self.storage.setdefault(address, {})

@@ -1,4 +1,4 @@
-"""The executor against the official state tests, each fork and case for itself."""
+"""The executor against the official state and blockchain tests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from ghostchain.node.blocktest import run_block_test_file
 from ghostchain.node.statetest import run_state_test_file
 
 STATE_TESTS = "state_tests.tar.xz"
+BLOCK_TESTS = "blockchain_tests.tar.xz"
 # One file in so many runs by default; with `-m long` all of them.
 SAMPLE_STEP = 12
 
@@ -56,10 +58,10 @@ def members(archive: Path, step: int) -> Iterator[tuple[str, bytes]]:
                 yield member.name, content.read()
 
 
-def failures(archive: Path, step: int) -> tuple[int, list[str]]:
+def failures(runner, archive: Path, step: int) -> tuple[int, list[str]]:
     count, failed = 0, []
     for name, content in members(archive, step):
-        for case in run_state_test_file(name, content):
+        for case in runner(name, content):
             count += 1
             if not case.passed:
                 failed.append(f"{case.name} [{case.fork}]: {case.reason}")
@@ -68,7 +70,7 @@ def failures(archive: Path, step: int) -> tuple[int, list[str]]:
 
 def test_official_state_tests_sampled(fixture_archive) -> None:
     """State root, logs hash or reason of refusal, of a sample that takes seconds."""
-    count, failed = failures(fixture_archive(STATE_TESTS), SAMPLE_STEP)
+    count, failed = failures(run_state_test_file, fixture_archive(STATE_TESTS), SAMPLE_STEP)
     assert not failed, "\n".join(failed[:20])
     assert count > 500
 
@@ -76,9 +78,24 @@ def test_official_state_tests_sampled(fixture_archive) -> None:
 @pytest.mark.long
 def test_official_state_tests(fixture_archive) -> None:
     """All 20,254 cases."""
-    count, failed = failures(fixture_archive(STATE_TESTS), 1)
+    count, failed = failures(run_state_test_file, fixture_archive(STATE_TESTS), 1)
     assert not failed, "\n".join(failed[:20])
     assert count == 20_254
+
+
+def test_official_blockchain_tests_sampled(fixture_archive) -> None:
+    """Every block accepted or refused for the right reason, of a sample that takes seconds."""
+    count, failed = failures(run_block_test_file, fixture_archive(BLOCK_TESTS), SAMPLE_STEP)
+    assert not failed, "\n".join(failed[:20])
+    assert count > 300
+
+
+@pytest.mark.long
+def test_official_blockchain_tests(fixture_archive) -> None:
+    """All 8,264 tests."""
+    count, failed = failures(run_block_test_file, fixture_archive(BLOCK_TESTS), 1)
+    assert not failed, "\n".join(failed[:20])
+    assert count == 8_264
 
 
 def cases(post: dict[str, object], fork: str = "Osaka", gas: int = 0):
