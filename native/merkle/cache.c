@@ -256,11 +256,14 @@ static bool copy_subtree(pool *to, node **place) {
     return copied;
 }
 
-/* Moves all nodes to slabs of their own when most of the slabs' memory lies free, as after a block
- * that was far larger than the cache. */
+/* Slack of the bound on slabs, so that small caches are not moved all the time. */
+enum { SLABS_SLACK_BYTES = 1 << 20 };
+
+/* Moves all nodes to slabs of their own when too much of the slabs' memory lies free, as after a
+ * block that was far larger than the cache. */
 static void compact(ghost_forest *forest) {
-    if (forest->pool.reserved < forest->cache_bytes_max + forest->cache_bytes_max / 2 ||
-        forest->pool.reserved < 2 * forest->pool.used)
+    size_t reserved_max = forest->cache_bytes_max + forest->cache_bytes_max / 2;
+    if (forest->pool.reserved <= reserved_max + SLABS_SLACK_BYTES)
         return;
     pool to = {.advance_bytes = forest->pool.advance_bytes,
                .generation = forest->pool.generation,

@@ -25,6 +25,7 @@ void trie_vector_clear(vector *vector, size_t item_size, size_t keep_bytes);
 typedef struct arena_block arena_block;
 typedef struct arena {
     arena_block *blocks;    /* the one in use first */
+    arena_block *spare;     /* empty ones from before */
     size_t reserved;
 } arena;
 

@@ -43,12 +43,18 @@ void *trie_arena_take(arena *arena, size_t size) {
         capacity = capacity < ARENA_BLOCK_BYTES_MIN ? ARENA_BLOCK_BYTES_MIN : capacity;
         capacity = capacity > ARENA_BLOCK_BYTES_MAX ? ARENA_BLOCK_BYTES_MAX : capacity;
         capacity = capacity < size ? size : capacity;
-        block = malloc(sizeof *block + capacity);
-        if (block == NULL)
-            return NULL;
-        *block = (arena_block){.next = arena->blocks, .capacity = capacity};
+        block = arena->spare;
+        if (block != NULL && block->capacity >= size) {
+            arena->spare = block->next;
+        } else {
+            block = malloc(sizeof *block + capacity);
+            if (block == NULL)
+                return NULL;
+            *block = (arena_block){.capacity = capacity};
+            arena->reserved += sizeof *block + capacity;
+        }
+        block->next = arena->blocks;
         arena->blocks = block;
-        arena->reserved += sizeof *block + capacity;
     }
     void *taken = block->bytes + block->used;
     block->used += size;
@@ -60,19 +66,23 @@ void trie_arena_trim(arena *arena, size_t unused) {
 }
 
 void trie_arena_clear(arena *arena, size_t keep_bytes) {
-    arena_block *kept = NULL;
-    for (arena_block *block = arena->blocks; block != NULL;) {
-        arena_block *next = block->next;
-        if (kept == NULL && block->capacity <= keep_bytes) {
-            kept = block;
-            kept->used = 0;
-        } else {
-            arena->reserved -= sizeof *block + block->capacity;
-            free(block);
+    arena_block *kept = NULL, *lists[2] = {arena->blocks, arena->spare};
+    size_t kept_bytes = 0;
+    for (int i = 0; i < 2; i++) {
+        for (arena_block *block = lists[i]; block != NULL;) {
+            arena_block *next = block->next;
+            if (kept_bytes + block->capacity <= keep_bytes) {
+                kept_bytes += block->capacity;
+                block->used = 0;
+                block->next = kept;
+                kept = block;
+            } else {
+                arena->reserved -= sizeof *block + block->capacity;
+                free(block);
+            }
+            block = next;
         }
-        block = next;
     }
-    if (kept != NULL)
-        kept->next = NULL;
-    arena->blocks = kept;
+    arena->spare = kept;
+    arena->blocks = NULL;
 }

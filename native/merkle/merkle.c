@@ -5,8 +5,12 @@
 
 #include "forest.h"
 
-/* What the lists of an apply may keep between blocks, each. */
-enum { KEPT_BYTES = 1 << 20 };
+/* What the lists of an apply, each, and its arena may keep between blocks at most. */
+enum { KEPT_BYTES_MAX = 1 << 20, ARENA_KEPT_BYTES_MAX = 1 << 22 };
+
+static size_t at_most(size_t size, size_t limit) {
+    return size < limit ? size : limit;
+}
 
 ghost_forest *ghost_forest_new(const ghost_node_loader *loader, const uint8_t root[32],
                                size_t cache_bytes_max) {
@@ -32,15 +36,16 @@ static void end_apply(ghost_forest *forest) {
         tree->wiped = (vector){0};
         tree->pending = (slot){0};
     }
-    trie_vector_clear(&forest->fresh, sizeof(node *), KEPT_BYTES);
-    trie_vector_clear(&forest->retired, sizeof(node *), KEPT_BYTES);
-    trie_vector_clear(&forest->changes, sizeof(change), KEPT_BYTES);
-    trie_vector_clear(&forest->trees, sizeof(tree *), KEPT_BYTES);
-    trie_vector_clear(&forest->jobs, sizeof(job), KEPT_BYTES);
-    trie_vector_clear(&forest->writes, sizeof(ghost_node_write), KEPT_BYTES);
-    trie_vector_clear(&forest->encoded, 1, KEPT_BYTES);
-    trie_vector_clear(&forest->ends, sizeof(size_t), KEPT_BYTES);
-    trie_arena_clear(&forest->arena, 2 * KEPT_BYTES);
+    size_t kept = at_most(forest->cache_bytes_max / 32, KEPT_BYTES_MAX);
+    trie_vector_clear(&forest->fresh, sizeof(node *), kept);
+    trie_vector_clear(&forest->retired, sizeof(node *), kept);
+    trie_vector_clear(&forest->changes, sizeof(change), kept);
+    trie_vector_clear(&forest->trees, sizeof(tree *), kept);
+    trie_vector_clear(&forest->jobs, sizeof(job), kept);
+    trie_vector_clear(&forest->writes, sizeof(ghost_node_write), kept);
+    trie_vector_clear(&forest->encoded, 1, kept);
+    trie_vector_clear(&forest->ends, sizeof(size_t), kept);
+    trie_arena_clear(&forest->arena, at_most(forest->cache_bytes_max / 4, ARENA_KEPT_BYTES_MAX));
     forest->pending = false;
 }
 

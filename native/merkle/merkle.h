@@ -71,8 +71,9 @@ typedef struct ghost_node_loader {
 
 typedef struct ghost_forest ghost_forest;
 
-/* A forest over the state with this root (the empty root for a new chain). Keeps at most about
- * cache_bytes_max of nodes in memory between blocks. */
+/* A forest over the state with this root (the empty root for a new chain). Keeps at most
+ * cache_bytes_max of nodes in memory between blocks, the most recently used; with what lies free
+ * for the next block ghost_forest_memory is then below twice that and 2 MiB. */
 ghost_forest *ghost_forest_new(const ghost_node_loader *loader, const uint8_t root[32],
                                size_t cache_bytes_max);
 void ghost_forest_free(ghost_forest *forest);

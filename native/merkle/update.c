@@ -161,17 +161,18 @@ typedef struct branch_draft {
     slot slots[16];
 } branch_draft;
 
-static bool draft_has(const branch_draft *draft, unsigned nibble) {
-    if (draft->visited >> nibble & 1)
-        return draft->slots[nibble].state != SLOT_ABSENT;
-    return draft->old != NULL && (draft->old->mask >> nibble & 1);
+/* The nibbles under which the branch has children now. */
+static uint16_t draft_mask(const branch_draft *draft) {
+    unsigned mask = draft->old == NULL ? 0 : draft->old->mask;
+    for (unsigned left = draft->visited; left != 0; left &= left - 1) {
+        unsigned nibble = (unsigned)__builtin_ctz(left), bit = 1u << nibble;
+        mask = draft->slots[nibble].state == SLOT_ABSENT ? mask & ~bit : mask | bit;
+    }
+    return (uint16_t)mask;
 }
 
 /* The one child that is left takes the place of its branch. */
-static int draft_collapse(update *update, branch_draft *draft, slot *out) {
-    unsigned nibble = 0;
-    while (!draft_has(draft, nibble))
-        nibble++;
+static int draft_collapse(update *update, branch_draft *draft, unsigned nibble, slot *out) {
     slot *child = &draft->slots[nibble];
     uint8_t key[32], step = (uint8_t)nibble;
     memcpy(key, draft->key, 32);
@@ -184,39 +185,48 @@ static int draft_collapse(update *update, branch_draft *draft, slot *out) {
     return wrap(update, key, draft->depth, &step, 1, child, out);
 }
 
+/* Fills a new branch, of the children in mask, with those of the draft. */
+static void draft_fill(const branch_draft *draft, uint16_t mask, inner *made) {
+    const inner *old = draft->old;
+    if (old != NULL && old->mask == mask) {
+        /* The common case: the same children, some of them changed. */
+        memcpy(made->children, old->children, made->head.count * (sizeof(node *) + 32));
+        made->mask = mask;
+        made->embedded = old->embedded & (uint16_t)~draft->visited;
+        for (unsigned left = draft->visited & mask; left != 0; left &= left - 1) {
+            unsigned nibble = (unsigned)__builtin_ctz(left);
+            trie_slot_put(made, nibble, rank_of(old, nibble), &draft->slots[nibble]);
+        }
+        return;
+    }
+    unsigned rank = 0;
+    for (unsigned left = mask; left != 0; left &= left - 1) {
+        unsigned nibble = (unsigned)__builtin_ctz(left);
+        if (draft->visited >> nibble & 1) {
+            trie_slot_put(made, nibble, rank++, &draft->slots[nibble]);
+        } else {
+            slot kept = trie_slot_of(old, nibble);
+            trie_slot_put(made, nibble, rank++, &kept);
+        }
+    }
+}
+
 /* Puts the branch that the draft describes into out, or what is left of it. */
 static int draft_finish(update *update, branch_draft *draft, slot *out) {
-    unsigned count = 0;
-    for (unsigned nibble = 0; nibble < 16; nibble++) {
-        uint8_t step = (uint8_t)nibble;
-        bool present = draft_has(draft, nibble);
-        count += present;
-        if (!present && (draft->visited >> nibble & 1))
-            TRY(vanish(update, &draft->slots[nibble], draft->key, draft->depth, &step, 1));
+    uint16_t mask = draft_mask(draft);
+    for (unsigned left = draft->visited & (unsigned)~mask; left != 0; left &= left - 1) {
+        uint8_t step = (uint8_t)__builtin_ctz(left);
+        TRY(vanish(update, &draft->slots[step], draft->key, draft->depth, &step, 1));
     }
-    if (count == 0) {
+    if (mask == 0) {
         slot_set(out, NULL);
         return GHOST_OK;
     }
-    if (count == 1)
-        return draft_collapse(update, draft, out);
-    inner *made = trie_branch_new(&update->forest->pool, count);
+    if ((mask & (mask - 1)) == 0)
+        return draft_collapse(update, draft, (unsigned)__builtin_ctz(mask), out);
+    inner *made = trie_branch_new(&update->forest->pool, bit_count(mask));
     TRY(adopt(update, &made->head));
-    unsigned rank = 0, old_rank = 0;
-    for (unsigned nibble = 0; nibble < 16; nibble++) {
-        unsigned bit = 1u << nibble;
-        bool was_there = draft->old != NULL && (draft->old->mask & bit);
-        if (draft->visited & bit) {
-            if (draft->slots[nibble].state != SLOT_ABSENT)
-                trie_slot_put(made, nibble, rank++, &draft->slots[nibble]);
-        } else if (was_there) {
-            made->mask |= (uint16_t)bit;
-            made->embedded |= draft->old->embedded & (uint16_t)bit;
-            made->children[rank] = draft->old->children[old_rank];
-            memcpy(reference_at(made, rank++), reference_at(draft->old, old_rank), 32);
-        }
-        old_rank += was_there;
-    }
+    draft_fill(draft, mask, made);
     slot_set(out, &made->head);
     return GHOST_OK;
 }
@@ -320,10 +330,52 @@ static int update_leaf(update *update, slot *out, unsigned depth, size_t low, si
     return build(update, out, depth, low, high, resident);
 }
 
+enum { LINE_BYTES = 64, LOOK_AHEAD = 32 };
+
+/* The child of a branch to which a key leads next, or NULL. */
+static inline const node *child_towards(const node *parent, const uint8_t key[32],
+                                        unsigned depth) {
+    const inner *branch = (const inner *)parent;
+    unsigned nibble = key_nibble(key, depth);
+    if (parent->kind != NODE_BRANCH || !(branch->mask >> nibble & 1))
+        return NULL;
+    return branch->children[rank_of(branch, nibble)];
+}
+
+static inline void prefetch_head(const node *node) {
+    const uint8_t *bytes = (const uint8_t *)node;
+    for (size_t i = 0; i < 3 * LINE_BYTES; i += LINE_BYTES)
+        __builtin_prefetch(bytes + i);
+}
+
+/* Asks for the memory of a branch that will be copied, of its children that will be visited, and of
+ * theirs. Nodes lie anywhere, and waiting for them one by one is most of what an update costs. */
+static void prefetch_branch(const update *update, const node *branch, unsigned depth, size_t low,
+                            size_t high) {
+    const uint8_t *bytes = (const uint8_t *)branch;
+    for (size_t i = LINE_BYTES; i < trie_node_size(branch); i += LINE_BYTES)
+        __builtin_prefetch(bytes + i);
+    if (high - low < 2 || high - low > LOOK_AHEAD)
+        return;
+    for (size_t i = low; i < high; i++) {
+        const node *child = child_towards(branch, update->changes[i].key, depth);
+        if (child != NULL)
+            prefetch_head(child);
+    }
+    for (size_t i = low; i < high; i++) {
+        const uint8_t *key = update->changes[i].key;
+        const node *child = child_towards(branch, key, depth);
+        const node *below = child == NULL ? NULL : child_towards(child, key, depth + 1);
+        if (below != NULL)
+            prefetch_head(below);
+    }
+}
+
 static int update_branch(update *update, slot *out, unsigned depth, size_t low, size_t high) {
     branch_draft draft = {.old = (inner *)out->node, .key = update->changes[low].key,
                           .depth = depth};
     bool changed = false;
+    prefetch_branch(update, out->node, depth, low, high);
     while (low < high) {
         const uint8_t *key = update->changes[low].key;
         unsigned nibble = key_nibble(key, depth);
