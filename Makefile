@@ -6,8 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN_FLAGS ?= --network testnet
 JOBS ?= 2
+FUZZ_FLAGS ?= -max_total_time=60
 
-.PHONY: run test setup native lint types unit sanitize bench bench-full differential eels clients clean help
+.PHONY: run test setup native lint types unit sanitize bench bench-full differential fuzz eels clients clean help
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -66,6 +67,11 @@ tests/clients/node_modules/installed: tests/clients/package.json
 
 differential: setup eels ## 2,000 random blocks beside the executable specification
 	$(BIN)/python -m tests.differential.harness --cases 2000
+
+fuzz: setup ## every fuzz target for a minute (FUZZ_FLAGS=-runs=N for another measure)
+	$(BIN)/python -m pip install --quiet 'atheris>=2.3'
+	@for target in tests/fuzz/fuzz_*.py; do \
+	  echo "$$target"; $(BIN)/python $$target $(FUZZ_FLAGS) || exit 1; done
 
 bench: setup ## every benchmark, small
 	$(BIN)/python -m pytest benchmarks -p no:cacheprovider -o addopts= -o python_files='bench_*.py'

@@ -8,7 +8,7 @@ engine) and takes libFuzzer's flags:
     python tests/fuzz/fuzz_rlp.py build/fuzz/fuzz_rlp/crash-<hash>      one case again
 
 The corpus grows in build/fuzz/<target>/, where crashing inputs are left too. `test_fuzz.py` runs
-every target for a moment with mutations from a seed.
+them for a moment with mutations from a seed.
 """
 
 from __future__ import annotations
