@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from ghostchain.chain.chain import Chain
-from ghostchain.chain.fees import GAS_PER_BLOB
 from ghostchain.crypto.secp256k1 import sign
 from ghostchain.execution.executor import (
     BlockEnvironment,
-    CallFlags,
+    CallFlag,
     CallResult,
     Executor,
     Message,
     StateView,
 )
 from ghostchain.execution.forks import Fork
+from ghostchain.node.forks import precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
 from ghostchain.primitives import errors
 from ghostchain.primitives.block import Block
@@ -39,6 +39,7 @@ from ghostchain.rpc.backend import (
     PooledTransaction,
     Refusal,
     Simulation,
+    SlotProof,
     StateUnavailable,
     SyncProgress,
     UnknownAccount,
@@ -92,9 +93,7 @@ class NodeBackend:
         self._executors = HeadExecutors(chain)
         chain.subscribe(self._on_head)
 
-    def attach(
-        self, pool: PoolDriver, coinbase: Address, on_pending: Callable[[], None]
-    ) -> None:
+    def attach(self, pool: PoolDriver, coinbase: Address, on_pending: Callable[[], None]) -> None:
         """Joins what is made after the backend: the pool, and whoever seals."""
         self._pool = pool
         self._coinbase = coinbase
@@ -188,20 +187,39 @@ class NodeBackend:
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         try:
-            return self._chain.prove(address, keys, number)
+            proof = self._chain.prove(address, keys, number)
         except errors.StateUnavailable as failure:
             raise StateUnavailable(number) from failure
-
-    def fees(self, number: int) -> BlockFees:
-        environment = self.environment(number)
-        return BlockFees(
-            base_fee=environment.base_fee,
-            blob_base_fee=environment.blob_base_fee,
-            blob_gas_max=environment.blobs_per_block_max * GAS_PER_BLOB,
+        return AccountProof(
+            account=proof.account,
+            nodes=proof.nodes,
+            slots=tuple(SlotProof(slot.key, slot.value, slot.nodes) for slot in proof.slots),
         )
 
+    def fees(self, number: int) -> BlockFees:
+        if number > self._chain.head.number:
+            fees = self._chain.next_fees()
+        else:
+            header = self._chain.header(number)
+            if header is None:
+                raise StateUnavailable(number)
+            fees = self._chain.fees_of(header)
+        return BlockFees(fees.base_fee, fees.blob_base_fee, fees.blob_gas_max)
+
     def fork_schedule(self) -> Sequence[ForkSettings]:
-        return ()
+        config = self._chain.config
+        times = sorted({time for time, _ in (*config.forks, *config.blobs)})
+        return [
+            ForkSettings(
+                fork=config.fork_at(time),
+                activation_time=time,
+                blob_schedule=config.blob_schedule_at(time),
+                precompiles=precompile_names(config.fork_at(time)),
+                system_contracts=system_contracts(config.fork_at(time), config.deposit_contract),
+            )
+            for time in times
+            if time >= config.forks[-1][0] or time in {start for start, _ in config.forks}
+        ]
 
     # ---- the pool ----
 
@@ -300,7 +318,7 @@ class LentExecutor:
         self.clean = True
 
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
-        if flags & CallFlags.KEEP:
+        if flags & CallFlag.KEEP:
             self.clean = False
         return self.executor.call(environment, message, flags=flags)
 

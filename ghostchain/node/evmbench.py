@@ -1,8 +1,8 @@
 """`ghostd evm bench`: contracts in the format of revmc's `data` folder, timed on the native core.
 
-What is timed is one native call a run: the whole transaction (validation, intrinsic gas, execution,
-refunds) on a state that is warm in the executor's cache and unchanged from run to run. Python stands
-outside of the clock.
+What is timed is one native call a run: the whole transaction (validation, intrinsic gas,
+execution, refunds) on a state that is warm in the executor's cache and unchanged from run to run.
+Python stands outside of the clock.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ from ghostchain.node.conformance import test_files
 from ghostchain.primitives.types import Address, Hash32
 
 RUNS_MIN = 5
-FLAGS = (
-    CallFlag.NO_NONCE_CHECK | CallFlag.NO_EOA_CHECK | CallFlag.NO_GAS_CAP | CallFlag.NO_BASE_FEE
-)
+FLAGS = CallFlag.NO_NONCE_CHECK | CallFlag.NO_EOA_CHECK | CallFlag.NO_GAS_CAP | CallFlag.NO_BASE_FEE
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,7 @@ def genesis_of(configuration: NodeConfiguration) -> Genesis:
     else:
         genesis = network(configuration.network)
     if configuration.chain_id is not None:
-        genesis = replace(
-            genesis, config=replace(genesis.config, chain_id=configuration.chain_id)
-        )
+        genesis = replace(genesis, config=replace(genesis.config, chain_id=configuration.chain_id))
     if configuration.gas_limit is not None and configuration.dev:
         genesis = replace(
             genesis, header=replace(genesis.header, gas_limit=configuration.gas_limit)

@@ -24,8 +24,8 @@ from ghostchain import __version__
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.genesis import Genesis
 from ghostchain.node import logs
-from ghostchain.node.backend import NodeBackend, pool_rules
 from ghostchain.node.accounts import sender_states
+from ghostchain.node.backend import NodeBackend, pool_rules
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
@@ -70,7 +70,9 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
 
 def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: Path) -> None:
     """Says on standard output what runs where."""
-    kept = str(data_dir) if configuration.data_dir else "scratch, gone at the end (--data-dir keeps)"
+    kept = (
+        str(data_dir) if configuration.data_dir else "scratch, gone at the end (--data-dir keeps)"
+    )
     sealing = configuration.sealing
     if sealing.eager and sealing.interval_ns:
         pace = f"when transactions wait, and every {sealing.interval_ns / 1e9:g} s"
@@ -78,15 +80,19 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
         pace = "at once for every transaction"
     else:
         pace = f"every {(sealing.interval_ns or 0) / 1e9:g} s"
+    prune = configuration.prune
+    history = "of every block" if prune is None else f"of the last {prune} blocks"
     lines = [
         f"GhostChain {__version__}, network {configuration.network}, "
         f"chain id {genesis.config.chain_id}",
         f"  data     {kept}",
-        f"  history  {'all blocks' if configuration.prune is None else f'last {configuration.prune} blocks'}",
+        f"  history  {history}",
         f"  blocks   sealed here {pace}",
     ]
     if configuration.dev:
-        lines.append("  accounts (10,000 GCC each; these keys are public, never use them elsewhere)")
+        lines.append(
+            "  accounts (10,000 GCC each; these keys are public, never use them elsewhere)"
+        )
         lines += [
             f"    {account.checksum_address}  0x{account.key.hex()}" for account in dev_accounts()
         ]

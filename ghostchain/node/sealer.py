@@ -21,7 +21,7 @@ from ghostchain.node.logs import event
 from ghostchain.node.sealing import Sealing, SealingPolicy
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import Address, Hash32, ZERO_HASH
+from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import PoolTransaction
 
