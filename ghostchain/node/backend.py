@@ -21,8 +21,8 @@ from ghostchain.execution.executor import (
 from ghostchain.execution.forks import Fork
 from ghostchain.node.forks import precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
-from ghostchain.primitives import errors
 from ghostchain.primitives.block import Block
+from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import Address, Hash32
@@ -40,7 +40,6 @@ from ghostchain.rpc.backend import (
     Refusal,
     Simulation,
     SlotProof,
-    StateUnavailable,
     SyncProgress,
     UnknownAccount,
 )
@@ -159,17 +158,14 @@ class NodeBackend:
     # ---- state and execution ----
 
     def state_at(self, number: int) -> StateView:
-        try:
-            return self._chain.state_at(number)
-        except errors.StateUnavailable as failure:
-            raise StateUnavailable(number) from failure
+        return self._chain.state_at(number)
 
     def environment(self, number: int) -> BlockEnvironment:
         if number > self._chain.head.number:
             return self._chain.next_environment()
         header = self._chain.header(number)
         if header is None:
-            raise StateUnavailable(number)
+            raise StateUnavailable(f"block {number} is not known")
         return self._chain.environment_for(header)
 
     @contextmanager
@@ -186,10 +182,7 @@ class NodeBackend:
         yield Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
-        try:
-            proof = self._chain.prove(address, keys, number)
-        except errors.StateUnavailable as failure:
-            raise StateUnavailable(number) from failure
+        proof = self._chain.prove(address, keys, number)
         return AccountProof(
             account=proof.account,
             nodes=proof.nodes,
@@ -202,7 +195,7 @@ class NodeBackend:
         else:
             header = self._chain.header(number)
             if header is None:
-                raise StateUnavailable(number)
+                raise StateUnavailable(f"block {number} is not known")
             fees = self._chain.fees_of(header)
         return BlockFees(fees.base_fee, fees.blob_base_fee, fees.blob_gas_max)
 
