@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ghostchain.chain.genesis import account_of
+from ghostchain.chain.genesis import GenesisAccount, account_of
 from ghostchain.chain.networks import network
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding import rlp
@@ -198,8 +198,6 @@ def allocation_of(fields: dict[str, Any]) -> Allocation:
 
 
 def record_of(allocation: Allocation) -> Account:
-    from ghostchain.chain.genesis import GenesisAccount
-
     entry = GenesisAccount(
         allocation.balance, allocation.nonce, allocation.code, allocation.storage
     )
@@ -215,7 +213,7 @@ def forest_of(allocation: dict[bytes, Allocation]) -> Forest:
                 fields.nonce,
                 fields.balance,
                 keccak256(fields.code),
-                dict(fields.storage),
+                {key: int.from_bytes(value, "big") for key, value in fields.storage.items()},
             )
             for address, fields in allocation.items()
         }
