@@ -9,7 +9,7 @@ is pure noise.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.crypto.signing import sign_authorization, sign_transaction
@@ -282,18 +282,13 @@ def authorizations(chance: random.Random, nonces: dict[Address, int]) -> tuple[A
     for _ in range(chance.randrange(1, 4)):
         index = chance.randrange(len(KEYS))
         nonce = nonces[SENDERS[index]] + chance.choice((0, 0, 0, 1, 1))
-        unsigned = Authorization(
+        good = sign_authorization(
+            KEYS[index],
             chain_id=chance.choice((0, 1, 1, 1, 2)),
             address=chance.choice((*CONTRACTS, *PRECOMPILES, Address(bytes(20)))),
             nonce=nonce,
-            y_parity=0,
-            r=0,
-            s=0,
         )
-        if chance.random() < 0.1:
-            signed.append(unsigned)
-        else:
-            signed.append(sign_authorization(unsigned, KEYS[index]))
+        signed.append(replace(good, r=0) if chance.random() < 0.1 else good)
     return tuple(signed)
 
 
