@@ -108,7 +108,13 @@ class Ghostd:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait(STOP_SECONDS_MAX)
+        self._finish()
+
+    def _finish(self) -> None:
+        """All that the node logged is read and its pipe is closed."""
         self._reader.join(STOP_SECONDS_MAX)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
@@ -119,7 +125,7 @@ class Ghostd:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
-        self._reader.join(STOP_SECONDS_MAX)
+        self._finish()
         return self.process.returncode
 
     def __enter__(self) -> Ghostd:
