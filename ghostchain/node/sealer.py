@@ -90,6 +90,7 @@ class Sealer:
             self._wake()
         while True:
             await self._until_due()
+            self._sealing.on_started()
             building = self._loop.run_in_executor(self._writer, self._seal)
             more_waits = await asyncio.shield(building)
             self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=more_waits)

@@ -46,8 +46,12 @@ class Sealing:
         if self.waiting_since_ns is None:
             self.waiting_since_ns = now_ns
 
+    def on_started(self) -> None:
+        """A block is being made of what waits now; what comes from here on waits for the next."""
+        self.waiting_since_ns = None
+
     def on_sealed(self, *, now_ns: int, more_waits: bool) -> None:
-        """A block was sealed; more_waits: what did not fit is still pending."""
+        """The block is made; more_waits: what did not fit is still pending."""
         if self.policy.eager or self.policy.interval_ns is None:
             self.last_sealed_ns = now_ns
         else:
@@ -56,7 +60,8 @@ class Sealing:
             due = self.last_sealed_ns + self.policy.interval_ns
             late = now_ns - due >= self.policy.interval_ns
             self.last_sealed_ns = now_ns if late else due
-        self.waiting_since_ns = now_ns if more_waits else None
+        if more_waits:
+            self.on_pending(now_ns=now_ns)
 
     def deadline_ns(self) -> int | None:
         """When to seal if nothing else happens; None: not before something waits."""
