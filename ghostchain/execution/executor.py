@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from time import perf_counter_ns
 from typing import Any, Protocol
 
 from ghostchain._native import ffi, lib
@@ -652,17 +653,11 @@ class Executor:
         Its changes are forgotten, or with KEEP are there for the next call until discard.
         Raises: whatever the view raised; RuntimeError while a block is pending.
         """
-        _fill_environment(self._environment, env)
-        kept: list[Any] = []
-        transaction = _native_message(message, kept)
-        outcome = ffi.new("ghost_call_outcome *")
-        status = lib.ghost_executor_call(
-            self._native, self._environment, transaction, flags, outcome
-        )
-        if status == lib.GHOST_REFUSED:
-            raise RuntimeError("a call while a block is pending")
-        self._check(status)
-        return _call_result(outcome)
+        return self.prepare(env, message, flags=flags).run()
+
+    def prepare(self, env: BlockEnvironment, message: Message, *, flags: int = 0) -> PreparedCall:
+        """A call to be made more than once, as of the state at each time."""
+        return PreparedCall(self, env, message, flags)
 
     def _check(self, status: int) -> None:
         """Raises what stopped the native core."""
@@ -676,3 +671,43 @@ class Executor:
             raise MemoryError("the native core found no memory")
         if status != lib.GHOST_OK:
             raise ExecutorFailed(f"the native core stopped with status {status}")
+
+
+class PreparedCall:
+    """A message in its native form, for runs that measure the native core alone."""
+
+    __slots__ = ("_environment", "_executor", "_flags", "_kept", "_outcome", "_transaction")
+
+    def __init__(
+        self, executor: Executor, env: BlockEnvironment, message: Message, flags: int
+    ) -> None:
+        self._executor = executor
+        self._environment = ffi.new("ghost_block_env *")
+        _fill_environment(self._environment, env)
+        self._kept: list[Any] = []
+        self._transaction = _native_message(message, self._kept)
+        self._outcome = ffi.new("ghost_call_outcome *")
+        self._flags = int(flags)
+
+    def run(self) -> CallResult:
+        """Raises: as `Executor.call`."""
+        self._run()
+        return _call_result(self._outcome)
+
+    def time_ns(self) -> int:
+        """The nanoseconds of one run, without looking at its result.
+
+        Raises: as `Executor.call`.
+        """
+        start_ns = perf_counter_ns()
+        self._run()
+        return perf_counter_ns() - start_ns
+
+    def _run(self) -> None:
+        executor = self._executor
+        status = lib.ghost_executor_call(
+            executor._native, self._environment, self._transaction, self._flags, self._outcome
+        )
+        if status == lib.GHOST_REFUSED:
+            raise RuntimeError("a call while a block is pending")
+        executor._check(status)
