@@ -1,4 +1,5 @@
-"""Every fuzz target that maps bytes to a verdict, for a moment, with mutations from a seed that a failure names.
+"""Every fuzz target that takes bytes alone, for a moment, with mutations from a seed that a failure
+names.
 
 GHOSTCHAIN_FUZZ_SEED chooses another seed, GHOSTCHAIN_FUZZ_CASES how many mutations.
 """
@@ -10,12 +11,12 @@ from types import ModuleType
 
 import pytest
 
-from tests.fuzz import fuzz_rlp, fuzz_transactions
+from tests.fuzz import fuzz_rlp, fuzz_transactions, fuzz_trie
 from tests.fuzz.harness import run_briefly
 
 SEED = int(os.environ.get("GHOSTCHAIN_FUZZ_SEED", "44678"))
 CASES = int(os.environ.get("GHOSTCHAIN_FUZZ_CASES", "2000"))
-TARGETS = (fuzz_rlp, fuzz_transactions)
+TARGETS = (fuzz_rlp, fuzz_transactions, fuzz_trie)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__.split(".")[-1])
