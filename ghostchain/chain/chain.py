@@ -31,6 +31,7 @@ from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.chain.validation import child_fees
 from ghostchain.chain.writer import (
     BlockWriter,
+    Pending,
     Prepared,
     Proposal,
     SealedBlock,
@@ -41,7 +42,12 @@ from ghostchain.encoding.blocks import decode_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.primitives.block import Block, Withdrawal
-from ghostchain.primitives.errors import BlockReason, InvalidBlock, StateUnavailable
+from ghostchain.primitives.errors import (
+    BlockReason,
+    InvalidBlock,
+    StateUnavailable,
+    StorageFailed,
+)
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
@@ -90,7 +96,7 @@ class Chain:
         self._storage = storage
         # Held through a whole build or import.
         self._writing = threading.Lock()
-        # Held while state in memory, disk and what is published move to the next block.
+        # Held while what is settled and what is published move to the next block.
         self._committing = threading.Lock()
         self._published = Published(storage.head, storage.head_hash, storage.database.snapshot())
         self._writer = BlockWriter(
@@ -99,7 +105,6 @@ class Chain:
             storage.files,
             storage.state,
             storage.blooms,
-            LatestView(storage.database, self._ancestor_hash),
             storage.head,
         )
         self._proofs = ProofService(self._trie_base)
@@ -108,6 +113,7 @@ class Chain:
         self._receipts: dict[int, ReceiptsRecord] = {}
         self._listeners: list[Callable[[Header], None]] = []
         self._closed = False
+        self._failed = False
 
     @classmethod
     def open(
@@ -143,7 +149,8 @@ class Chain:
                 return
             self._closed = True
             try:
-                self._writer.flush(self._published.header)
+                if not self._failed:
+                    self._writer.flush(self._published.header)
             finally:
                 self._storage.close()
 
@@ -304,9 +311,6 @@ class Chain:
                 self._storage.state.buffered_nodes(),
             )
 
-    def _ancestor_hash(self, number: int) -> bytes | None:
-        return index.read_hash(self._storage.database, number)
-
     # ---- what blocks look like from inside ----
 
     def environment_for(self, header: Header) -> BlockEnvironment:
@@ -384,60 +388,98 @@ class Chain:
             gas_limit=gas_limit,
         )
         with self._writing:
+            self._refuse_if_failed()
             published = self._published
-            header, sealed, commit = self._writer.build_block(
-                batch, proposal, published.header, published.hash
-            )
-            self._adopt(header, sealed, commit)
-        return sealed
+            pending = self._writer.build_block(batch, proposal, published.header, published.hash)
+            self._commit(pending.sealed, self._stage(pending))
+        return pending.sealed
 
     def import_block(self, block: Block | bytes) -> SealedBlock:
         """The block is checked in full, run, and committed as the next one.
 
         Raises: InvalidBlock with the reason, nothing changed; StorageFailed.
         """
-        return self._import(prepare(self.config, block))
+        prepared = prepare(self.config, block)
+        with self._writing:
+            pending = self._run(prepared, self.head, self.head_hash)
+            self._commit(pending.sealed, self._stage(pending))
+        return pending.sealed
 
     def import_blocks(self, blocks: Iterable[Block | bytes]) -> Iterator[SealedBlock]:
-        """Imports a stream; decoding and recovery of the next blocks overlap with running one.
+        """Imports a stream: while one block runs, the next are decoded and recovered and the one
+        before is written.
 
-        Yields each block when it is committed. Raises as `import_block`, at the first bad block.
+        Yields each block when it is committed. The chain takes no other block until the iterator
+        ends or is closed. Raises as `import_block` at the first bad block; those before it are
+        committed, though the last of them may not have been yielded.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="prepare") as workers:
-            ahead: deque[Future[Prepared]] = deque()
-            for block in blocks:
-                ahead.append(workers.submit(prepare, self.config, block))
-                if len(ahead) > PREPARED_AHEAD:
-                    yield self._import(ahead.popleft().result())
-            while ahead:
-                yield self._import(ahead.popleft().result())
+        with (
+            self._writing,
+            ThreadPoolExecutor(1, thread_name_prefix="prepare") as preparing,
+            ThreadPoolExecutor(1, thread_name_prefix="write") as writing,
+        ):
+            ahead = _prefetch(blocks, lambda block: preparing.submit(prepare, self.config, block))
+            parent, parent_hash = self.head, self.head_hash
+            flight: tuple[SealedBlock, Future[None]] | None = None
+            try:
+                for prepared in ahead:
+                    pending = self._run(prepared.result(), parent, parent_hash)
+                    landed, flight = self._land(flight), None
+                    flight = pending.sealed, writing.submit(self._stage(pending))
+                    parent, parent_hash = pending.sealed.block.header, pending.sealed.hash
+                    if landed is not None:
+                        yield landed
+            finally:
+                last = self._land(flight)
+            if last is not None:
+                yield last
 
-    def _import(self, prepared: Prepared) -> SealedBlock:
-        with self._writing:
-            published = self._published
-            header = prepared.block.header
-            decided = header.number <= published.header.number
-            if decided and header.parent_hash != published.hash:
-                raise InvalidBlock(
-                    BlockReason.NOT_THE_NEXT_HEIGHT,
-                    f"height {header.number} is decided; the head is {published.header.number}",
-                )
-            header, sealed, commit = self._writer.import_block(
-                prepared, published.header, published.hash
-            )
-            self._adopt(header, sealed, commit)
+    def _land(self, flight: tuple[SealedBlock, Future[None]] | None) -> SealedBlock | None:
+        """Waits until the block is written, and publishes it."""
+        if flight is None:
+            return None
+        sealed, written = flight
+        self._commit(sealed, written.result)
         return sealed
 
-    def _adopt(self, header: Header, sealed: SealedBlock, commit: Callable[[], None]) -> None:
+    def _commit(self, sealed: SealedBlock, write: Callable[[], None]) -> None:
+        """The staged block is durable and what readers see.
+
+        Raises: StorageFailed; memory is then ahead of the disk, so nothing is written any more.
+        """
         try:
-            with self._committing:
-                commit()
-                self._published = Published(header, sealed.hash, self._storage.database.snapshot())
+            write()
+        except BaseException:
+            self._failed = True
+            raise
+        with self._committing:
+            self._writer.settle()
+            self._published = Published(
+                sealed.block.header, sealed.hash, self._storage.database.snapshot()
+            )
+        for listener in tuple(self._listeners):
+            listener(sealed.block.header)
+
+    def _refuse_if_failed(self) -> None:
+        if self._failed:
+            raise StorageFailed("a block could not be written before; restart to recover")
+
+    def _run(self, prepared: Prepared, parent: Header, parent_hash: Hash32) -> Pending:
+        self._refuse_if_failed()
+        header = prepared.block.header
+        if header.number <= parent.number and header.parent_hash != parent_hash:
+            raise InvalidBlock(
+                BlockReason.NOT_THE_NEXT_HEIGHT,
+                f"height {header.number} is decided; the head is {parent.number}",
+            )
+        return self._writer.import_block(prepared, parent, parent_hash)
+
+    def _stage(self, pending: Pending) -> Callable[[], None]:
+        try:
+            return self._writer.stage(pending)
         except BaseException:
             self._writer.discard()
             raise
-        for listener in tuple(self._listeners):
-            listener(header)
 
     # ---- for operators ----
 
@@ -449,6 +491,18 @@ class Chain:
     def storage(self) -> OpenedStorage:
         """What lies beneath, for maintenance."""
         return self._storage
+
+
+def _prefetch(
+    blocks: Iterable[Block | bytes], submit: Callable[[Block | bytes], Future[Prepared]]
+) -> Iterator[Future[Prepared]]:
+    """The blocks being prepared, a few ahead of the one that is asked for."""
+    ahead: deque[Future[Prepared]] = deque()
+    for block in blocks:
+        ahead.append(submit(block))
+        if len(ahead) > PREPARED_AHEAD:
+            yield ahead.popleft()
+    yield from ahead
 
 
 def _keep(kept: dict[int, Value], key: int, value: Value, count_max: int) -> None:

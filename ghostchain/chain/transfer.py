@@ -82,11 +82,11 @@ def import_file(chain: Chain, path: Path, progress: Progress = _ignore_progress)
 
     Raises: InvalidBlock at the first that cannot follow; those before it stay.
     """
-    done = 0
+    start = chain.head.number
     for sealed in chain.import_blocks(_unknown(chain, read_blocks(path))):
-        done += 1
-        progress(done, sealed.block.header.number)
-    return done
+        number = sealed.block.header.number
+        progress(number - start, number)
+    return chain.head.number - start
 
 
 def _unknown(chain: Chain, blocks: Iterator[bytes]) -> Iterator[bytes]:

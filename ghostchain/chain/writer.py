@@ -1,15 +1,18 @@
 """The one writer of a chain: runs a block, compares or seals it, makes it durable.
 
 A block goes: decoded and recovered (`prepare`, on any thread) → executed → the trie's new root →
-header compared or made → `_commit`: state staged in a batch, records appended and synced, the
-batch written synchronously. Until the batch is written nothing has changed; any failure before it
-discards what is pending.
+header compared or made → `stage`: its state is put in a batch and is what the next block runs on →
+`write`: records appended and synced, the batch written synchronously. `write` may run on another
+thread while the next block executes; `settle` comes after it. Any failure before `stage` discards
+what is pending and leaves nothing behind; a failed `write` is fatal to the storage, which then
+refuses all further ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,15 +41,16 @@ from ghostchain.chain.validation import (
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_block, encode_block, encode_header
 from ghostchain.encoding.transactions import TransactionBatch
-from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor, StateView
+from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor
 from ghostchain.execution.forks import Fork
 from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import BlockReason, InvalidBlock
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
-from ghostchain.state import keys
 from ghostchain.state.changes import columns_of
+from ghostchain.state.keys import number_bytes
 from ghostchain.state.store import StateStore, nodes_of
+from ghostchain.state.views import WriterView
 from ghostchain.storage.database import Database
 from ghostchain.storage.files import SegmentLog
 from ghostchain.trie.merkle import Forest
@@ -75,6 +79,16 @@ class SealedBlock:
     block: Block
     hash: Hash32
     outcomes: CandidateOutcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A block that was run and checked, its changes pending in executor and trie."""
+
+    sealed: SealedBlock
+    encoded: bytes
+    batch: TransactionBatch
+    result: BlockResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +165,6 @@ class BlockWriter:
         files: SegmentLog,
         state: StateStore,
         blooms: BloomFile,
-        view: StateView,
         head: Header,
     ) -> None:
         self._config = config
@@ -159,13 +172,19 @@ class BlockWriter:
         self._files = files
         self._state = state
         self._blooms = blooms
+        # Number and hash of the block that is staged and perhaps not on disk yet.
+        self._staged: tuple[int, bytes] | None = None
+        view = WriterView(state, self._ancestor_hash)
         self._executor = Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
         self._forest = Forest(state.node, head.state_root, FOREST_CACHE_BYTES)
 
-    def import_block(
-        self, prepared: Prepared, parent: Header, parent_hash: Hash32
-    ) -> tuple[Header, SealedBlock, Callable[[], None]]:
-        """Checks and runs the block; the third value commits it.
+    def _ancestor_hash(self, number: int) -> bytes | None:
+        if self._staged is not None and self._staged[0] == number:
+            return self._staged[1]
+        return index.read_hash(self._database, number)
+
+    def import_block(self, prepared: Prepared, parent: Header, parent_hash: Hash32) -> Pending:
+        """Checks and runs the block.
 
         Raises: InvalidBlock; nothing is pending then.
         """
@@ -194,8 +213,8 @@ class BlockWriter:
         proposal: Proposal,
         parent: Header,
         parent_hash: Hash32,
-    ) -> tuple[Header, SealedBlock, Callable[[], None]]:
-        """Runs what fits of the candidates and makes the header; the third value commits it.
+    ) -> Pending:
+        """Runs what fits of the candidates and makes the header.
 
         Raises: InvalidBlock when the proposal itself cannot hold (its timestamp, extra data, a
             failing system contract).
@@ -267,56 +286,66 @@ class BlockWriter:
             requests_hash=result.requests_hash if has_requests else None,
         )
 
-    def _pending(
-        self, block: Block, batch: TransactionBatch, result: BlockResult
-    ) -> tuple[Header, SealedBlock, Callable[[], None]]:
+    def _pending(self, block: Block, batch: TransactionBatch, result: BlockResult) -> Pending:
         encoded = encode_header(block.header)
-        block_hash = keccak256(encoded)
         outcomes = candidate_outcomes(outcome_columns(result.native))
-        sealed = SealedBlock(block, block_hash, outcomes)
+        return Pending(SealedBlock(block, keccak256(encoded), outcomes), encoded, batch, result)
 
-        def commit() -> None:
-            self._commit(sealed, encoded, batch, result)
+    def stage(self, pending: Pending) -> Callable[[], None]:
+        """The block is what the next one runs on. Returns `write`, which makes it durable.
 
-        return block.header, sealed, commit
-
-    def _commit(
-        self, sealed: SealedBlock, encoded: bytes, batch: TransactionBatch, result: BlockResult
-    ) -> None:
-        """The block is durable, and the state in memory is the one after it.
-
-        Raises: StorageFailed; on disk nothing has been acknowledged then.
+        `write` is for any one thread, and raises StorageFailed.
         """
+        sealed, native = pending.sealed, pending.result.native
         header, number = sealed.block.header, sealed.block.header.number
-        native = result.native
         outcomes = outcome_columns(native)
         included = outcomes["included"] != 0
-        transactions = transaction_columns(batch)[included]
+        transactions = transaction_columns(pending.batch)[included]
         write = self._database.batch()
-        nodes = nodes_of(self._forest)
-        self._state.stage(write, number, header.state_root, columns_of(native), result.codes, nodes)
-        index.put_transactions(write, number, transactions["hash"])
         body = body_parts(
-            encoded,
+            pending.encoded,
             sealed.block.withdrawals,
             sealed.block.transactions,
             transactions["sender"].tobytes(),
         )
         receipts = receipts_record(native, transactions["type"], outcomes[included])
-        locators = self._files.append(
-            [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
+        index.put_transactions(write, number, transactions["hash"])
+        self._state.stage(
+            write,
+            number,
+            header.state_root,
+            columns_of(native),
+            pending.result.codes,
+            nodes_of(self._forest),
         )
-        self._files.sync()
-        self._blooms.put(number, header.bloom)
-        if number % SYNC_BLOCKS == 0:
-            self._blooms.sync()
-            write.put(index.BLOOMS, keys.number_bytes(number))
-        places = (locators[0], locators[1])
-        index.put_block(write, number, sealed.hash, encoded, places, self._files.end)
-        self._database.commit(write)
         self._executor.commit()
         self._forest.commit()
+        self._staged = number, sealed.hash
+        records = [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
+        return lambda: self._write(write, sealed, pending.encoded, records)
+
+    def _write(
+        self,
+        batch: Any,
+        sealed: SealedBlock,
+        encoded: bytes,
+        records: list[tuple[int, list[bytes]]],
+    ) -> None:
+        """Records, then the batch that names them: after this the block is durable."""
+        number = sealed.block.header.number
+        body, receipts = self._files.append(records)
+        self._files.sync()
+        self._blooms.put(number, sealed.block.header.bloom)
+        if number % SYNC_BLOCKS == 0:
+            self._blooms.sync()
+            batch.put(index.BLOOMS, number_bytes(number))
+        index.put_block(batch, number, sealed.hash, encoded, (body, receipts), self._files.end)
+        self._database.commit(batch)
+
+    def settle(self) -> None:
+        """The staged block is durable."""
         self._state.settle()
+        self._staged = None
 
     def discard(self) -> None:
         """Forgets what is pending."""

@@ -1,7 +1,8 @@
 """The state on disk: what the writer of blocks reads and writes.
 
-One thread stages the changes of a block into the block's batch; the batch is written elsewhere;
-`settle` then adopts what is kept in memory. Reads here are of the latest committed state.
+One thread stages the changes of a block into the block's batch; the batch is written elsewhere,
+perhaps while the next block already runs; `settle` then makes it the past. Reads here are the
+writer's own: of the staged block from `stage` on. Everybody else reads snapshots (`views.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from ghostchain.state.undo import Undo, decode_undo, encode_undo
 from ghostchain.storage.database import Batch, Database, Reader, after
 from ghostchain.trie.merkle import Forest, node_key
 
-NODE_BUFFER_BYTES_MAX = 48 << 20
-# What CPython takes for an entry of the node buffer beside the bytes themselves.
-NODE_OVERHEAD_BYTES = 180
+NODE_BUFFER_BYTES_MAX = 64 << 20
+# What an entry of the node buffer takes, about: key, node of a state of many accounts, dictionary.
+NODE_BYTES = 400
 # Proofs are answered for this many blocks behind the head.
 PROOF_BLOCKS = 128
 # Pruning catches up by this many blocks with each new one.
@@ -45,8 +46,10 @@ class StateStore:
         self._database = database
         self._prune_blocks = prune_blocks
         self._nodes: dict[bytes, bytes] = {}
-        self._nodes_bytes = 0
-        self._nodes_bytes_max = node_buffer_bytes_max
+        self._nodes_max = node_buffer_bytes_max // NODE_BYTES
+        # The staged block: flat entries and code by database key, and trie nodes; empty bytes are
+        # absence. None is staged while these are empty.
+        self._staged: dict[bytes, bytes] = {}
         self._staged_nodes: dict[bytes, bytes] = {}
         self._staged_flush = False
         self._staged_trie = (0, bytes(EMPTY_ROOT))
@@ -59,29 +62,36 @@ class StateStore:
 
     # Reading the latest state.
 
+    def _latest(self, key: bytes) -> bytes | None:
+        staged = self._staged.get(key)
+        if staged is not None:
+            return staged or None
+        return self._database.get(key)
+
     def account(self, hashed: bytes) -> bytes | None:
         """The flat record (104 bytes) of the account, or None."""
-        stored = self._database.get(keys.ACCOUNT + hashed)
+        stored = self._latest(keys.ACCOUNT + hashed)
         return None if stored is None else expand(stored)
 
     def stored_account(self, hashed: bytes) -> bytes:
         """The account as it is stored; empty for absence."""
-        return self._database.get(keys.ACCOUNT + hashed) or b""
+        return self._latest(keys.ACCOUNT + hashed) or b""
 
     def slot(self, owner: bytes, hashed: bytes) -> bytes | None:
         """The 32-byte value of a slot, or None for zero."""
-        stored = self._database.get(keys.SLOT + owner + hashed)
+        stored = self._latest(keys.SLOT + owner + hashed)
         return None if stored is None else stored.rjust(32, b"\0")
 
     def code(self, code_hash: bytes) -> bytes | None:
-        return self._database.get(keys.CODE + code_hash)
+        return self._latest(keys.CODE + code_hash)
 
     def node(self, owner: bytes | None, path: bytes) -> bytes | None:
-        """The trie node at path (nibbles), as of the latest settled block."""
+        """The trie node at path (nibbles)."""
         key = node_key(owner, path)
-        buffered = self._nodes.get(key)
-        if buffered is not None:
-            return buffered or None
+        for layer in (self._staged_nodes, self._nodes):
+            buffered = layer.get(key)
+            if buffered is not None:
+                return buffered or None
         return self._database.get(key)
 
     @property
@@ -94,12 +104,12 @@ class StateStore:
         return self._pruned
 
     def buffered_nodes(self) -> dict[bytes, bytes]:
-        """A copy of the trie nodes that are newer than those on disk (b"" is deleted)."""
+        """A copy of the settled trie nodes that are newer than those on disk (b"" is deleted)."""
         return self._nodes.copy()
 
     def memory(self) -> int:
         """Bytes of the node buffer, about."""
-        return self._nodes_bytes
+        return len(self._nodes) * NODE_BYTES
 
     # Writing a block.
 
@@ -115,16 +125,21 @@ class StateStore:
         """Puts block `number`'s state into the batch.
 
         Shapes: codes are (hash, code); nodes are (database key, RLP or b"" for deleted).
-        Effects: none on what is read here until `settle`.
+        Effects: reads here see the block from now on; what was staged before must be settled.
         """
+        assert not self._staged_nodes, "one block is staged at a time"
+        staged: dict[bytes, bytes] = {}
         accounts = changes.accounts
         before = compact_column(accounts["before"], accounts["existed"])
         values = compact_column(accounts["after"], accounts["exists"])
         hashed = np.ascontiguousarray(accounts["hashed"])
-        _put_flat(batch, rows(_keys(keys.ACCOUNT, hashed)), values)
+        staged.update(zip(rows(_keys(keys.ACCOUNT, hashed)), values, strict=True))
         owners, slot_hashed, slot_before, slot_after = self._slot_columns(changes)
         slot_keys = (hashed[owners], slot_hashed)
-        _put_flat(batch, rows(_keys(keys.SLOT, *slot_keys)), [trim(v) for v in rows(slot_after)])
+        new_values = [trim(value) for value in rows(slot_after)]
+        staged.update(zip(rows(_keys(keys.SLOT, *slot_keys)), new_values, strict=True))
+        staged.update((keys.CODE + code_hash, code) for code_hash, code in codes)
+        _put_flat(batch, staged.items())
         if number > 0:
             stamp = np.frombuffer(keys.number_bytes(number), np.uint8)
             _put_all(batch, rows(_keys(keys.HISTORY_ACCOUNT, hashed, stamp)), before)
@@ -132,11 +147,10 @@ class StateStore:
             _put_all(batch, rows(_keys(keys.HISTORY_SLOT, *slot_keys, stamp)), trimmed)
             undo = encode_undo(hashed, before, owners, slot_hashed, slot_before)
             batch.put(keys.UNDO + keys.number_bytes(number), undo)
-        for code_hash, code in codes:
-            batch.put(keys.CODE + code_hash, code)
         self._stage_nodes(batch, number, root, nodes)
         if number > 0:
             self._stage_pruning(batch, number)
+        self._staged = staged
 
     def _slot_columns(self, changes: Changes) -> tuple[Column, Column, Column, Column]:
         """Owners, hashed keys, values before and after of all slots that the block changed,
@@ -183,13 +197,13 @@ class StateStore:
     def _stage_nodes(
         self, batch: Batch, number: int, root: bytes, nodes: Iterable[tuple[bytes, bytes]]
     ) -> None:
-        self._staged_nodes = dict(nodes)
+        staged = dict(nodes)
         self._staged_trie = (number, root)
-        size = self._nodes_bytes + _size(self._staged_nodes)
-        self._staged_flush = number == 0 or size > self._nodes_bytes_max
+        self._staged_flush = number == 0 or len(self._nodes) + len(staged) > self._nodes_max
         if self._staged_flush:
-            _put_flat_items(batch, self._nodes | self._staged_nodes)
+            _put_flat(batch, sorted((self._nodes | staged).items()))
             batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
+        self._staged_nodes = staged
 
     def _stage_pruning(self, batch: Batch, number: int) -> None:
         """Deletes history that falls out of the window, and undo records nobody needs."""
@@ -221,15 +235,13 @@ class StateStore:
             batch.delete(keys.HISTORY_SLOT + owner + slot + stamp)
 
     def settle(self) -> None:
-        """Adopts what was staged: its batch is durable."""
+        """What was staged is durable and the past of what comes next."""
         if self._staged_flush:
-            self._nodes.clear()
-            self._nodes_bytes = 0
+            self._nodes = {}
             self._trie = self._staged_trie
         else:
-            replaced = {key: self._nodes[key] for key in self._staged_nodes.keys() & self._nodes}
-            self._nodes_bytes += _size(self._staged_nodes) - _size(replaced)
             self._nodes.update(self._staged_nodes)
+        self._staged = {}
         self._staged_nodes = {}
         self._pruned = self._staged_pruned
         number = self._staged_trie[0]
@@ -240,18 +252,15 @@ class StateStore:
 
     def adopt_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
         """Takes nodes that recovery computed again; they go to disk with a later flush."""
-        added = dict(nodes)
-        self._nodes.update(added)
-        self._nodes_bytes += _size(added)
+        self._nodes.update(nodes)
 
     def flush_nodes(self, number: int, root: bytes) -> None:
         """Writes all buffered trie nodes; the trie on disk is then that of the head."""
         batch = self._database.batch()
-        _put_flat_items(batch, self._nodes)
+        _put_flat(batch, sorted(self._nodes.items()))
         batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
         self._database.commit(batch)
-        self._nodes.clear()
-        self._nodes_bytes = 0
+        self._nodes = {}
         self._trie = (number, root)
 
     # The past.
@@ -322,23 +331,14 @@ def _put_all(batch: Batch, names: list[bytes], values: list[bytes]) -> None:
         put(name, value)
 
 
-def _put_flat(batch: Batch, names: list[bytes], values: list[bytes]) -> None:
+def _put_flat(batch: Batch, items: Iterable[tuple[bytes, bytes]]) -> None:
     """Empty values are absence, and stored as such."""
     put, delete = batch.put, batch.delete
-    for name, value in zip(names, values, strict=True):
+    for name, value in items:
         if value:
             put(name, value)
         else:
             delete(name)
-
-
-def _put_flat_items(batch: Batch, items: dict[bytes, bytes]) -> None:
-    names = sorted(items)
-    _put_flat(batch, names, [items[name] for name in names])
-
-
-def _size(nodes: dict[bytes, bytes]) -> int:
-    return len(nodes) * NODE_OVERHEAD_BYTES + sum(map(len, nodes)) + sum(map(len, nodes.values()))
 
 
 def nodes_of(forest: Forest) -> Iterable[tuple[bytes, bytes]]:

@@ -15,7 +15,7 @@ from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT
 from ghostchain.state import keys
 from ghostchain.state.changes import expand
-from ghostchain.state.store import oldest_readable
+from ghostchain.state.store import StateStore, oldest_readable
 from ghostchain.storage.database import Reader
 
 BlockHashes = Callable[[int], bytes | None]
@@ -58,6 +58,27 @@ class LatestView:
 
     def code(self, code_hash: bytes) -> bytes:
         return read_code(self._get, code_hash)
+
+
+class WriterView:
+    """The state that the next block runs on: the latest, though it may not be on disk yet."""
+
+    __slots__ = ("_state", "block_hash")
+
+    def __init__(self, state: StateStore, block_hash: BlockHashes) -> None:
+        self._state = state
+        self.block_hash = block_hash
+
+    def account(self, address: bytes, hashed: bytes) -> bytes | None:
+        return self._state.account(hashed)
+
+    def slot(
+        self, address: bytes, hashed_address: bytes, key: bytes, hashed_key: bytes
+    ) -> bytes | None:
+        return self._state.slot(hashed_address, hashed_key)
+
+    def code(self, code_hash: bytes) -> bytes:
+        return checked_code(self._state.code(code_hash), code_hash)
 
 
 class HistoricalView:
@@ -170,10 +191,14 @@ class OverlaidView:
 
 
 def read_code(get: Callable[[bytes], bytes | None], code_hash: bytes) -> bytes:
-    """The code with that hash; an account that names it exists, so it must be there."""
+    """The code with that hash."""
+    return checked_code(get(keys.CODE + code_hash), code_hash)
+
+
+def checked_code(stored: bytes | None, code_hash: bytes) -> bytes:
+    """The stored code; an account that names it exists, so it must be there."""
     if code_hash == EMPTY_CODE_HASH:
         return b""
-    stored = get(keys.CODE + code_hash)
     if stored is None:
         raise StorageCorrupt(f"code 0x{code_hash.hex()} is missing from the database")
     return stored

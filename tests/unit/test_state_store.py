@@ -15,7 +15,7 @@ from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.types import EMPTY_ROOT, Hash32
 from ghostchain.state import keys
 from ghostchain.state.changes import ACCOUNT_CHANGES, SLOT_CHANGES, Changes, compact, expand
-from ghostchain.state.store import PROOF_BLOCKS, StateStore
+from ghostchain.state.store import NODE_BYTES, PROOF_BLOCKS, StateStore
 from ghostchain.state.undo import changes_between, decode_undo, merge_undos
 from ghostchain.state.views import HistoricalView, LatestView, OverlaidView
 from ghostchain.storage.database import Database, after
@@ -92,8 +92,8 @@ def test_stored_records_round_trip() -> None:
     assert SLOT_CHANGES.itemsize == 128
 
 
-def test_nothing_changes_before_the_batch(database: Database) -> None:
-    """Staging alone is invisible; commit and settle show all of it."""
+def test_staged_block_is_the_writers_alone(database: Database) -> None:
+    """From staging on the writer reads the block; everybody else does once the batch is written."""
     store = StateStore(database)
     key = hashed(1)
     batch = database.batch()
@@ -105,13 +105,14 @@ def test_nothing_changes_before_the_batch(database: Database) -> None:
         [(b"\x01" * 32, b"code")],
         [(node_key(None, b""), b"root node")],
     )
-    assert store.account(key) is None
-    assert store.node(None, b"") is None
-    database.commit(batch)
-    store.settle()
-    assert store.account(key) == record(1)
-    assert store.code(b"\x01" * 32) == b"code"
-    assert store.node(None, b"") == b"root node"
+    assert read(LatestView(database, no_hash), key) is None
+    assert StateStore(database).node(None, b"") is None
+    for write in (lambda: None, lambda: database.commit(batch), store.settle):
+        write()
+        assert store.account(key) == record(1)
+        assert store.code(b"\x01" * 32) == b"code"
+        assert store.node(None, b"") == b"root node"
+    assert read(LatestView(database, no_hash), key) == record(1)
 
 
 def test_wiped_storage_is_gone_now_and_there_before(database: Database) -> None:
@@ -201,7 +202,7 @@ def test_undo_records_live_as_long_as_needed(database: Database) -> None:
 
 def test_trie_nodes_gather_and_flush(database: Database) -> None:
     """Nodes stay in memory up to the bound, then reach disk with the block's own batch."""
-    store = StateStore(database, node_buffer_bytes_max=2000)
+    store = StateStore(database, node_buffer_bytes_max=5 * NODE_BYTES)
     path = bytes([1, 2])
     for number in range(12):
         batch = database.batch()
@@ -211,7 +212,7 @@ def test_trie_nodes_gather_and_flush(database: Database) -> None:
         database.commit(batch)
         store.settle()
         assert store.node(None, path) == b"node %d" % number
-        assert store.memory() <= 2000
+        assert store.memory() <= 5 * NODE_BYTES
         on_disk = database.get(node_key(None, path))
         assert on_disk == b"node %d" % store.trie_block[0]
     assert 0 < store.trie_block[0] < 12
