@@ -7,6 +7,13 @@
 #define GHOST_SECP256K1_FIELD_H
 
 #include "../common/u256.h"
+#include "inverse.h"
+
+/* Vectors of two or four limbs are slower here than the limbs one by one: they are stored singly
+ * by the products, and a wide load so soon after waits for those stores. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-tree-vectorize")
+#endif
 
 typedef unsigned __int128 u128;
 
@@ -68,25 +75,23 @@ static inline fe fe_half(const fe *a) {
     return r;
 }
 
-/* Reduces nine columns of weight 2^(52 i) to magnitude 1. */
+/* Reduces nine columns of weight 2^(52 i) to magnitude 1. The upper four are folded as they are,
+ * their two words apart: 2^260 is FE_FOLD << 4 modulo p, and 2^64 is 2^12 columns further up. */
 static inline fe fe_reduce(const u128 t[9]) {
-    const uint64_t fold = FE_FOLD << 4; /* 2^260 mod p */
-    uint64_t high[5];
-    u128 carry = 0;
-    for (int i = 0; i < 4; i++) {
-        carry += t[5 + i];
-        high[i] = (uint64_t)carry & FE_MASK;
-        carry >>= 52;
-    }
-    high[4] = (uint64_t)carry;
+    const uint64_t fold_low = FE_FOLD << 4, fold_high = FE_FOLD << 16;
     fe r;
-    carry = 0;
-    for (int i = 0; i < 4; i++) {
-        carry += t[i] + (u128)high[i] * fold;
-        r.n[i] = (uint64_t)carry & FE_MASK;
-        carry >>= 52;
-    }
-    carry += t[4] + (u128)high[4] * fold;
+    u128 carry = t[0] + (u128)(uint64_t)t[5] * fold_low;
+    r.n[0] = (uint64_t)carry & FE_MASK;
+    carry = (carry >> 52) + t[1] + (u128)(uint64_t)t[6] * fold_low +
+            (u128)(uint64_t)(t[5] >> 64) * fold_high;
+    r.n[1] = (uint64_t)carry & FE_MASK;
+    carry = (carry >> 52) + t[2] + (u128)(uint64_t)t[7] * fold_low +
+            (u128)(uint64_t)(t[6] >> 64) * fold_high;
+    r.n[2] = (uint64_t)carry & FE_MASK;
+    carry = (carry >> 52) + t[3] + (u128)(uint64_t)t[8] * fold_low +
+            (u128)(uint64_t)(t[7] >> 64) * fold_high;
+    r.n[3] = (uint64_t)carry & FE_MASK;
+    carry = (carry >> 52) + t[4] + (u128)(uint64_t)(t[8] >> 64) * fold_high;
     r.n[4] = (uint64_t)carry & FE_TOP_MASK;
     u128 low = (u128)(uint64_t)(carry >> 48) * FE_FOLD + r.n[0];
     r.n[0] = (uint64_t)low & FE_MASK;
@@ -95,18 +100,34 @@ static inline fe fe_reduce(const u128 t[9]) {
 }
 
 static inline fe fe_mul(const fe *a, const fe *b) {
-    u128 t[9] = {0};
-    for (int i = 0; i < 5; i++)
-        for (int j = 0; j < 5; j++) t[i + j] += (u128)a->n[i] * b->n[j];
+    const uint64_t *x = a->n, *y = b->n;
+    u128 t[9];
+    t[0] = (u128)x[0] * y[0];
+    t[1] = (u128)x[0] * y[1] + (u128)x[1] * y[0];
+    t[2] = (u128)x[0] * y[2] + (u128)x[1] * y[1] + (u128)x[2] * y[0];
+    t[3] = (u128)x[0] * y[3] + (u128)x[1] * y[2] + (u128)x[2] * y[1] + (u128)x[3] * y[0];
+    t[4] = (u128)x[0] * y[4] + (u128)x[1] * y[3] + (u128)x[2] * y[2] + (u128)x[3] * y[1] +
+           (u128)x[4] * y[0];
+    t[5] = (u128)x[1] * y[4] + (u128)x[2] * y[3] + (u128)x[3] * y[2] + (u128)x[4] * y[1];
+    t[6] = (u128)x[2] * y[4] + (u128)x[3] * y[3] + (u128)x[4] * y[2];
+    t[7] = (u128)x[3] * y[4] + (u128)x[4] * y[3];
+    t[8] = (u128)x[4] * y[4];
     return fe_reduce(t);
 }
 
 static inline fe fe_sqr(const fe *a) {
-    u128 t[9] = {0};
-    for (int i = 0; i < 5; i++) {
-        t[2 * i] += (u128)a->n[i] * a->n[i];
-        for (int j = i + 1; j < 5; j++) t[i + j] += (u128)(2 * a->n[i]) * a->n[j];
-    }
+    const uint64_t *x = a->n;
+    const uint64_t twice[4] = {2 * x[0], 2 * x[1], 2 * x[2], 2 * x[3]};
+    u128 t[9];
+    t[0] = (u128)x[0] * x[0];
+    t[1] = (u128)twice[0] * x[1];
+    t[2] = (u128)twice[0] * x[2] + (u128)x[1] * x[1];
+    t[3] = (u128)twice[0] * x[3] + (u128)twice[1] * x[2];
+    t[4] = (u128)twice[0] * x[4] + (u128)twice[1] * x[3] + (u128)x[2] * x[2];
+    t[5] = (u128)twice[1] * x[4] + (u128)twice[2] * x[3];
+    t[6] = (u128)twice[2] * x[4] + (u128)x[3] * x[3];
+    t[7] = (u128)twice[3] * x[4];
+    t[8] = (u128)x[4] * x[4];
     return fe_reduce(t);
 }
 
@@ -162,39 +183,32 @@ static inline u256 fe_to_u256(const fe *a) {
                    r.n[2] >> 24 | r.n[3] << 28, r.n[3] >> 36 | r.n[4] << 16}};
 }
 
-/* a^(2^223 - 1), with a^3 and a^(2^22 - 1): the common beginning of the root and the inverse. */
-static inline fe fe_power_223_ones(const fe *a, fe *ones2, fe *ones22) {
+/* a^((p + 1) / 4): the square root when there is one (the caller squares to find out). The
+ * exponent's bits are 223 ones, a zero, 22 ones, four zeros, two ones and two zeros; xN is a to the
+ * power of N ones. */
+static inline fe fe_root(const fe *a) {
     fe x2 = fe_sqr(a);
     x2 = fe_mul(&x2, a);
     fe x3 = fe_sqr(&x2);
     x3 = fe_mul(&x3, a);
-    fe x6 = fe_sqr_times(x3, 3);
-    x6 = fe_mul(&x6, &x3);
-    fe x9 = fe_sqr_times(x6, 3);
-    x9 = fe_mul(&x9, &x3);
-    fe x11 = fe_sqr_times(x9, 2);
-    x11 = fe_mul(&x11, &x2);
-    fe x22 = fe_sqr_times(x11, 11);
-    x22 = fe_mul(&x22, &x11);
-    fe x44 = fe_sqr_times(x22, 22);
-    x44 = fe_mul(&x44, &x22);
-    fe x88 = fe_sqr_times(x44, 44);
-    x88 = fe_mul(&x88, &x44);
-    fe x176 = fe_sqr_times(x88, 88);
-    x176 = fe_mul(&x176, &x88);
-    fe x220 = fe_sqr_times(x176, 44);
-    x220 = fe_mul(&x220, &x44);
-    fe x223 = fe_sqr_times(x220, 3);
-    x223 = fe_mul(&x223, &x3);
-    *ones2 = x2;
-    *ones22 = x22;
-    return x223;
-}
-
-/* a^((p + 1) / 4): the square root when there is one (the caller squares to find out). */
-static inline fe fe_root(const fe *a) {
-    fe x2, x22;
-    fe r = fe_power_223_ones(a, &x2, &x22);
+    fe r = fe_sqr_times(x3, 3);
+    r = fe_mul(&r, &x3); /* 6 */
+    r = fe_sqr_times(r, 3);
+    r = fe_mul(&r, &x3); /* 9 */
+    r = fe_sqr_times(r, 2);
+    fe x11 = fe_mul(&r, &x2);
+    r = fe_sqr_times(x11, 11);
+    fe x22 = fe_mul(&r, &x11);
+    r = fe_sqr_times(x22, 22);
+    fe x44 = fe_mul(&r, &x22);
+    r = fe_sqr_times(x44, 44);
+    fe x88 = fe_mul(&r, &x44);
+    r = fe_sqr_times(x88, 88);
+    r = fe_mul(&r, &x88); /* 176 */
+    r = fe_sqr_times(r, 44);
+    r = fe_mul(&r, &x44); /* 220 */
+    r = fe_sqr_times(r, 3);
+    r = fe_mul(&r, &x3); /* 223 */
     r = fe_sqr_times(r, 23);
     r = fe_mul(&r, &x22);
     r = fe_sqr_times(r, 6);
@@ -202,18 +216,15 @@ static inline fe fe_root(const fe *a) {
     return fe_sqr_times(r, 2);
 }
 
-/* 1 / a = a^(p - 2); 0 for 0. */
+/* 1 / a; 0 for 0. */
 static inline fe fe_inverse(const fe *a) {
-    fe x2, x22;
-    fe r = fe_power_223_ones(a, &x2, &x22);
-    r = fe_sqr_times(r, 23);
-    r = fe_mul(&r, &x22);
-    r = fe_sqr_times(r, 5);
-    r = fe_mul(&r, a);
-    r = fe_sqr_times(r, 3);
-    r = fe_mul(&r, &x2);
-    r = fe_sqr_times(r, 2);
-    return fe_mul(&r, a);
+    const modulus prime = {
+        {{0xfffffffefffffc2fULL, 0xffffffffffffffffULL, 0xffffffffffffffffULL,
+          0xffffffffffffffffULL}},
+        0x27c7f6e22ddacacfULL};
+    u256 number = fe_to_u256(a);
+    u256 inverse = modular_inverse(&number, &prime);
+    return fe_from_u256(&inverse);
 }
 
 #endif

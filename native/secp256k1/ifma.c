@@ -23,9 +23,13 @@
 #define GENERATOR_DIGITS (DIGITS / 2)
 #define TOP (DIGITS - 1)
 
-/* Vectors whose digit sums share an inversion: enough to make it cheap, few enough for the cache. */
+/* Vectors whose digit sums share an inversion: many make it cheap, few fit the cache. */
 #define SUM_GROUP 8
 #define FIRST_SUMS (DIGITS + GENERATOR_DIGITS)
+
+/* The last round of the tables has half a table of chords for each vector of the chunk. */
+#define LAST_ROUND (ENTRIES / 2 * VECTORS_MAX)
+#define CHORDS_MAX (FIRST_SUMS * SUM_GROUP > LAST_ROUND ? FIRST_SUMS * SUM_GROUP : LAST_ROUND)
 
 typedef struct table_entry {
     lanes x, y;
@@ -51,7 +55,7 @@ typedef struct vector {
 
 typedef struct workspace {
     vector vectors[VECTORS_MAX];
-    chord chords[FIRST_SUMS * SUM_GROUP];
+    chord chords[CHORDS_MAX];
     chord second[GENERATOR_DIGITS * SUM_GROUP];
     struct workspace *next;
 } workspace;
@@ -116,8 +120,8 @@ static void multiply_all(lanes *a, const lanes *b, size_t count) {
     for (size_t i = 0; i < count; i++) a[i] = lanes_mul(&a[i], &b[i]);
 }
 
-/* The most elements that one call of the powers below takes. */
-#define POWERS_MAX 4
+/* The most elements that one call of lanes_roots takes. */
+#define ROOTS_MAX 4
 
 /* r[i] = r[i]^(2^times) * b[i]. */
 static void shift_multiply(lanes *r, int times, const lanes *b, size_t count) {
@@ -125,48 +129,57 @@ static void shift_multiply(lanes *r, int times, const lanes *b, size_t count) {
     multiply_all(r, b, count);
 }
 
-/* The chain of fe_power_223_ones. */
-static void power_223_ones(lanes *r, const lanes *a, lanes *ones2, lanes *ones22, size_t count) {
-    lanes x3[POWERS_MAX], x44[POWERS_MAX], x88[POWERS_MAX], copy[POWERS_MAX];
+/* a[i]^((p + 1) / 4), by the chain of fe_root. */
+static void lanes_roots(lanes *r, const lanes *a, size_t count) {
+    lanes x2[ROOTS_MAX], x3[ROOTS_MAX], x22[ROOTS_MAX], x44[ROOTS_MAX], copy[ROOTS_MAX];
     const size_t bytes = count * sizeof(lanes);
-    memcpy(ones2, a, bytes);
-    shift_multiply(ones2, 1, a, count);
-    memcpy(x3, ones2, bytes);
+    memcpy(x2, a, bytes);
+    shift_multiply(x2, 1, a, count);
+    memcpy(x3, x2, bytes);
     shift_multiply(x3, 1, a, count);
     memcpy(r, x3, bytes);
     shift_multiply(r, 3, x3, count); /* 6 */
     shift_multiply(r, 3, x3, count); /* 9 */
-    shift_multiply(r, 2, ones2, count); /* 11 */
+    shift_multiply(r, 2, x2, count); /* 11 */
     memcpy(copy, r, bytes);
     shift_multiply(r, 11, copy, count);
-    memcpy(ones22, r, bytes);
-    shift_multiply(r, 22, ones22, count);
+    memcpy(x22, r, bytes);
+    shift_multiply(r, 22, x22, count);
     memcpy(x44, r, bytes);
     shift_multiply(r, 44, x44, count);
-    memcpy(x88, r, bytes);
-    shift_multiply(r, 88, x88, count); /* 176 */
+    memcpy(copy, r, bytes);
+    shift_multiply(r, 88, copy, count); /* 176 */
     shift_multiply(r, 44, x44, count); /* 220 */
-    shift_multiply(r, 3, x3, count);
-}
-
-/* a[i]^((p + 1) / 4). */
-static void lanes_roots(lanes *r, const lanes *a, size_t count) {
-    lanes x2[POWERS_MAX], x22[POWERS_MAX];
-    power_223_ones(r, a, x2, x22, count);
+    shift_multiply(r, 3, x3, count); /* 223 */
     shift_multiply(r, 23, x22, count);
     shift_multiply(r, 6, x2, count);
     square_times(r, count, 2);
 }
 
-/* 1 / a. */
-static lanes lanes_inverse(const lanes *a) {
-    lanes r, x2, x22;
-    power_223_ones(&r, a, &x2, &x22, 1);
-    shift_multiply(&r, 23, &x22, 1);
-    shift_multiply(&r, 5, a, 1);
-    shift_multiply(&r, 3, &x2, 1);
-    shift_multiply(&r, 2, a, 1);
+/* a with its lanes exchanged across a distance of 1, 2 or 4. */
+static lanes exchange(const lanes *a, int distance) {
+    const __m512i order = _mm512_xor_si512(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
+                                           broadcast((uint64_t)distance));
+    lanes r;
+    for (int i = 0; i < 5; i++) r.n[i] = _mm512_permutexvar_epi64(order, a->n[i]);
     return r;
+}
+
+/* 1 / a, no lane zero: one inversion of the product of all lanes, times the other seven. */
+static lanes lanes_inverse(const lanes *a) {
+    lanes others = exchange(a, 1);
+    lanes all = lanes_mul(a, &others);
+    for (int distance = 2; distance < LANES; distance *= 2) {
+        lanes opposite = exchange(&all, distance);
+        others = lanes_mul(&others, &opposite);
+        all = lanes_mul(&all, &opposite);
+    }
+    fe product;
+    for (int i = 0; i < 5; i++)
+        product.n[i] = (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(all.n[i]));
+    product = fe_inverse(&product);
+    all = lanes_broadcast(&product);
+    return lanes_mul(&others, &all);
 }
 
 /* The lanes whose value modulo p is odd. */
@@ -189,9 +202,9 @@ INLINE lanes negate_in(__mmask8 mask, lanes y) {
     return y;
 }
 
-/* Finds R for vectors[0..count), count at most POWERS_MAX. */
+/* Finds R for vectors[0..count), count at most ROOTS_MAX. */
 static void lift(vector *vectors, size_t count) {
-    lanes right[POWERS_MAX] = {}, root[POWERS_MAX];
+    lanes right[ROOTS_MAX] = {}, root[ROOTS_MAX];
     for (size_t i = 0; i < count; i++) {
         vectors[i].point.x = lanes_load(vectors[i].x);
         lanes cube = lanes_sqr(&vectors[i].point.x);
@@ -212,11 +225,36 @@ static void lift(vector *vectors, size_t count) {
     }
 }
 
+/* Asks for a chord that is wanted soon: the chords of a group lie beyond the first cache. */
+INLINE void prefetch_chord(const chord *c) {
+    const char *bytes = (const char *)c;
+#pragma GCC unroll 32
+    for (size_t offset = 0; offset < sizeof(chord); offset += 64)
+        _mm_prefetch(bytes + offset, _MM_HINT_T0);
+}
+
+/* The third point of a chord whose run has the given inverse. */
+INLINE void chord_finish(chord *c, const lanes *inverse) {
+    lanes slope = lanes_mul(inverse, &c->rise);
+    lanes x = lanes_sqr_loose(&slope);
+    x = lanes_sub(&x, &c->sum, 4);
+    x = lanes_tighten(x);
+    lanes back = lanes_sub(&c->x, &x, 2);
+    back = lanes_tighten(back);
+    lanes y = lanes_mul_loose(&slope, &back);
+    y = lanes_sub(&y, &c->y, 4);
+    c->x = x;
+    c->y = lanes_tighten(y);
+}
+
+/* Products that grow side by side: one alone would wait for each of its multiplications. */
+#define CHAINS 2
+
 /* Completes chords[0..count): x and y become those of the third point. A chord without a run is
  * marked in its owner's failed lanes and comes out as nonsense. */
 static void chords_solve(chord *chords, size_t count, vector *vectors) {
     const lanes one = lanes_one();
-    lanes product = one;
+    lanes products[CHAINS] = {one, one}, rest[CHAINS];
     for (size_t i = 0; i < count; i++) {
         chord *c = &chords[i];
         __mmask8 zero = lanes_zero_mask(&c->run);
@@ -224,24 +262,19 @@ static void chords_solve(chord *chords, size_t count, vector *vectors) {
             c->run = lanes_blend(zero, &c->run, &one);
             vectors[c->owner].failed |= zero;
         }
-        c->before = product;
-        product = lanes_mul(&product, &c->run);
+        c->before = products[i % CHAINS];
+        products[i % CHAINS] = lanes_mul(&products[i % CHAINS], &c->run);
     }
-    lanes rest = lanes_inverse(&product);
+    lanes both = lanes_mul(&products[0], &products[1]);
+    both = lanes_inverse(&both);
+    rest[0] = lanes_mul(&both, &products[1]);
+    rest[1] = lanes_mul(&both, &products[0]);
     for (size_t i = count; i-- > 0;) {
         chord *c = &chords[i];
-        lanes slope = lanes_mul(&rest, &c->before);
-        rest = lanes_mul(&rest, &c->run);
-        slope = lanes_mul(&slope, &c->rise);
-        lanes x = lanes_sqr_loose(&slope);
-        x = lanes_sub(&x, &c->sum, 4);
-        x = lanes_tighten(x);
-        lanes back = lanes_sub(&c->x, &x, 2);
-        back = lanes_tighten(back);
-        lanes y = lanes_mul_loose(&slope, &back);
-        y = lanes_sub(&y, &c->y, 4);
-        c->x = x;
-        c->y = lanes_tighten(y);
+
+        lanes inverse = lanes_mul(&rest[i % CHAINS], &c->before);
+        rest[i % CHAINS] = lanes_mul(&rest[i % CHAINS], &c->run);
+        chord_finish(c, &inverse);
     }
 }
 
@@ -454,8 +487,8 @@ bool recover_chunk_ifma(ghost_recovery *items, const recovery_task *tasks, size_
     size_t vectors = (count + LANES - 1) / LANES;
     for (size_t v = 0; v < vectors; v++)
         load_tasks(&w->vectors[v], tasks + v * LANES, count - v * LANES);
-    for (size_t v = 0; v < vectors; v += POWERS_MAX)
-        lift(&w->vectors[v], vectors - v < POWERS_MAX ? vectors - v : POWERS_MAX);
+    for (size_t v = 0; v < vectors; v += ROOTS_MAX)
+        lift(&w->vectors[v], vectors - v < ROOTS_MAX ? vectors - v : ROOTS_MAX);
     make_tables(w, vectors);
     for (size_t v = 0; v < vectors; v += SUM_GROUP) {
         size_t group = vectors - v < SUM_GROUP ? vectors - v : SUM_GROUP;

@@ -42,7 +42,7 @@ INLINE lanes lanes_one(void) {
 
 INLINE __m512i fresh_zero(void) {
     __m512i z;
-    __asm__("vpxord %0, %0, %0" : "=v"(z));
+    __asm__ volatile("vpxord %0, %0, %0" : "=v"(z));
     return z;
 }
 
@@ -101,7 +101,7 @@ INLINE lanes columns_fold(const columns *t) {
         z[i + 1] = _mm512_madd52lo_epu64(z[i + 1], _mm512_srli_epi64(t->c[5 + i], 52), fold);
     }
     const __m512i fold256 = broadcast(FE_FOLD);
-    __m512i top = _mm512_add_epi64(_mm512_srli_epi64(z[4], 48), _mm512_slli_epi64(z[5], 4));
+    __m512i top = _mm512_madd52lo_epu64(_mm512_srli_epi64(z[4], 48), z[5], broadcast(16));
     lanes r = {{_mm512_madd52lo_epu64(z[0], top, fold256),
                 _mm512_madd52hi_epu64(z[1], top, fold256), z[2], z[3],
                 _mm512_and_si512(z[4], broadcast(FE_TOP_MASK))}};

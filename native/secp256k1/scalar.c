@@ -1,4 +1,5 @@
 /* Montgomery arithmetic modulo the group order, and the endomorphism's lattice. */
+#include "inverse.h"
 #include "scalar.h"
 
 typedef unsigned __int128 u128;
@@ -7,6 +8,10 @@ typedef unsigned __int128 u128;
 static const uint64_t NEGATED_INVERSE = 0x4b0dff665588b13fULL;
 static const u256 MONTGOMERY_SQUARE = {
     {0x896cf21467d7d140ULL, 0x741496c20e7cf878ULL, 0xe697f5e45bcd07c6ULL, 0x9d671cd581c69bc5ULL}};
+
+static const modulus SCALAR_MODULUS = {
+    {{0xbfd25e8cd0364141ULL, 0xbaaedce6af48a03bULL, 0xfffffffffffffffeULL, 0xffffffffffffffffULL}},
+    0x34f20099aa774ec1ULL};
 
 /* The short vectors (a1, b1), (a2, b2) with a + b * lambda = 0 mod n: b2 = a1, and MINUS_B1 is
  * -b1. G1 and G2 are 2^384 * b2 / n and 2^384 * -b1 / n, rounded. */
@@ -47,22 +52,6 @@ u256 scalar_montgomery(const u256 *a, const u256 *b) {
     return t[4] || !borrow ? reduced : r;
 }
 
-/* a^(n - 2) for a in Montgomery form, by windows of four bits. */
-static u256 montgomery_inverse(const u256 *a) {
-    u256 powers[16];
-    u256 exponent;
-    const u256 two = u256_from_u64(2), one = u256_from_u64(1);
-    powers[0] = scalar_montgomery(&MONTGOMERY_SQUARE, &one);
-    for (int i = 1; i < 16; i++) powers[i] = scalar_montgomery(&powers[i - 1], a);
-    u256_sub(&exponent, &GROUP_ORDER, &two);
-    u256 r = powers[0];
-    for (int bit = 252; bit >= 0; bit -= 4) {
-        for (int i = 0; i < 4; i++) r = scalar_montgomery(&r, &r);
-        r = scalar_montgomery(&r, &powers[exponent.limbs[bit / 64] >> (bit % 64) & 15]);
-    }
-    return r;
-}
-
 void scalar_inverses(u256 *inverses, const u256 *values, size_t count) {
     if (count == 0) return;
     /* Each value v is read as the Montgomery form of v / 2^256; inverses[i] first holds the
@@ -72,10 +61,9 @@ void scalar_inverses(u256 *inverses, const u256 *values, size_t count) {
         inverses[i] = product;
         product = scalar_montgomery(&product, &values[i]);
     }
-    /* The inverse of that form is 2^512 / v; one product with 1 takes the spare 2^256 away. */
-    const u256 one = u256_from_u64(1);
-    u256 rest = montgomery_inverse(&product);
-    rest = scalar_montgomery(&rest, &one);
+    /* So product is to v as before is to one, and 2^256 / product begins the way back. */
+    u256 rest = modular_inverse(&product, &SCALAR_MODULUS);
+    rest = scalar_montgomery(&rest, &MONTGOMERY_SQUARE);
     for (size_t i = count - 1; i > 0; i--) {
         inverses[i] = scalar_montgomery(&rest, &inverses[i]);
         rest = scalar_montgomery(&rest, &values[i]);

@@ -13,7 +13,7 @@
 #define ITEMS_PER_THREAD_MIN 16
 
 /* Below this many the vector code's shared work costs more than it saves. */
-#define VECTOR_TASKS_MIN 3
+#define VECTOR_TASKS_MIN 2
 
 typedef struct batch {
     ghost_recovery *items;
