@@ -17,7 +17,7 @@ SANITIZED = ROOT / "build" / "sanitized"
 
 # One suite for all builds: the same tests that run on the optimised core. Those that measure or
 # that start other processes are left out, the sanitizer slows them without seeing more.
-TESTS = ("tests/oracle", "tests/property")
+TESTS = ("tests/oracle", "tests/property", "tests/fuzz")
 
 
 def runtime_library(name: str) -> str:
