@@ -45,7 +45,7 @@ class Foundry:
     def finish(
         self, name: str, *arguments: str, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        command = [tool(name), *arguments, "--rpc-url", self.node.url]
+        command = [tool(name), arguments[0], "--rpc-url", self.node.url, *arguments[1:]]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd
         )
