@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from ghostchain.chain import index
 from ghostchain.chain.fees import GAS_PER_BLOB, blob_base_fee
@@ -87,6 +87,25 @@ class Published:
         return index.read_hash(self.snapshot, number)
 
 
+class Recent(Generic[Value]):
+    """A bounded cache by block number for many threads; the oldest entry goes. What is in a block
+    never changes, so nothing here is ever stale."""
+
+    def __init__(self, count_max: int) -> None:
+        self._entries: dict[int, Value] = {}
+        self._count_max = count_max
+        self._lock = threading.Lock()
+
+    def get(self, number: int) -> Value | None:
+        return self._entries.get(number)
+
+    def put(self, number: int, value: Value) -> None:
+        with self._lock:
+            while len(self._entries) >= self._count_max:
+                del self._entries[next(iter(self._entries))]
+            self._entries[number] = value
+
+
 class Chain:
     """The blocks and states of one chain. Open with `Chain.open`."""
 
@@ -108,9 +127,9 @@ class Chain:
             storage.head,
         )
         self._proofs = ProofService(self._trie_base)
-        self._headers: dict[int, tuple[Hash32, Header]] = {}
-        self._bodies: dict[int, BodyRecord] = {}
-        self._receipts: dict[int, ReceiptsRecord] = {}
+        self._headers: Recent[tuple[Hash32, Header]] = Recent(HEADERS_KEPT)
+        self._bodies: Recent[BodyRecord] = Recent(RECORDS_KEPT)
+        self._receipts: Recent[ReceiptsRecord] = Recent(RECORDS_KEPT)
         self._listeners: list[Callable[[Header], None]] = []
         self._closed = False
         self._failed = False
@@ -197,7 +216,7 @@ class Chain:
             entry = index.read_entry(published.snapshot, number)
             assert entry is not None, "every number up to the head has a header"
             kept = entry.hash, decode_header(entry.header)
-            _keep(self._headers, number, kept, HEADERS_KEPT)
+            self._headers.put(number, kept)
         return kept
 
     def block(self, key: int | bytes) -> Block | None:
@@ -219,7 +238,7 @@ class Chain:
         if entry is None or entry.body is None:
             return None
         record = BodyRecord.parse(self._storage.files.read(entry.body))
-        _keep(self._bodies, number, record, RECORDS_KEPT)
+        self._bodies.put(number, record)
         return record
 
     def receipts_record(self, number: int) -> ReceiptsRecord | None:
@@ -231,7 +250,7 @@ class Chain:
         if entry is None or entry.receipts is None:
             return None
         record = ReceiptsRecord.parse(self._storage.files.read(entry.receipts))
-        _keep(self._receipts, number, record, RECORDS_KEPT)
+        self._receipts.put(number, record)
         return record
 
     def receipts(self, number: int) -> tuple[Receipt, ...] | None:
@@ -503,10 +522,3 @@ def _prefetch(
         if len(ahead) > PREPARED_AHEAD:
             yield ahead.popleft()
     yield from ahead
-
-
-def _keep(kept: dict[int, Value], key: int, value: Value, count_max: int) -> None:
-    """Adds to a cache of at most count_max entries; the oldest goes."""
-    while len(kept) >= count_max:
-        kept.pop(next(iter(kept)), None)
-    kept[key] = value

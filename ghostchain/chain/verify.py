@@ -11,17 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ghostchain.chain import index
+from ghostchain.chain.genesis import Genesis
+from ghostchain.chain.opening import STATE_NAME
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_header
 from ghostchain.encoding.rlp import encode_bytes, list_of
 from ghostchain.primitives.account import ACCOUNT_BYTES, Account
-from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.primitives.errors import ForeignDirectory, StorageCorrupt
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT, Hash32
 from ghostchain.state import keys
 from ghostchain.state.changes import expand
-from ghostchain.storage.database import Reader, after
+from ghostchain.storage.database import Database, Reader, after
+from ghostchain.storage.directory import DataDirectory, read_identity
 from ghostchain.trie.merkle import root_of
 
 # Below this many leaves a trie is hashed in one call.
@@ -72,6 +76,31 @@ def verify_state(
     return Verification(
         head.number, walk.account_count, walk.slot_count, root, tuple(walk.mismatches)
     )
+
+
+def verify_directory(
+    data_dir: Path,
+    genesis: Genesis,
+    progress: Callable[[int, int], None] = _ignore_progress,
+) -> Verification:
+    """`verify_state` of a data directory that no node is using, also of one that does not open as
+    a chain because its trie is damaged.
+
+    Raises: StorageError.
+    """
+    if read_identity(data_dir) is None:
+        raise ForeignDirectory(f"{data_dir} holds no chain")
+    directory = DataDirectory.claim(
+        data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id
+    )
+    try:
+        database = Database.open(data_dir / STATE_NAME)
+        try:
+            return verify_state(database, progress)
+        finally:
+            database.close()
+    finally:
+        directory.close()
 
 
 class _Peekable:
