@@ -15,7 +15,8 @@ class NativeCore(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         spec = importlib.util.spec_from_file_location("native_build", ROOT / "native" / "build.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules["native_build"] = module
         spec.loader.exec_module(module)

@@ -79,7 +79,8 @@ def row(entry: dict[str, Any]) -> str:
     best_ms = entry["stats"]["min"] * 1e3
     times = "" if ratio is None else f"{ratio:.2f}×"
     result_text = f"`{str(result)[:16]}`" if result else ""
-    return f"| {module} | {entry['name']} | {best_ms:.4g} | {peer} | {times} | {rest} | {result_text} |"
+    cells = (module, entry["name"], f"{best_ms:.4g}", peer, times, rest, result_text)
+    return f"| {' | '.join(cells)} |"
 
 
 def write(entries: list[dict[str, Any]], exit_code: int) -> None:
@@ -88,8 +89,9 @@ def write(entries: list[dict[str, Any]], exit_code: int) -> None:
         "",
         f"{time.strftime('%Y-%m-%d')}, commit {commit()}, {machine()}.",
         "",
-        "Written by `make bench-full`. A ratio above 1 means that GhostChain is faster than the peer;",
-        "both were measured in the same run. `result` is the start of a hash of what was computed.",
+        "Written by `make bench-full`. A ratio above 1 means that GhostChain is faster than the",
+        "peer; both were measured in the same run. `result` is the start of a hash of what was",
+        "computed.",
         "",
     ]
     if exit_code:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import cast
 
 from ghostchain.chain.chain import Chain
 from ghostchain.crypto.secp256k1 import sign
@@ -19,7 +20,7 @@ from ghostchain.execution.executor import (
     StateView,
 )
 from ghostchain.execution.forks import Fork
-from ghostchain.node.forks import precompile_names, system_contracts
+from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
@@ -43,7 +44,7 @@ from ghostchain.rpc.backend import (
     SyncProgress,
     UnknownAccount,
 )
-from ghostchain.state.views import OverlaidView
+from ghostchain.state.views import OverlaidView, Override
 from ghostchain.txpool.driver import PoolDriver, Submission
 from ghostchain.txpool.effects import Accepted, Effect, PoolTransaction, Promoted
 from ghostchain.txpool.validation import TRANSACTION_GAS_CAP, Rules
@@ -178,7 +179,8 @@ class NodeBackend:
             return
         view = self.state_at(min(number, self._chain.head.number))
         if overrides:
-            view = OverlaidView(view, overrides)
+            # Hash32 and Address are bytes to whoever only reads, which mappings cannot express.
+            view = OverlaidView(view, cast(Mapping[bytes, Override], overrides))
         yield Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
@@ -201,17 +203,18 @@ class NodeBackend:
 
     def fork_schedule(self) -> Sequence[ForkSettings]:
         config = self._chain.config
-        times = sorted({time for time, _ in (*config.forks, *config.blobs)})
+        genesis_time = self._chain.genesis.header.timestamp
+        times = sorted({max(time, genesis_time) for time, _ in (*config.forks, *config.blobs)})
         return [
             ForkSettings(
                 fork=config.fork_at(time),
                 activation_time=time,
+                fork_id=fork_id(self._chain.genesis.hash, genesis_time, times, time),
                 blob_schedule=config.blob_schedule_at(time),
                 precompiles=precompile_names(config.fork_at(time)),
                 system_contracts=system_contracts(config.fork_at(time), config.deposit_contract),
             )
             for time in times
-            if time >= config.forks[-1][0] or time in {start for start, _ in config.forks}
         ]
 
     # ---- the pool ----

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
+
 from ghostchain.execution.forks import Fork
 from ghostchain.primitives.types import Address
 
@@ -62,3 +65,16 @@ def system_contracts(fork: Fork, deposit_contract: Address) -> dict[str, Address
     if fork >= Fork.PRAGUE:
         found["DEPOSIT_CONTRACT_ADDRESS"] = deposit_contract
     return found
+
+
+def fork_id(genesis_hash: bytes, genesis_time: int, times: Sequence[int], time: int) -> bytes:
+    """Which rules a chain has had until a time, in 4 bytes.
+
+    times: of all forks, ascending; those that held at genesis are not counted.
+    Spec: EIP-2124 (FORK_HASH), EIP-6122.
+    """
+    checksum = zlib.crc32(genesis_hash)
+    for passed in times:
+        if genesis_time < passed <= time:
+            checksum = zlib.crc32(passed.to_bytes(8, "big"), checksum)
+    return checksum.to_bytes(4, "big")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
@@ -80,6 +80,15 @@ def progress_display(label: str, total: int | None, unit: str) -> Iterator[Progr
         yield progress
 
 
+def counter(bar: Progress) -> Callable[[int, int], None]:
+    """Shows how many are done; the second figure that long work tells is not shown."""
+
+    def show(done: int, _: int) -> None:
+        bar.update(bar.task_ids[0], completed=done)
+
+    return show
+
+
 def initialise(configuration: NodeConfiguration, *, json_logs: bool, level: str) -> None:
     """The data directory holds the genesis."""
     logs.configure(json=json_logs, level=level)
@@ -103,11 +112,7 @@ def import_files(
     with opened(configuration, create=True) as chain:
         for file in files:
             with progress_display(f"importing {file.name}", None, "blocks") as bar:
-                count = import_file(
-                    chain,
-                    file,
-                    lambda done, _, bar=bar: bar.update(bar.task_ids[0], completed=done),
-                )
+                count = import_file(chain, file, counter(bar))
             event(logger, logging.INFO, "imported", file=file, blocks=count, head=chain.head.number)
 
 
@@ -128,9 +133,7 @@ def export_file(
         if begin > end:
             raise click.UsageError(f"there is no block from {begin} to {end}")
         with progress_display(f"exporting {file.name}", end - begin + 1, "blocks") as bar:
-            count = export_blocks(
-                chain, file, begin, end, lambda done, _: bar.update(bar.task_ids[0], completed=done)
-            )
+            count = export_blocks(chain, file, begin, end, counter(bar))
         event(logger, logging.INFO, "exported", file=file, blocks=count)
 
 
@@ -141,7 +144,7 @@ def verify_database(configuration: NodeConfiguration, *, json_logs: bool, level:
         with progress_display("verifying", None, "accounts") as bar:
             found = verify_state(
                 chain.storage.database,
-                lambda accounts, _: bar.update(bar.task_ids[0], completed=accounts),
+                counter(bar),
             )
         event(
             logger,
