@@ -126,7 +126,7 @@ def _write_genesis(database: Database, state: StateStore, genesis: Genesis) -> i
     root = forest.apply(change_set(changes))
     assert root == genesis.header.state_root, "two ways to one root"
     batch = database.batch()
-    state.stage(batch, 0, root, changes, codes, nodes_of(forest))
+    state.stage(0, root, changes, codes, nodes_of(forest))(batch)
     encoded = encode_header(genesis.header)
     index.put_block(batch, 0, genesis.hash, encoded, None, FIRST)
     database.commit(batch)

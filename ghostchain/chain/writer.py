@@ -301,7 +301,6 @@ class BlockWriter:
         outcomes = outcome_columns(native)
         included = outcomes["included"] != 0
         transactions = transaction_columns(pending.batch)[included]
-        write = self._database.batch()
         body = body_parts(
             pending.encoded,
             sealed.block.withdrawals,
@@ -309,9 +308,7 @@ class BlockWriter:
             transactions["sender"].tobytes(),
         )
         receipts = receipts_record(native, transactions["type"], outcomes[included])
-        index.put_transactions(write, number, transactions["hash"])
-        self._state.stage(
-            write,
+        put_state = self._state.stage(
             number,
             header.state_root,
             columns_of(native),
@@ -322,7 +319,14 @@ class BlockWriter:
         self._forest.commit()
         self._staged = number, sealed.hash
         records = [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
-        return lambda: self._write(write, sealed, pending.encoded, records)
+
+        def write() -> None:
+            batch = self._database.batch()
+            put_state(batch)
+            index.put_transactions(batch, number, transactions["hash"])
+            self._write(batch, sealed, pending.encoded, records)
+
+        return write
 
     def _write(
         self,

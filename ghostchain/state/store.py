@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -48,7 +48,8 @@ class StateStore:
         self._nodes: dict[bytes, bytes] = {}
         self._nodes_max = node_buffer_bytes_max // NODE_BYTES
         # The staged block: flat entries and code by database key, and trie nodes; empty bytes are
-        # absence. None is staged while these are empty.
+        # absence.
+        self._is_staged = False
         self._staged: dict[bytes, bytes] = {}
         self._staged_nodes: dict[bytes, bytes] = {}
         self._staged_flush = False
@@ -115,48 +116,74 @@ class StateStore:
 
     def stage(
         self,
-        batch: Batch,
         number: int,
         root: bytes,
         changes: Changes,
         codes: Iterable[tuple[bytes, bytes]],
         nodes: Iterable[tuple[bytes, bytes]],
-    ) -> None:
-        """Puts block `number`'s state into the batch.
+    ) -> Callable[[Batch], None]:
+        """The writer reads block `number`'s state from now on. Returns what puts it in a batch,
+        once, on any one thread, with nothing of `changes` needed any more.
 
         Shapes: codes are (hash, code); nodes are (database key, RLP or b"" for deleted).
-        Effects: reads here see the block from now on; what was staged before must be settled.
+        What was staged before must be settled.
         """
-        assert not self._staged_nodes, "one block is staged at a time"
-        staged: dict[bytes, bytes] = {}
+        assert not self._is_staged, "one block is staged at a time"
         accounts = changes.accounts
-        before = compact_column(accounts["before"], accounts["existed"])
-        values = compact_column(accounts["after"], accounts["exists"])
+        # Copies, since the columns may be views of memory that the executor takes back.
         hashed = np.ascontiguousarray(accounts["hashed"])
-        staged.update(zip(rows(_keys(keys.ACCOUNT, hashed)), values, strict=True))
+        existed = accounts["existed"].copy()
+        before = accounts["before"].copy()
         owners, slot_hashed, slot_before, slot_after = self._slot_columns(changes)
         slot_keys = (hashed[owners], slot_hashed)
+        values = compact_column(accounts["after"], accounts["exists"])
         new_values = [trim(value) for value in rows(slot_after)]
+        staged = dict(zip(rows(_keys(keys.ACCOUNT, hashed)), values, strict=True))
         staged.update(zip(rows(_keys(keys.SLOT, *slot_keys)), new_values, strict=True))
         staged.update((keys.CODE + code_hash, code) for code_hash, code in codes)
-        _put_flat(batch, staged.items())
-        if number > 0:
-            stamp = np.frombuffer(keys.number_bytes(number), np.uint8)
-            _put_all(batch, rows(_keys(keys.HISTORY_ACCOUNT, hashed, stamp)), before)
-            trimmed = [trim(value) for value in rows(slot_before)]
-            _put_all(batch, rows(_keys(keys.HISTORY_SLOT, *slot_keys, stamp)), trimmed)
-            undo = encode_undo(hashed, before, owners, slot_hashed, slot_before)
-            batch.put(keys.UNDO + keys.number_bytes(number), undo)
-        self._stage_nodes(batch, number, root, nodes)
-        if number > 0:
-            self._stage_pruning(batch, number)
         self._staged = staged
+        self._staged_nodes = dict(nodes)
+        self._staged_trie = (number, root)
+        self._staged_flush = (
+            number == 0 or len(self._nodes) + len(self._staged_nodes) > self._nodes_max
+        )
+        self._is_staged = True
+
+        def put(batch: Batch) -> None:
+            _put_flat(batch, staged.items())
+            if self._staged_flush:
+                _put_flat(batch, sorted((self._nodes | self._staged_nodes).items()))
+                batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
+            if number > 0:
+                old = compact_column(before, existed)
+                self._put_history(batch, number, hashed, old, slot_keys, slot_before)
+                undo = encode_undo(hashed, old, owners, slot_hashed, slot_before)
+                batch.put(keys.UNDO + keys.number_bytes(number), undo)
+                self._put_pruning(batch, number)
+
+        return put
+
+    def _put_history(
+        self,
+        batch: Batch,
+        number: int,
+        hashed: Column,
+        before: list[bytes],
+        slot_keys: tuple[Column, Column],
+        slot_before: Column,
+    ) -> None:
+        stamp = np.frombuffer(keys.number_bytes(number), np.uint8)
+        _put_all(batch, rows(_keys(keys.HISTORY_ACCOUNT, hashed, stamp)), before)
+        trimmed = [trim(value) for value in rows(slot_before)]
+        _put_all(batch, rows(_keys(keys.HISTORY_SLOT, *slot_keys, stamp)), trimmed)
 
     def _slot_columns(self, changes: Changes) -> tuple[Column, Column, Column, Column]:
         """Owners, hashed keys, values before and after of all slots that the block changed,
         those that went with a wiped storage included."""
         owners = changes.slot_owners()
-        columns = [changes.slots[name] for name in ("hashed", "before", "after")]
+        columns = [
+            np.ascontiguousarray(changes.slots[name]) for name in ("hashed", "before", "after")
+        ]
         wiped = changes.accounts["storage_wiped"] & changes.accounts["existed"]
         if not wiped.any():
             return owners, columns[0], columns[1], columns[2]
@@ -194,18 +221,7 @@ class StateStore:
         with self._database.items(prefix, after(prefix)) as items:
             return [(key[33:], value.rjust(32, b"\0")) for key, value in items]
 
-    def _stage_nodes(
-        self, batch: Batch, number: int, root: bytes, nodes: Iterable[tuple[bytes, bytes]]
-    ) -> None:
-        staged = dict(nodes)
-        self._staged_trie = (number, root)
-        self._staged_flush = number == 0 or len(self._nodes) + len(staged) > self._nodes_max
-        if self._staged_flush:
-            _put_flat(batch, sorted((self._nodes | staged).items()))
-            batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
-        self._staged_nodes = staged
-
-    def _stage_pruning(self, batch: Batch, number: int) -> None:
+    def _put_pruning(self, batch: Batch, number: int) -> None:
         """Deletes history that falls out of the window, and undo records nobody needs."""
         pruned = self._pruned
         if self._prune_blocks is not None:
@@ -243,6 +259,7 @@ class StateStore:
             self._nodes.update(self._staged_nodes)
         self._staged = {}
         self._staged_nodes = {}
+        self._is_staged = False
         self._pruned = self._staged_pruned
         number = self._staged_trie[0]
         needed = min(number - PROOF_BLOCKS, self._trie[0])

@@ -70,7 +70,7 @@ def store_block(
         {owner: (before[0].get(owner, b""), after[0].get(owner, b"")) for owner in block}, slots
     )
     batch = database.batch()
-    store.stage(batch, number, bytes(32), changes, [], [])
+    store.stage(number, bytes(32), changes, [], [])(batch)
     database.commit(batch)
     store.settle()
 

@@ -64,7 +64,7 @@ def changes_of(
 
 def commit(store: StateStore, database: Database, number: int, changes: Changes) -> None:
     batch = database.batch()
-    store.stage(batch, number, ROOT, changes, [], [])
+    store.stage(number, ROOT, changes, [], [])(batch)
     database.commit(batch)
     store.settle()
 
@@ -97,8 +97,7 @@ def test_staged_block_is_the_writers_alone(database: Database) -> None:
     store = StateStore(database)
     key = hashed(1)
     batch = database.batch()
-    store.stage(
-        batch,
+    put = store.stage(
         0,
         ROOT,
         changes_of({key: (None, record(1))}),
@@ -107,8 +106,8 @@ def test_staged_block_is_the_writers_alone(database: Database) -> None:
     )
     assert read(LatestView(database, no_hash), key) is None
     assert StateStore(database).node(None, b"") is None
-    for write in (lambda: None, lambda: database.commit(batch), store.settle):
-        write()
+    for step in (lambda: put(batch), lambda: database.commit(batch), store.settle):
+        step()
         assert store.account(key) == record(1)
         assert store.code(b"\x01" * 32) == b"code"
         assert store.node(None, b"") == b"root node"
@@ -208,7 +207,7 @@ def test_trie_nodes_gather_and_flush(database: Database) -> None:
         batch = database.batch()
         nodes = [(node_key(None, path), b"node %d" % number)]
         nodes += [(node_key(bytes(32), bytes([number])), bytes(100))]
-        store.stage(batch, number, bytes([number]) * 32, changes_of({}), [], nodes)
+        store.stage(number, bytes([number]) * 32, changes_of({}), [], nodes)(batch)
         database.commit(batch)
         store.settle()
         assert store.node(None, path) == b"node %d" % number
@@ -218,7 +217,7 @@ def test_trie_nodes_gather_and_flush(database: Database) -> None:
     assert 0 < store.trie_block[0] < 12
     assert StateStore(database).trie_block == store.trie_block
     batch = database.batch()
-    store.stage(batch, 12, ROOT, changes_of({}), [], [(node_key(None, path), b"")])
+    store.stage(12, ROOT, changes_of({}), [], [(node_key(None, path), b"")])(batch)
     database.commit(batch)
     store.settle()
     assert store.node(None, path) is None
