@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.crypto.secp256k1 import sign
 from ghostchain.execution.executor import (
     BlockEnvironment,
@@ -25,7 +26,6 @@ from ghostchain.node.genesis import dev_accounts
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import (
     AccountOverride,
@@ -132,8 +132,11 @@ class NodeBackend:
     def block(self, number: int) -> Block | None:
         return self._chain.block(number)
 
-    def receipts(self, number: int) -> Sequence[Receipt] | None:
-        return self._chain.receipts(number)
+    def body(self, number: int) -> BodyRecord | None:
+        return self._chain.body(number)
+
+    def receipts(self, number: int) -> ReceiptsRecord | None:
+        return self._chain.receipts_record(number)
 
     def transaction_location(self, transaction_hash: bytes) -> tuple[int, int] | None:
         return self._chain.transaction_location(transaction_hash)

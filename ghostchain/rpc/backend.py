@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.receipt import Log, Receipt
+from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
 
 __all__ = [
@@ -204,8 +205,11 @@ class Backend(Protocol):
     def block(self, number: int) -> Block | None:
         """None where it is not known or its body is pruned."""
 
-    def receipts(self, number: int) -> Sequence[Receipt] | None:
-        """One for each transaction of the block, in order."""
+    def body(self, number: int) -> BodyRecord | None:
+        """Transactions and senders of a block after genesis, sliced out on demand."""
+
+    def receipts(self, number: int) -> ReceiptsRecord | None:
+        """The receipts of a block after genesis, decoded on demand."""
 
     def transaction_location(self, transaction_hash: bytes) -> tuple[int, int] | None:
         """(block number, index in the block) of an included transaction."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
+from ghostchain.chain.records import BodyRecord, ReceiptsRecord, body_parts
 from ghostchain.crypto.hashes import contract_address
-from ghostchain.encoding.blocks import encode_block
+from ghostchain.encoding.blocks import encode_block, encode_header
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.block import Block
@@ -34,28 +33,49 @@ from ghostchain.rpc.render import (
 )
 
 BLOB_GAS = 131_072
-# What a decoded transaction and its receipt weigh beside the raw bytes, roughly.
-ENTRY_BYTES = 2_000
+# What a natively decoded transaction weighs beside its raw bytes, roughly.
+ENTRY_BYTES = 600
+
+NO_RECEIPTS = ReceiptsRecord.parse(bytes(4))
 
 
 class BlockRecord:
-    """One block, decoded. Read-only, so threads share it."""
+    """One block. Transactions are decoded together, natively, when the first of them is asked for;
+    receipts one by one. Read-only, so threads share it."""
 
-    def __init__(self, backend: Backend, header: Header, block_hash: Hash32, block: Block) -> None:
+    def __init__(
+        self,
+        header: Header,
+        block_hash: Hash32,
+        body: BodyRecord,
+        receipts: ReceiptsRecord,
+        blob_base_fee: int,
+    ) -> None:
         self.header = header
         self.hash = block_hash
-        self.block = block
-        self.raws = block.transactions
-        self.batch = TransactionBatch.decode(self.raws)
-        self.batch.recover()
-        self.receipts: Sequence[Receipt] = backend.receipts(header.number) or ()
-        self.blob_base_fee = backend.fees(header.number).blob_base_fee
-        self.first_logs = [0, *accumulate(len(receipt.logs) for receipt in self.receipts)]
-        self.size = len(encode_block(block))
-        self.weight = self.size + len(self.raws) * ENTRY_BYTES
+        self.body = body
+        self.receipts = receipts
+        self.blob_base_fee = blob_base_fee
+        self.weight = 2 * len(body.data) + len(receipts.data) + len(body) * ENTRY_BYTES
 
     def __len__(self) -> int:
-        return len(self.raws)
+        return len(self.body)
+
+    @cached_property
+    def batch(self) -> TransactionBatch:
+        return TransactionBatch.decode(self.body.raws())
+
+    @cached_property
+    def block(self) -> Block:
+        return self.body.block()
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of the block in RLP."""
+        return len(encode_block(self.block))
+
+    def raw(self, index: int) -> bytes:
+        return self.body.raw(index)
 
     def transaction(self, index: int) -> Transaction:
         return self.batch.transaction(index)
@@ -64,19 +84,19 @@ class BlockRecord:
         return self.batch.hash(index)
 
     def sender(self, index: int) -> Address:
-        return self.batch.sender(index)
+        return self.body.sender(index)
 
     def gas_used(self, index: int) -> int:
-        before = self.receipts[index - 1].cumulative_gas_used if index else 0
-        return self.receipts[index].cumulative_gas_used - before
+        cumulative = self.receipts.cumulative
+        return int(cumulative[index]) - (int(cumulative[index - 1]) if index else 0)
 
     @cached_property
     def tips(self) -> list[tuple[int, int]]:
         """(effective tip in wei, gas used) of every transaction, cheapest tip first."""
-        base_fee = self.header.base_fee_per_gas
+        base_fee, batch = self.header.base_fee_per_gas, self.batch
         return sorted(
             (
-                effective_gas_price(self.transaction(index), base_fee) - base_fee,
+                min(batch.max_fee_per_gas(index) - base_fee, batch.max_priority_fee_per_gas(index)),
                 self.gas_used(index),
             )
             for index in range(len(self))
@@ -111,7 +131,7 @@ class BlockRecord:
         return fields
 
     def receipt_json(self, index: int) -> Json:
-        receipt, tx = self.receipts[index], self.transaction(index)
+        receipt, tx = self.receipts.receipt(index), self.transaction(index)
         sender = self.sender(index)
         fields: Json = {
             "type": hex(receipt.type),
@@ -120,7 +140,7 @@ class BlockRecord:
             "gasUsed": hex(self.gas_used(index)),
             "effectiveGasPrice": hex(effective_gas_price(tx, self.header.base_fee_per_gas)),
             "logsBloom": format_data(receipt.bloom),
-            "logs": self.logs_json(index),
+            "logs": self.logs_json(index, receipt),
             "transactionHash": format_data(self.transaction_hash(index)),
             "transactionIndex": hex(index),
             "blockHash": format_data(self.hash),
@@ -136,19 +156,28 @@ class BlockRecord:
             fields["blobGasPrice"] = hex(self.blob_base_fee)
         return fields
 
-    def logs_json(self, index: int) -> list[Json]:
+    def logs_json(self, index: int, receipt: Receipt) -> list[Json]:
+        if not receipt.logs:
+            return []
+        first = self.receipts.first_log_index(index)
+        transaction_hash = self.transaction_hash(index)
         return [
             log_json(
                 log,
                 block_hash=self.hash,
                 block_number=self.header.number,
                 block_timestamp=self.header.timestamp,
-                transaction_hash=self.transaction_hash(index),
+                transaction_hash=transaction_hash,
                 transaction_index=index,
-                log_index=self.first_logs[index] + position,
+                log_index=first + position,
             )
-            for position, log in enumerate(self.receipts[index].logs)
+            for position, log in enumerate(receipt.logs)
         ]
+
+
+def genesis_body(header: Header) -> BodyRecord:
+    """Genesis has no transactions, and no record on disk."""
+    return BodyRecord.parse(b"".join(body_parts(encode_header(header), (), (), b"")))
 
 
 class BlockReader:
@@ -171,13 +200,24 @@ class BlockReader:
             if record is not None:
                 self.records.move_to_end(number)
                 return record
-        header, block_hash = self.backend.header(number), self.backend.hash_of(number)
-        block = self.backend.block(number)
-        if header is None or block_hash is None or block is None:
-            return None
-        record = BlockRecord(self.backend, header, block_hash, block)
-        self.keep(number, record)
+        record = self.read(number)
+        if record is not None:
+            self.keep(number, record)
         return record
+
+    def read(self, number: int) -> BlockRecord | None:
+        backend = self.backend
+        header, block_hash = backend.header(number), backend.hash_of(number)
+        if header is None or block_hash is None:
+            return None
+        blob_base_fee = backend.fees(number).blob_base_fee
+        if number == 0:
+            body = genesis_body(header)
+            return BlockRecord(header, block_hash, body, NO_RECEIPTS, blob_base_fee)
+        stored, receipts = backend.body(number), backend.receipts(number)
+        if stored is None or receipts is None:
+            return None
+        return BlockRecord(header, block_hash, stored, receipts, blob_base_fee)
 
     def keep(self, number: int, record: BlockRecord) -> None:
         with self.lock:

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from ghostchain.chain.records import BodyRecord, ReceiptsRecord, body_parts, receipts_parts
 from ghostchain.crypto.hashes import contract_address, header_hash, logs_bloom
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of, sign
 from ghostchain.crypto.signing import sender_of, sign_transaction
+from ghostchain.encoding.blocks import encode_header, encode_receipt
 from ghostchain.encoding.transactions import decode_transaction, encode_transaction
 from ghostchain.execution.executor import BlockEnvironment, CallFlag, CallResult, Exit, Message
 from ghostchain.execution.forks import BlobSchedule, Fork
@@ -304,8 +308,26 @@ class MemoryBackend:
     def block(self, number: int) -> Block | None:
         return self.blocks[number] if number < len(self.blocks) else None
 
-    def receipts(self, number: int) -> Sequence[Receipt] | None:
-        return self.block_receipts[number] if number < len(self.blocks) else None
+    def body(self, number: int) -> BodyRecord | None:
+        if not 0 < number < len(self.blocks):
+            return None
+        raws = self.blocks[number].transactions
+        senders = b"".join(sender_of(decode_transaction(raw)) for raw in raws)
+        header = encode_header(self.headers[number])
+        return BodyRecord.parse(b"".join(body_parts(header, (), raws, senders)))
+
+    def receipts(self, number: int) -> ReceiptsRecord | None:
+        if not 0 < number < len(self.blocks):
+            return None
+        receipts = self.block_receipts[number]
+        parts = receipts_parts(
+            np.array([item.type for item in receipts], np.uint8),
+            np.array([item.success for item in receipts], np.uint8),
+            np.array([item.cumulative_gas_used for item in receipts], np.uint64),
+            np.array([len(item.logs) for item in receipts], np.uint32),
+            [encode_receipt(item) for item in receipts if item.logs],
+        )
+        return ReceiptsRecord.parse(b"".join(parts))
 
     def transaction_location(self, transaction_hash: bytes) -> tuple[int, int] | None:
         return self.locations.get(transaction_hash)

@@ -40,7 +40,7 @@ def raw_by_hash(services: Services, deadline: Deadline, transaction_hash: bytes)
     found = services.blocks.transaction(transaction_hash)
     if found is not None:
         record, index = found
-        return format_data(record.raws[index])
+        return format_data(record.raw(index))
     waiting = services.backend.pool_transaction(transaction_hash)
     return None if waiting is None else format_data(waiting.raw)
 
