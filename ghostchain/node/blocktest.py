@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from ghostchain.chain.config import DEPOSIT_CONTRACT, ChainConfig
 from ghostchain.chain.validation import check_block_size, check_header, check_outcome
 from ghostchain.crypto.hashes import header_hash
@@ -21,16 +19,18 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_block
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor, ExecutorFailed
-from ghostchain.execution.forks import ForkStep, parse_network
+from ghostchain.execution.forks import parse_network
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.node.cases import CaseResult
 from ghostchain.node.statetest import (
+    MALFORMED,
     compare_refusal,
     data,
     describe_difference,
     number,
     read_allocation,
     read_schedules,
+    read_tests,
 )
 from ghostchain.primitives.errors import BlockReason, InvalidBlock
 from ghostchain.primitives.header import Header
@@ -44,26 +44,31 @@ NODE_CACHE_BYTES_MAX = 1 << 12
 
 def run_block_test_file(name: str, content: bytes) -> list[CaseResult]:
     """Every test of a file, in its order. name: of the file, for the line of a broken one."""
-    try:
-        tests = orjson.loads(content)
-    except ValueError as failure:
-        return [CaseResult(name, "", False, f"not JSON: {failure}")]
+    tests = read_tests(content)
+    if isinstance(tests, str):
+        return [CaseResult(name, "", False, tests)]
     results = []
     for test_name, test in tests.items():
-        network = test["network"]
-        steps = parse_network(network, read_schedules(test.get("config", {})))
-        if steps is None:
-            reason = f"network {network} is not supported"
-        else:
-            reason = _difference(test, steps)
+        network = test.get("network") if isinstance(test, dict) else None
+        if not isinstance(network, str):
+            results.append(CaseResult(test_name, "", False, "not a blockchain test"))
+            continue
+        try:
+            reason = _difference(test, network)
+        except MALFORMED as failure:
+            reason = f"the test cannot be read: {failure!r}"
         results.append(CaseResult(test_name, network, not reason, reason))
     return results
 
 
-def _difference(test: Mapping[str, Any], steps: tuple[ForkStep, ...]) -> str:
+def _difference(test: Mapping[str, Any], network: str) -> str:
     """What differs from the expected, "" when nothing does."""
+    fields = test.get("config", {})
+    steps = parse_network(network, read_schedules(fields))
+    if steps is None:
+        return f"network {network} is not supported"
     config = ChainConfig(
-        chain_id=number(test.get("config", {}).get("chainid", "0x1")),
+        chain_id=number(fields.get("chainid", "0x1")),
         forks=tuple((step.time, step.fork) for step in steps),
         blobs=tuple((step.time, step.blobs) for step in steps),
         deposit_contract=DEPOSIT_CONTRACT,
@@ -73,15 +78,7 @@ def _difference(test: Mapping[str, Any], steps: tuple[ForkStep, ...]) -> str:
     except InvalidBlock as refusal:
         return f"the genesis is refused: {refusal}"
     for index, block in enumerate(test["blocks"]):
-        wanted = block.get("expectException")
-        try:
-            chain.import_block(data(block["rlp"]))
-        except ExecutorFailed as failure:
-            return f"block {index}: {failure}"
-        except InvalidBlock as refusal:
-            difference = compare_refusal(refusal, wanted)
-        else:
-            difference = f"valid, expected {wanted}" if wanted else ""
+        difference = _import(chain, data(block["rlp"]), block.get("expectException"))
         if difference:
             return f"block {index}: {difference}"
     if chain.head_hash != data(test["lastblockhash"]):
@@ -91,6 +88,17 @@ def _difference(test: Mapping[str, Any], steps: tuple[ForkStep, ...]) -> str:
         if chain.head.state_root != MemoryView(wanted_state).state_root():
             return describe_difference(chain.view, wanted_state)
     return ""
+
+
+def _import(chain: MemoryChain, encoded: bytes, wanted: str | None) -> str:
+    """Imports a block, which must be refused when something is wanted. What differs, or ""."""
+    try:
+        chain.import_block(encoded)
+    except ExecutorFailed as failure:
+        return str(failure)
+    except InvalidBlock as refusal:
+        return compare_refusal(refusal, wanted)
+    return f"valid, expected {wanted}" if wanted else ""
 
 
 class MemoryChain:

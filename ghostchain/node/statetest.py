@@ -9,6 +9,7 @@ Spec: execution-spec-tests, "State Tests" fixture format.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -32,22 +33,38 @@ from ghostchain.primitives.types import Address, Hash32
 
 CACHE_BYTES_MAX = 16 << 20
 
+MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError)
+"""What reading a test that is not in its format raises."""
+
 
 def run_state_test_file(name: str, content: bytes) -> list[CaseResult]:
     """Every case of a file, in its order. name: of the file, for the line of a broken one."""
-    try:
-        tests = orjson.loads(content)
-    except ValueError as failure:
-        return [CaseResult(name, "", False, f"not JSON: {failure}")]
-    results = []
+    tests = read_tests(content)
+    if isinstance(tests, str):
+        return [CaseResult(name, "", False, tests)]
     executor = Executor(MemoryView(), cache_bytes_max=CACHE_BYTES_MAX)
+    results = []
     for test_name, test in tests.items():
+        if not isinstance(test, dict) or not isinstance(test.get("post"), dict):
+            results.append(CaseResult(test_name, "", False, "not a state test"))
+            continue
         for fork_name, posts in test["post"].items():
             for index, post in enumerate(posts):
                 case_name = test_name if len(posts) == 1 else f"{test_name}#{index}"
                 reason = _difference(executor, test, fork_name, post)
                 results.append(CaseResult(case_name, fork_name, not reason, reason))
     return results
+
+
+def read_tests(content: bytes) -> dict[str, Any] | str:
+    """The tests of a file by name, or why there are none. An index of other files has none."""
+    try:
+        tests = orjson.loads(content)
+    except ValueError as failure:
+        return f"not JSON: {failure}"
+    if not isinstance(tests, dict):
+        return "not an object of tests by name"
+    return {} if "test_cases" in tests else tests
 
 
 def _difference(executor: Executor, test: Any, fork_name: str, post: Any) -> str:
@@ -58,37 +75,56 @@ def _difference(executor: Executor, test: Any, fork_name: str, post: Any) -> str
         view = StateTestView(read_allocation(test["pre"]))
         environment = _environment(test, fork_name)
         raw = _raw_transaction(test["transaction"], post, environment.chain_id)
-    except (KeyError, ValueError, TypeError, OverflowError) as failure:
+        wanted = Expected(
+            data(post["hash"]),
+            data(post["logs"]),
+            post.get("expectException"),
+            read_allocation(post["state"]) if "state" in post else None,
+        )
+    except MALFORMED as failure:
         return f"the case cannot be read: {failure!r}"
-    return _run(executor, view, environment, raw, post)
+    return _run(executor, view, environment, raw, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a case asks for. exception: alternatives, A|B."""
+
+    root: bytes
+    logs_hash: bytes
+    exception: str | None
+    accounts: Mapping[bytes, Allocation] | None
 
 
 def _run(
-    executor: Executor, view: MemoryView, environment: BlockEnvironment, raw: bytes, post: Any
+    executor: Executor,
+    view: MemoryView,
+    environment: BlockEnvironment,
+    raw: bytes,
+    wanted: Expected,
 ) -> str:
     executor.reset(view)
     batch = TransactionBatch.decode([raw])
     batch.recover(threads=1)
-    wanted = post.get("expectException")
     logs = logs_hash(())
     try:
         result = executor.run_block(environment, batch, system_calls=False)
     except ExecutorFailed as failure:
         return str(failure)
     except InvalidBlock as refusal:
-        difference = compare_refusal(refusal, wanted)
+        difference = compare_refusal(refusal, wanted.exception)
     else:
-        difference = f"valid, expected {wanted}" if wanted else ""
+        difference = f"valid, expected {wanted.exception}" if wanted.exception else ""
         logs = logs_hash(result.logs)
         view.apply(result)
         executor.discard()
     root = view.state_root()
-    if not difference and root != bytes.fromhex(post["hash"][2:]):
-        difference = f"state root 0x{root.hex()}, expected {post['hash']}"
-        if "state" in post:
-            difference += "; " + describe_difference(view, read_allocation(post["state"]))
-    if not difference and logs != bytes.fromhex(post["logs"][2:]):
-        difference = f"logs hash 0x{logs.hex()}, expected {post['logs']}"
+    if not difference and root != wanted.root:
+        difference = f"state root 0x{root.hex()}, expected 0x{wanted.root.hex()}"
+        if wanted.accounts is not None:
+            difference += "; " + describe_difference(view, wanted.accounts)
+    if not difference and logs != wanted.logs_hash:
+        difference = f"logs hash 0x{logs.hex()}, expected 0x{wanted.logs_hash.hex()}"
     return difference
 
 
