@@ -159,7 +159,7 @@ def test_block_hashes_are_asked_once_and_bounded() -> None:
 
 def test_deep_calls_end_at_the_limit() -> None:
     """1,024 frames below the transaction's, then calls fail and give their gas back."""
-    # depth counter: CALL(gas, self), then return what the callee returned plus one
+    # CALL(gas, self); return what the callee returned, plus the call's success, plus one
     code = bytes.fromhex("60205f5f5f5f305af15f51016001015f5260205ff3")
     contract = Address(b"\x0c" * 20)
     executor = Executor(MemoryView({contract: Allocation(nonce=1, code=code)}))
@@ -167,7 +167,7 @@ def test_deep_calls_end_at_the_limit() -> None:
     flags = CallFlag.NO_BASE_FEE | CallFlag.NO_GAS_CAP
     result = executor.call(ENVIRONMENT, message, flags=flags)
     assert result.success
-    assert int.from_bytes(result.output, "big") == 1_025
+    assert int.from_bytes(result.output, "big") == 2 * 1_024 + 1
 
 
 def test_reset_takes_another_view() -> None:
