@@ -46,7 +46,7 @@ from ghostchain.rpc.backend import (
 )
 from ghostchain.state.views import OverlaidView, Override
 from ghostchain.txpool.driver import PoolDriver, Submission
-from ghostchain.txpool.effects import Accepted, Effect, PoolTransaction, Promoted
+from ghostchain.txpool.effects import Accepted, Effect, Promoted
 from ghostchain.txpool.validation import TRANSACTION_GAS_CAP, Rules
 
 # Executors over the head that calls borrow: one for each worker that may hold one at a time.
@@ -67,12 +67,6 @@ def pool_rules(chain: Chain) -> Rules:
         floor=fork >= Fork.PRAGUE,
         blobs_max=chain.config.blobs_per_transaction_max(environment.timestamp),
         cell_proofs=fork >= Fork.OSAKA,
-    )
-
-
-def pooled(transaction: PoolTransaction) -> PooledTransaction:
-    return PooledTransaction(
-        transaction.hash, transaction.sender, transaction.nonce, transaction.raw
     )
 
 
@@ -228,8 +222,7 @@ class NodeBackend:
         return [answer_of(submission) for submission in answers]
 
     def pool_transaction(self, transaction_hash: bytes) -> PooledTransaction | None:
-        transaction = self._driver.pool.by_hash.get(Hash32(transaction_hash))
-        return None if transaction is None else pooled(transaction)
+        return self._driver.pool.by_hash.get(Hash32(transaction_hash))
 
     def pool_nonce(self, address: Address) -> int | None:
         with self._driver.lock:
@@ -243,7 +236,7 @@ class NodeBackend:
     def pool_content(self) -> PoolContent:
         with self._driver.lock:
             pending, queued = self._driver.pool.content()
-        return PoolContent(shown(pending), shown(queued))
+        return PoolContent(pending, queued)
 
     # ---- the node ----
 
@@ -283,21 +276,12 @@ class NodeBackend:
             if isinstance(effect, Promoted) or (isinstance(effect, Accepted) and effect.pending)
         ]
         if ready:
-            self._tell(NewPending(tuple(pooled(transaction) for transaction in ready)))
+            self._tell(NewPending(ready))
             self._on_pending()
 
     def _tell(self, event: Event) -> None:
         for listener in tuple(self._listeners):
             listener(event)
-
-
-def shown(
-    side: Mapping[Address, Sequence[PoolTransaction]],
-) -> dict[Address, list[PooledTransaction]]:
-    return {
-        address: [pooled(transaction) for transaction in transactions]
-        for address, transactions in side.items()
-    }
 
 
 def answer_of(submission: Submission) -> Hash32 | Refusal:

@@ -58,14 +58,17 @@ class Refusal:
     values: Mapping[str, int | bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class PooledTransaction:
-    """A transaction that waits. raw is canonical (no blob sidecar)."""
+class PooledTransaction(Protocol):
+    """A transaction that waits, as the pool holds it. raw is canonical (no blob sidecar)."""
 
-    hash: Hash32
-    sender: Address
-    nonce: int
-    raw: bytes
+    @property
+    def hash(self) -> Hash32: ...
+    @property
+    def sender(self) -> Address: ...
+    @property
+    def nonce(self) -> int: ...
+    @property
+    def raw(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class NewHead:
 class NewPending:
     """Transactions entered the pool and can be included now."""
 
-    transactions: tuple[PooledTransaction, ...]
+    transactions: Sequence[PooledTransaction]
 
 
 Event = NewHead | NewPending

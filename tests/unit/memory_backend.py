@@ -73,6 +73,16 @@ class Ran:
     accessed: tuple[tuple[Address, Hash32], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A transaction of the pool."""
+
+    hash: Hash32
+    sender: Address
+    nonce: int
+    raw: bytes
+
+
 Contract = Callable[[Message, BlockEnvironment], Ran]
 
 
@@ -165,7 +175,7 @@ class MemoryBackend:
         self.block_receipts: list[tuple[Receipt, ...]] = []
         self.states: list[State] = []
         self.locations: dict[bytes, tuple[int, int]] = {}
-        self.pool: dict[bytes, PooledTransaction] = {}
+        self.pool: dict[bytes, Waiting] = {}
         self.listeners: list[Callable[[Event], None]] = []
         self.submissions: list[int] = []
         self.progress: SyncProgress | None = None
@@ -424,7 +434,7 @@ class MemoryBackend:
         if cost > account.balance:
             values = {"address": sender, "have": account.balance, "want": cost}
             return Refusal(TransactionReason.INSUFFICIENT_ACCOUNT_FUNDS, values=values)
-        self.pool[transaction_hash] = PooledTransaction(transaction_hash, sender, tx.nonce, raw)
+        self.pool[transaction_hash] = Waiting(transaction_hash, sender, tx.nonce, raw)
         self.tell(NewPending((self.pool[transaction_hash],)))
         return transaction_hash
 
