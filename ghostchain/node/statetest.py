@@ -139,7 +139,7 @@ class StateTestView(MemoryView):
 
 def compare_refusal(refusal: InvalidBlock, wanted: str | None) -> str:
     """ "" when the refusal is one of the alternatives (A|B) of wanted."""
-    names: tuple[str, ...] = (refusal.reason.test_suite_name,)
+    names = refusal.reason.test_suite_names
     if refusal.transaction is not None:
         names = refusal.transaction.reason.test_suite_names
     if wanted is None:

@@ -269,9 +269,26 @@ class BlockReason(Enum):
     NOT_THE_NEXT_HEIGHT = "the height is already decided"
 
     @property
-    def test_suite_name(self) -> str:
-        """The name under which the official test suite expects this reason."""
-        return f"BlockException.{self.name}"
+    def test_suite_names(self) -> tuple[str, ...]:
+        """The names under which the official test suites expect this reason."""
+        names = (self.name, *_BLOCK_ALIASES.get(self, ()))
+        return tuple(f"BlockException.{name}" for name in names)
+
+
+# The suites tell some faults more finely than a block's reason does, and some by other names.
+_BLOCK_ALIASES: dict[BlockReason, tuple[str, ...]] = {
+    BlockReason.RLP_STRUCTURES_ENCODING: (
+        "INCORRECT_BLOCK_FORMAT",
+        "RLP_INVALID_ADDRESS",
+        "RLP_INVALID_FIELD_OVERFLOW_64",
+        "RLP_WITHDRAWALS_NOT_READ",
+    ),
+    BlockReason.UNKNOWN_PARENT: ("UNKNOWN_PARENT_ZERO",),
+    BlockReason.INVALID_GASLIMIT: ("GASLIMIT_TOO_BIG",),
+    BlockReason.GAS_USED_OVERFLOW: ("INVALID_GAS_USED", "INVALID_GAS_USED_ABOVE_LIMIT"),
+    BlockReason.IMPORT_IMPOSSIBLE_DIFFICULTY_OVER_PARIS: ("INVALID_DIFFICULTY",),
+    BlockReason.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS: ("INVALID_UNCLES_HASH", "TOO_MANY_UNCLES"),
+}
 
 
 class InvalidBlock(GhostError):

@@ -400,4 +400,5 @@ def test_every_reason_of_execution_has_a_name_in_the_suite() -> None:
     assert not any(reason.can_become_valid for reason in TransactionReason if reason < 16)
     assert TransactionReason.NONCE_TOO_HIGH.can_become_valid
     assert not TransactionReason.NONCE_TOO_LOW.can_become_valid
-    assert BlockReason.INVALID_STATE_ROOT.test_suite_name == "BlockException.INVALID_STATE_ROOT"
+    names = BlockReason.INVALID_STATE_ROOT.test_suite_names
+    assert names == ("BlockException.INVALID_STATE_ROOT",)
