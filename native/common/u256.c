@@ -27,91 +27,174 @@ static inline unsigned significant_words(const uint64_t *words, unsigned count) 
     return count;
 }
 
-/* Subtracts factor * divisor from window (count + 1 words); returns whether that went below 0. */
-static bool subtract_multiple(uint64_t *window, const uint64_t *divisor, unsigned count,
-                              uint64_t factor) {
-    uint64_t carry = 0, borrow = 0;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned __int128 product = (unsigned __int128)divisor[i] * factor + carry;
-        carry = (uint64_t)(product >> 64);
-        unsigned __int128 difference = (unsigned __int128)window[i] - (uint64_t)product - borrow;
-        window[i] = (uint64_t)difference;
-        borrow = (uint64_t)(difference >> 64) & 1;
-    }
-    unsigned __int128 difference = (unsigned __int128)window[count] - carry - borrow;
-    window[count] = (uint64_t)difference;
-    return ((difference >> 64) & 1) != 0;
+/* floor((2^128 - 1) / divisor) - 2^64, for a divisor whose top bit is set. */
+static inline uint64_t reciprocal_of_word(uint64_t divisor) {
+    uint64_t remainder;
+    return divide_step(&remainder, ~divisor, UINT64_MAX, divisor);
 }
 
-static void add_back(uint64_t *window, const uint64_t *divisor, unsigned count) {
+/* floor((2^192 - 1) / (high:low)) - 2^64. Moller and Granlund, "Improved division by invariant
+ * integers", algorithm 6. */
+static inline uint64_t reciprocal_of_two(uint64_t high, uint64_t low) {
+    uint64_t reciprocal = reciprocal_of_word(high);
+    uint64_t product = high * reciprocal + low;
+    if (product < low) {
+        reciprocal--;
+        if (product >= high) {
+            reciprocal--;
+            product -= high;
+        }
+        product -= high;
+    }
+    unsigned __int128 wide = (unsigned __int128)reciprocal * low;
+    product += (uint64_t)(wide >> 64);
+    if (product < (uint64_t)(wide >> 64)) {
+        reciprocal--;
+        if (product > high || (product == high && (uint64_t)wide >= low))
+            reciprocal--;
+    }
+    return reciprocal;
+}
+
+/* One word of the quotient of (top:*high:*low) by divisor, two words long, normalised and larger
+ * than (top:*high). The remainder takes the place of *high and *low. The same, algorithm 5. */
+static inline uint64_t divide_three_words(uint64_t top, uint64_t *high, uint64_t *low,
+                                          unsigned __int128 divisor, uint64_t reciprocal) {
+    const uint64_t divisor_high = (uint64_t)(divisor >> 64), divisor_low = (uint64_t)divisor;
+    unsigned __int128 wide = (unsigned __int128)reciprocal * top;
+    wide += ((unsigned __int128)top << 64) | *high;
+    uint64_t quotient = (uint64_t)(wide >> 64);
+    const uint64_t fraction = (uint64_t)wide;
+    unsigned __int128 remainder =
+        ((unsigned __int128)(*high - quotient * divisor_high) << 64) | *low;
+    remainder -= (unsigned __int128)divisor_low * quotient;
+    remainder -= divisor;
+    quotient++;
+    if ((uint64_t)(remainder >> 64) >= fraction) {
+        quotient--;
+        remainder += divisor;
+    }
+    if (__builtin_expect(remainder >= divisor, 0)) {
+        quotient++;
+        remainder -= divisor;
+    }
+    *high = (uint64_t)(remainder >> 64);
+    *low = (uint64_t)remainder;
+    return quotient;
+}
+
+/* Subtracts factor * divisor from window (count words both); returns what is still owed. */
+static inline uint64_t subtract_multiple(uint64_t *window, const uint64_t *divisor, unsigned count,
+                                         uint64_t factor) {
+    uint64_t owed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned __int128 product = (unsigned __int128)divisor[i] * factor + owed;
+        owed = (uint64_t)(product >> 64) + (window[i] < (uint64_t)product);
+        window[i] -= (uint64_t)product;
+    }
+    return owed;
+}
+
+static inline void add_back(uint64_t *window, const uint64_t *divisor, unsigned count) {
     unsigned __int128 sum = 0;
     for (unsigned i = 0; i < count; i++) {
         sum += (unsigned __int128)window[i] + divisor[i];
         window[i] = (uint64_t)sum;
         sum >>= 64;
     }
-    window[count] += (uint64_t)sum;
 }
 
-/* One word of the quotient by its upper two words of divisor, at most one too large. */
-static uint64_t estimate(const uint64_t *window, const uint64_t *divisor, unsigned count) {
-    uint64_t top = divisor[count - 1], next = divisor[count - 2];
-    uint64_t quotient, remainder;
-    if (window[count] >= top) {
+/* One word of the quotient: window (count + 1 words) by divisor (count >= 2, normalised), of which
+ * leading are the upper two words. window keeps the remainder in its lower count words. */
+static inline uint64_t divide_window(uint64_t *window, const uint64_t *divisor, unsigned count,
+                                     unsigned __int128 leading, uint64_t reciprocal) {
+    uint64_t *high = &window[count - 1], *low = &window[count - 2], quotient, owed;
+    if (__builtin_expect(window[count] == divisor[count - 1] && *high == divisor[count - 2], 0)) {
         quotient = UINT64_MAX;
-        remainder = window[count - 1] + top;
-        if (remainder < top)
+        owed = subtract_multiple(window, divisor, count, quotient);
+        if (owed <= window[count])
             return quotient;
     } else {
-        quotient = divide_step(&remainder, window[count], window[count - 1], top);
+        quotient = divide_three_words(window[count], high, low, leading, reciprocal);
+        owed = subtract_multiple(window, divisor, count - 2, quotient);
+        unsigned __int128 rest = ((unsigned __int128)*high << 64) | *low;
+        bool is_short = rest < owed;
+        rest -= owed;
+        *high = (uint64_t)(rest >> 64);
+        *low = (uint64_t)rest;
+        if (__builtin_expect(!is_short, 1))
+            return quotient;
     }
-    while ((unsigned __int128)quotient * next >
-           (((unsigned __int128)remainder << 64) | window[count - 2])) {
-        quotient--;
-        remainder += top;
-        if (remainder < top)
-            break;
-    }
-    return quotient;
+    add_back(window, divisor, count);
+    return quotient - 1;
 }
 
-/* numerator (length words) over divisor (count significant words, 0 < count <= length): quotient
- * has room for length words, of which length - count + 1 are set; remainder for count words.
- * Either may be NULL. TAOCP 4.3.1, algorithm D. */
-static void divide_words(uint64_t *quotient, uint64_t *remainder, const uint64_t *numerator,
-                         unsigned length, const uint64_t *divisor, unsigned count) {
-    if (count == 1) {
-        uint64_t rest = 0;
-        for (unsigned i = length; i-- > 0;) {
-            uint64_t word = divide_step(&rest, rest, numerator[i], divisor[0]);
-            if (quotient != NULL)
-                quotient[i] = word;
-        }
-        if (remainder != NULL)
-            remainder[0] = rest;
-        return;
+static void divide_by_word(uint64_t *quotient, uint64_t *remainder, const uint64_t *numerator,
+                           unsigned length, uint64_t divisor) {
+    unsigned i = length - 1;
+    uint64_t rest = numerator[i], word = 0;
+    if (rest >= divisor) {
+        word = rest / divisor;
+        rest %= divisor;
     }
+    if (quotient != NULL)
+        quotient[i] = word;
+    while (i-- > 0) {
+        word = divide_step(&rest, rest, numerator[i], divisor);
+        if (quotient != NULL)
+            quotient[i] = word;
+    }
+    if (remainder != NULL)
+        *remainder = rest;
+}
+
+/* TAOCP 4.3.1, algorithm D. Inlined for each count, so that the loops over it unroll. */
+static inline __attribute__((always_inline)) void divide_by_words(
+    uint64_t *quotient, uint64_t *remainder, const uint64_t *numerator, unsigned length,
+    const uint64_t *divisor, const unsigned count) {
     uint64_t window[WORDS_MAX], scaled[4];
-    unsigned shift = (unsigned)__builtin_clzll(divisor[count - 1]);
-    /* >> 1 >> (63 - shift) is >> (64 - shift) without the undefined shift by 64 */
-    for (unsigned i = count; i-- > 0;)
-        scaled[i] = (divisor[i] << shift) | (i > 0 ? divisor[i - 1] >> 1 >> (63 - shift) : 0);
-    window[length] = numerator[length - 1] >> 1 >> (63 - shift);
-    for (unsigned i = length; i-- > 0;)
-        window[i] = (numerator[i] << shift) | (i > 0 ? numerator[i - 1] >> 1 >> (63 - shift) : 0);
+    const unsigned shift = (unsigned)__builtin_clzll(divisor[count - 1]), back = 63 - shift;
+    /* >> 1 >> back is >> (64 - shift) without the undefined shift by 64 */
+    for (unsigned i = count - 1; i > 0; i--)
+        scaled[i] = (divisor[i] << shift) | (divisor[i - 1] >> 1 >> back);
+    scaled[0] = divisor[0] << shift;
+    window[length] = numerator[length - 1] >> 1 >> back;
+    for (unsigned i = length - 1; i > 0; i--)
+        window[i] = (numerator[i] << shift) | (numerator[i - 1] >> 1 >> back);
+    window[0] = numerator[0] << shift;
+    const unsigned __int128 leading =
+        ((unsigned __int128)scaled[count - 1] << 64) | scaled[count - 2];
+    const uint64_t reciprocal = reciprocal_of_two(scaled[count - 1], scaled[count - 2]);
     for (unsigned i = length - count + 1; i-- > 0;) {
-        uint64_t word = estimate(window + i, scaled, count);
-        if (word != 0 && subtract_multiple(window + i, scaled, count, word)) {
-            word--;
-            add_back(window + i, scaled, count);
-        }
+        uint64_t word = divide_window(window + i, scaled, count, leading, reciprocal);
         if (quotient != NULL)
             quotient[i] = word;
     }
     if (remainder == NULL)
         return;
-    for (unsigned i = 0; i < count; i++)
-        remainder[i] = (window[i] >> shift) | (window[i + 1] << 1 << (63 - shift));
+    for (unsigned i = 0; i < count - 1; i++)
+        remainder[i] = (window[i] >> shift) | (window[i + 1] << 1 << back);
+    remainder[count - 1] = window[count - 1] >> shift;
+}
+
+/* numerator (length words) over divisor (count significant words, 0 < count <= length): quotient
+ * has room for length words, of which length - count + 1 are set; remainder for count words.
+ * Either may be NULL. */
+static void divide_words(uint64_t *quotient, uint64_t *remainder, const uint64_t *numerator,
+                         unsigned length, const uint64_t *divisor, unsigned count) {
+    switch (count) {
+    case 1:
+        divide_by_word(quotient, remainder, numerator, length, divisor[0]);
+        break;
+    case 2:
+        divide_by_words(quotient, remainder, numerator, length, divisor, 2);
+        break;
+    case 3:
+        divide_by_words(quotient, remainder, numerator, length, divisor, 3);
+        break;
+    default:
+        divide_by_words(quotient, remainder, numerator, length, divisor, 4);
+    }
 }
 
 u256 u256_div(const u256 *a, const u256 *b) {

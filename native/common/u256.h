@@ -165,29 +165,31 @@ static inline u256 u256_mul(const u256 *a, const u256 *b) {
     return (u256){{(uint64_t)low, (uint64_t)middle, (uint64_t)high, (uint64_t)(high >> 64)}};
 }
 
+/* The shifts read words from a window over the number and what comes in beside it: whole words
+ * move by where the window begins, without a branch. << 1 << (63 - n) is << (64 - n), also for
+ * n = 0. */
+
 /* a shifted left by 0-255 bits. */
 static inline u256 u256_shift_left(const u256 *a, unsigned bits) {
-    u256 wide = {{0}};
-    unsigned words = bits / 64, rest = bits % 64;
-    for (unsigned i = words; i < 4; i++) {
-        wide.limbs[i] = a->limbs[i - words] << rest;
-        if (rest != 0 && i > words)
-            wide.limbs[i] |= a->limbs[i - words - 1] >> (64 - rest);
-    }
-    return wide;
+    const uint64_t words[8] = {0, 0, 0, 0, a->limbs[0], a->limbs[1], a->limbs[2], a->limbs[3]};
+    const uint64_t *from = &words[4 - bits / 64];
+    const unsigned rest = bits % 64, back = 63 - rest;
+    return (u256){{(from[0] << rest) | (from[-1] >> 1 >> back),
+                   (from[1] << rest) | (from[0] >> 1 >> back),
+                   (from[2] << rest) | (from[1] >> 1 >> back),
+                   (from[3] << rest) | (from[2] >> 1 >> back)}};
 }
 
 /* a shifted right by 0-255 bits, fill (0 or all ones) coming in from above. */
 static inline u256 u256_shift_right(const u256 *a, unsigned bits, uint64_t fill) {
-    u256 wide = {{fill, fill, fill, fill}};
-    unsigned words = bits / 64, rest = bits % 64;
-    for (unsigned i = 0; i < 4 - words; i++) {
-        uint64_t above = i + words + 1 < 4 ? a->limbs[i + words + 1] : fill;
-        wide.limbs[i] = a->limbs[i + words] >> rest;
-        if (rest != 0)
-            wide.limbs[i] |= above << (64 - rest);
-    }
-    return wide;
+    const uint64_t words[8] = {a->limbs[0], a->limbs[1], a->limbs[2], a->limbs[3],
+                               fill, fill, fill, fill};
+    const uint64_t *from = &words[bits / 64];
+    const unsigned rest = bits % 64, back = 63 - rest;
+    return (u256){{(from[0] >> rest) | (from[1] << 1 << back),
+                   (from[1] >> rest) | (from[2] << 1 << back),
+                   (from[2] >> rest) | (from[3] << 1 << back),
+                   (from[3] >> rest) | (from[4] << 1 << back)}};
 }
 
 /* Leading zero bits, 256 of zero. */
@@ -208,14 +210,17 @@ static inline uint64_t u256_byte(const u256 *a, const u256 *index) {
 
 /* a as a two's complement number of index + 1 bytes, widened. */
 static inline u256 u256_sign_extend(const u256 *index, const u256 *a) {
-    u256 wide = *a;
     if (!u256_fits_u64(index) || index->limbs[0] > 30)
-        return wide;
-    unsigned word = (unsigned)index->limbs[0] / 8, bits = 56 - (unsigned)index->limbs[0] % 8 * 8;
-    int64_t top = (int64_t)(a->limbs[word] << bits) >> bits;
-    wide.limbs[word] = (uint64_t)top;
-    for (unsigned i = word + 1; i < 4; i++)
-        wide.limbs[i] = (uint64_t)(top >> 63);
+        return *a;
+    const unsigned word = (unsigned)index->limbs[0] / 8;
+    const unsigned bits = 56 - (unsigned)index->limbs[0] % 8 * 8;
+    const int64_t top = (int64_t)(a->limbs[word] << bits) >> bits;
+    const uint64_t sign = (uint64_t)(top >> 63);
+    u256 wide;
+    for (unsigned i = 0; i < 4; i++) {
+        const uint64_t below = i < word ? a->limbs[i] : sign;
+        wide.limbs[i] = i == word ? (uint64_t)top : below;
+    }
     return wide;
 }
 

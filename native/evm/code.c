@@ -6,6 +6,8 @@
 enum {
     CHUNK_WORDS_MIN = 64,
     CHUNK_WORDS_MAX = 1024,
+    JUMPS_MIN = 8,
+    JUMPS_MAX = 512,
     /* the longest instruction, a header and a jump to the next chunk fit in this */
     CHUNK_MARGIN = 16,
     WORD_BYTES = (int)sizeof(u256)
@@ -37,13 +39,20 @@ void *ghost_evm_analyse(const uint8_t *bytes, size_t length) {
         return NULL;
     code->bytes = bytes;
     code->length = length;
-    uint64_t count = mark_destinations(code);
+    uint64_t count = mark_destinations(code), jumps = JUMPS_MIN;
+    while (jumps < count && jumps < JUMPS_MAX)
+        jumps *= 2;
     code->targets = calloc(count + 1, sizeof *code->targets);
-    code->memory = size + (count + 1) * sizeof *code->targets;
-    if (code->targets == NULL) {
-        free(code);
+    code->jumps = calloc(jumps, sizeof *code->jumps);
+    code->jump_mask = jumps - 1;
+    code->memory = size + (count + 1) * sizeof *code->targets + jumps * sizeof *code->jumps;
+    if (code->targets == NULL || code->jumps == NULL) {
+        ghost_evm_analysis_free(code);
         return NULL;
     }
+    /* a place that does not belong where it stands is never found */
+    for (uint64_t i = 0; i < jumps; i++)
+        code->jumps[i].pc = i ^ 1;
     return code;
 }
 
@@ -57,6 +66,7 @@ void ghost_evm_analysis_free(void *analysis) {
         chunk = previous;
     }
     free(code->targets);
+    free(code->jumps);
     free(code);
 }
 
@@ -299,4 +309,18 @@ const uint64_t *evm_translate(evm_code *code, uint64_t pc) {
     if (pc == 0)
         code->entry = first;
     return first;
+}
+
+const uint64_t *evm_find_target(evm_code *code, const u256 *target, int *exit) {
+    const uint64_t pc = target->limbs[0];
+    if (!u256_fits_u64(target) || !evm_is_destination(code, pc)) {
+        *exit = GHOST_EXIT_BAD_JUMP;
+        return NULL;
+    }
+    const uint64_t *found = evm_translate(code, pc);
+    if (found == NULL)
+        *exit = GHOST_EXIT_ABORT;
+    else
+        code->jumps[pc & code->jump_mask] = (evm_jump){pc, found};
+    return found;
 }

@@ -50,6 +50,13 @@ typedef struct evm_jump_group {
     uint64_t before;
 } evm_jump_group;
 
+/* Where jumps to computed places went, found by the low bits of the place. Never holds one that is
+ * not a destination. */
+typedef struct evm_jump {
+    uint64_t pc;
+    const uint64_t *target;
+} evm_jump;
+
 typedef struct evm_chunk {
     struct evm_chunk *previous;
     uint64_t words[];
@@ -60,6 +67,8 @@ typedef struct evm_code {
     uint64_t length;
     const uint64_t *entry;         /* where pc 0 was translated to, or NULL */
     const uint64_t **targets;      /* the same for each jump destination */
+    evm_jump *jumps;
+    uint64_t jump_mask;
     evm_chunk *chunks;
     uint64_t *next, *end;          /* free words of the newest chunk */
     uint64_t memory;               /* bytes taken in all */
@@ -94,6 +103,10 @@ static inline bool evm_is_jump_target(const ghost_code *code, const u256 *target
 /* The block header at pc, which is 0 or a jump destination; translated now when it has not been.
  * NULL when memory is out. */
 const uint64_t *evm_translate(evm_code *code, uint64_t pc);
+
+/* The same for a jump that the table of jumps does not know, which then learns it. exit is set to
+ * why when the answer is NULL. */
+const uint64_t *evm_find_target(evm_code *code, const u256 *target, int *exit);
 
 /* The fast interpreter's handlers, by opcode and enum evm_handler. */
 const void *const *evm_fast_handlers(void);

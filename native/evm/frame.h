@@ -82,8 +82,12 @@ evm_instruction evm_keccak256, evm_calldatacopy, evm_codecopy, evm_extcodecopy,
 /* ---- host.c ---- */
 
 evm_instruction evm_balance, evm_extcodesize, evm_extcodehash, evm_blockhash, evm_blobhash,
-    evm_sload, evm_sstore, evm_tload, evm_tstore, evm_selfdestruct, evm_exp;
+    evm_sload, evm_sstore, evm_tload, evm_tstore, evm_selfdestruct;
 int evm_log(evm_frame *frame, unsigned topic_count);
+
+/* ---- arithmetic.c ---- */
+
+evm_instruction evm_div, evm_sdiv, evm_mod, evm_smod, evm_addmod, evm_mulmod, evm_exp;
 
 /* ---- calls.c ---- */
 

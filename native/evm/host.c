@@ -9,7 +9,6 @@ enum {
     STIPEND = 2300,
     GAS_COLD_BENEFICIARY = 2600,
     GAS_NEW_ACCOUNT = 25000,
-    GAS_EXPONENT_BYTE = 50,
     GAS_LOG_BYTE = 8,
     BLOCK_HASHES = 256
 };
@@ -181,16 +180,5 @@ int evm_selfdestruct(evm_frame *frame) {
     if (!evm_charge(frame, cost))
         return GHOST_EXIT_OUT_OF_GAS;
     ghost_state_self_destruct(frame->vm->state, frame->self, beneficiary);
-    return 0;
-}
-
-int evm_exp(evm_frame *frame) {
-    const u256 *base = frame->top, *exponent = frame->top - 1;
-    unsigned bytes = (256 - u256_leading_zeros(exponent) + 7) / 8;
-    if (!evm_charge(frame, (uint64_t)bytes * GAS_EXPONENT_BYTE))
-        return GHOST_EXIT_OUT_OF_GAS;
-    u256 power = u256_exp(base, exponent);
-    frame->top--;
-    *frame->top = power;
     return 0;
 }
