@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eth_abi.abi import decode as abi_decode
-from eth_abi.exceptions import DecodingError
-
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.rpc.backend import Refusal
 
@@ -160,16 +157,25 @@ PANICS = {
 def revert_reason(output: bytes) -> str | None:
     """What Solidity's Error(string) or Panic(uint256) says; None for anything else."""
     selector, body = output[:4], output[4:]
-    try:
-        if selector == ERROR_STRING_SELECTOR:
-            (text,) = abi_decode(["bytes"], body)
-            return str(text.decode("utf-8", errors="replace"))
-        if selector == PANIC_SELECTOR:
-            (code,) = abi_decode(["uint256"], body)
-            return PANICS.get(code, f"unknown panic code: {code:#x}")
-    except (DecodingError, OverflowError):
-        return None
+    if selector == ERROR_STRING_SELECTOR:
+        text = first_bytes(body)
+        return None if text is None else text.decode("utf-8", errors="replace")
+    if selector == PANIC_SELECTOR and len(body) >= 32:
+        code = int.from_bytes(body[:32], "big")
+        return PANICS.get(code, f"unknown panic code: {code:#x}")
     return None
+
+
+def first_bytes(body: bytes) -> bytes | None:
+    """The one argument of type bytes or string in ABI-encoded call data; None when its offset or
+    length points outside. Oracle: eth-abi, in tests/unit/test_rpc_errors.py."""
+    start = int.from_bytes(body[:32], "big")
+    if len(body) < 64 or start > len(body) - 32:
+        return None
+    length = int.from_bytes(body[start : start + 32], "big")
+    if length > len(body) - start - 32:
+        return None
+    return body[start + 32 : start + 32 + length]
 
 
 def revert_error(output: bytes) -> RpcError:

@@ -1,14 +1,10 @@
-"""Feeds bytes to the JSON-RPC dispatcher over a chain in memory: nothing may raise, every answer
-must be JSON-RPC, and no answer may be an internal error.
-
-Run: python tests/fuzz/fuzz_rpc.py [corpus folder] (needs atheris). `test_fuzz.py` runs the same
-function over mutations of the seeds, deterministically and for a second.
-"""
+"""The JSON-RPC dispatcher over a chain in memory, fed with bytes: nothing raises, every answer is
+JSON-RPC, and none is an internal error. See `harness.py`."""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import functools
 import sys
 from pathlib import Path
 
@@ -65,40 +61,16 @@ async def answer_body(dispatcher: Dispatcher, body: bytes) -> bytes:
     return answer
 
 
-def mutated(chance: random.Random) -> bytes:
-    """A seed with a few bytes changed, cut, doubled or swapped for pieces of other seeds."""
-    body = bytearray(chance.choice(SEEDS))
-    for _ in range(chance.randint(1, 6)):
-        place = chance.randrange(len(body) + 1)
-        match chance.randrange(5):
-            case 0:
-                body[place:place] = bytes([chance.randrange(256)])
-            case 1:
-                del body[place : place + chance.randint(1, 8)]
-            case 2:
-                other = chance.choice(SEEDS)
-                start = chance.randrange(len(other))
-                body[place:place] = other[start : start + chance.randint(1, 40)]
-            case 3:
-                body[place:place] = chance.choice([b"[", b"{", b'"', b"\\u0000", b"null", b"1e9"])
-            case _:
-                body[place : place + 1] = chance.choice([b"0", b"f", b"x", b"]", b"}", b","])
-    return bytes(body)
+@functools.cache
+def shared_dispatcher() -> Dispatcher:
+    return make_dispatcher()
 
 
-def main() -> None:
-    import atheris
-
-    loop = asyncio.new_event_loop()
-    dispatcher = make_dispatcher()
-
-    def run_one(body: bytes) -> None:
-        loop.run_until_complete(answer_body(dispatcher, body))
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, run_one)
-    atheris.Fuzz()
+def check(data: bytes) -> None:
+    asyncio.run(answer_body(shared_dispatcher(), data))
 
 
 if __name__ == "__main__":
-    main()
+    from harness import fuzz
+
+    fuzz(check, SEEDS)

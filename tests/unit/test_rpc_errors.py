@@ -6,10 +6,18 @@ import re
 
 import pytest
 from eth_abi.abi import encode
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.rpc.backend import Refusal
-from ghostchain.rpc.errors import REASONS, reason_message, refusal_error, revert_error
+from ghostchain.rpc.errors import (
+    REASONS,
+    reason_message,
+    refusal_error,
+    revert_error,
+    revert_reason,
+)
 
 # What viem (errors/node.ts) and ethers (provider-jsonrpc.ts) look for.
 PARSED_BY_CLIENTS = {
@@ -34,8 +42,8 @@ PARSED_BY_CLIENTS = {
 def test_reason_has_the_words_clients_look_for(reason: TransactionReason) -> None:
     """With its values or without, the parsed words are there and no brace is left."""
     values = dict.fromkeys(re.findall(r"\{(\w+)\}", REASONS[reason]), 7)
-    for given in ({}, values):
-        message = reason_message(reason, given)
+    for some in ({}, values):
+        message = reason_message(reason, some)
         assert re.search(PARSED_BY_CLIENTS[reason], message)
         assert "{" not in message
 
@@ -80,3 +88,12 @@ REVERTS = [
 def test_revert_is_code_3_with_reason_and_data(output: bytes, message: str) -> None:
     error = revert_error(output)
     assert (error.code, error.message, error.data) == (3, message, "0x" + output.hex())
+
+
+@given(st.text(max_size=100), st.binary(max_size=40))
+def test_reason_is_what_eth_abi_decodes(text: str, rest: bytes) -> None:
+    """Whole revert data gives the reason; cut anywhere, or followed by anything, it never fails."""
+    output = b"\x08\xc3\x79\xa0" + encode(["string"], [text])
+    assert revert_reason(output) == revert_reason(output + rest) == text
+    for length in range(0, len(output), 7):
+        revert_reason(output[:length] + rest)
