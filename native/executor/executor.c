@@ -37,6 +37,7 @@ void ghost_executor_free(ghost_executor *executor) {
     free(executor->receipts.items);
     free(executor->scratch.items);
     free(executor->digests.items);
+    free(executor->bloom_places.items);
     free(executor->deposits.items);
     free(executor);
 }
@@ -47,6 +48,7 @@ size_t ghost_executor_memory(const ghost_executor *executor) {
            executor->outcomes.room * sizeof(ghost_tx_outcome) + executor->receipts.room +
            executor->views.room * sizeof(ghost_view) + executor->scratch.room +
            executor->digests.room * sizeof(ghost_hash) + executor->deposits.room +
+           executor->bloom_places.room * sizeof(uint32_t) +
            changes->accounts.room * sizeof(ghost_account_change) +
            changes->slots.room * sizeof(ghost_slot_change) +
            (changes->account_keys.room + changes->slot_keys.room + changes->sorted.room) *

@@ -338,6 +338,7 @@ struct ghost_executor {
     LIST_OF(uint8_t) receipts;
     LIST_OF(uint8_t) scratch;
     LIST_OF(ghost_hash) digests;
+    LIST_OF(uint32_t) bloom_places;               /* of digests, by address and topic of each log */
     LIST_OF(uint8_t) deposits;
     ghost_view requests[REQUEST_KINDS];
     uint8_t *request_bytes[REQUEST_KINDS];        /* behind requests[] */

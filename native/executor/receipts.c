@@ -16,20 +16,41 @@ static void bloom_add(uint8_t bloom[BLOOM_BYTES], const uint8_t digest[32]) {
     }
 }
 
-/* Hashes the addresses and topics of logs[first..end) in one batch. */
+static bool same_as_before(const ghost_view *views, size_t last, const uint8_t *data,
+                           size_t length) {
+    return views[last].length == length && memcmp(views[last].data, data, length) == 0;
+}
+
+/* Hashes the addresses and topics of logs[first..end) in one batch, and tells in bloom_places
+ * where each one's digest is. Neighbours mostly share their address and first topic (the event);
+ * those are hashed once. */
 static bool hash_logs(ghost_executor *executor, size_t first, size_t end) {
     size_t messages_max = (end - first) * MESSAGES_PER_LOG_MAX;
-    executor->views.count = 0;
+    executor->views.count = executor->digests.count = executor->bloom_places.count = 0;
     if (!LIST_RESERVE(executor->views, messages_max) ||
-        (executor->digests.count = 0, !LIST_RESERVE(executor->digests, messages_max)))
+        !LIST_RESERVE(executor->digests, messages_max) ||
+        !LIST_RESERVE(executor->bloom_places, messages_max))
         return false;
     ghost_view *views = executor->views.items;
-    size_t count = 0;
+    uint32_t *places = executor->bloom_places.items;
+    uint32_t count = 0, last_address = 0, last_event = 0;
     for (size_t i = first; i < end; i++) {
         const ghost_log *log = &executor->state.logs.items[i];
-        views[count++] = (ghost_view){log->address, 20};
-        for (unsigned t = 0; t < log->topic_count; t++)
+        if (count == 0 || !same_as_before(views, last_address, log->address, 20)) {
+            last_address = count;
+            views[count++] = (ghost_view){log->address, 20};
+        }
+        *places++ = last_address;
+        for (unsigned t = 0; t < log->topic_count; t++) {
+            if (t == 0 && same_as_before(views, last_event, log->topics[0], 32)) {
+                *places++ = last_event;
+                continue;
+            }
+            if (t == 0)
+                last_event = count;
+            *places++ = count;
             views[count++] = (ghost_view){log->topics[t], 32};
+        }
     }
     ghost_keccak256_views(executor->digests.items[0].bytes, views, count);
     return true;
@@ -43,13 +64,14 @@ static bool fill_blooms(ghost_executor *executor) {
         size_t end = log_count - first < LOGS_AT_ONCE ? log_count : first + LOGS_AT_ONCE;
         if (!hash_logs(executor, first, end))
             return false;
-        const ghost_hash *digest = executor->digests.items;
+        const ghost_hash *digests = executor->digests.items;
+        const uint32_t *place = executor->bloom_places.items;
         for (size_t i = first; i < end; i++) {
             while (i >= outcome->log_first + outcome->log_count)
                 outcome++;
             uint8_t *bloom = executor->receipts.items + outcome->bloom_offset;
             for (int k = 0; k <= executor->state.logs.items[i].topic_count; k++)
-                bloom_add(bloom, (digest++)->bytes);
+                bloom_add(bloom, digests[*place++].bytes);
         }
     }
     return true;

@@ -200,14 +200,24 @@ def test_result_says_when_it_is_gone() -> None:
         _ = result.receipts
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), max_size=12), st.integers(0, 40))
-def test_a_bounded_cache_changes_nothing(steps: list[tuple[int, int]], kilobytes: int) -> None:
-    """Whatever is evicted between blocks, results are those of a fresh executor."""
+STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.booleans()), max_size=12)
+
+
+@given(STEPS, st.integers(0, 40))
+def test_a_bounded_cache_changes_nothing(
+    steps: list[tuple[int, int, bool]], kilobytes: int
+) -> None:
+    """Whatever is evicted between blocks, and whatever was run and discarded before, results are
+    those of a fresh executor."""
     small_view, fresh_view = state(), state()
     small = Executor(small_view, cache_bytes_max=kilobytes << 10)
     nonces = [0] * 5
     targets = (COUNTER, REVERTER, Address(b"\x99" * 20))
-    for index, target in steps:
+    for index, target, discards in steps:
+        if discards:
+            other_word = unsigned(nonce=nonces[index], to=COUNTER, data=b"\4" * 32, value=0)
+            small.run_block(ENVIRONMENT, batch_of((index, other_word)), system_calls=False)
+            small.discard()
         tx = unsigned(nonce=nonces[index], to=targets[target], data=b"\3" * 32, value=0)
         nonces[index] += 1
         batch = batch_of((index, tx))
