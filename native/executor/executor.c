@@ -3,6 +3,11 @@
 
 #include "overlay.h"
 
+enum {
+    TRIM_PARTS = 8,               /* of the cache's bound: what one list may keep */
+    TRIM_BYTES_MIN = 1 << 20
+};
+
 ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cache_bytes_max) {
     ghost_executor *executor = calloc(1, sizeof *executor);
     if (executor == NULL)
@@ -83,12 +88,38 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
         blob_base_fee(env->excess_blob_gas, env->blob_base_fee_update_fraction);
 }
 
+/* What a block of ordinary size needs stays for the next; an extraordinary one pays for itself. */
+static void trim(ghost_executor *executor) {
+    ghost_state *state = &executor->state;
+    change_set *changes = &executor->changes;
+    size_t bytes_max = state->cache_bytes_max / TRIM_PARTS;
+    if (bytes_max < TRIM_BYTES_MIN)
+        bytes_max = TRIM_BYTES_MIN;
+    LIST_TRIM(state->journal, bytes_max);
+    LIST_TRIM(state->dirty_accounts, bytes_max);
+    LIST_TRIM(state->dirty_slots, bytes_max);
+    LIST_TRIM(state->logs, bytes_max);
+    if (state->log_data.bytes > bytes_max)
+        state_arena_free(&state->log_data);
+    LIST_TRIM(changes->accounts, bytes_max);
+    LIST_TRIM(changes->entries, bytes_max);
+    LIST_TRIM(changes->slots, bytes_max);
+    LIST_TRIM(changes->account_keys, bytes_max);
+    LIST_TRIM(changes->slot_keys, bytes_max);
+    LIST_TRIM(changes->sorted, bytes_max);
+    LIST_TRIM(executor->outcomes, bytes_max);
+    LIST_TRIM(executor->receipts, bytes_max);
+    LIST_TRIM(executor->views, bytes_max);
+    LIST_TRIM(executor->deposits, bytes_max);
+}
+
 void ghost_executor_commit(ghost_executor *executor) {
     if (!executor->is_pending)
         return;
     changes_commit(&executor->state, &executor->changes);
     executor->is_pending = false;
     state_evict(&executor->state);
+    trim(executor);
 }
 
 void ghost_executor_discard(ghost_executor *executor) {

@@ -71,6 +71,16 @@ bool state_list_grow(void **items, size_t *room, size_t wanted, size_t item_byte
      state_list_grow((void **)&(list).items, &(list).room, (list).count + (more), \
                sizeof *(list).items))
 
+/* Gives the memory of an emptied list back when one block made it larger than bytes_max. */
+#define LIST_TRIM(list, bytes_max)                             \
+    do {                                                       \
+        if ((list).room * sizeof *(list).items > (bytes_max)) { \
+            free((list).items);                                \
+            (list).items = NULL;                               \
+            (list).count = (list).room = 0;                    \
+        }                                                      \
+    } while (0)
+
 /* ---- entries ---- */
 
 typedef struct code_entry {

@@ -204,3 +204,26 @@ def test_given_blob_figures_come_before_the_known() -> None:
     steps = parse_network("BPO5", {"BPO5": given})
     assert steps is not None
     assert steps[0].blobs == given
+
+
+def test_an_extraordinary_block_gives_its_memory_back() -> None:
+    """Two megabytes of log data and their receipt are gone after commit."""
+    contract = Address(b"\x0c" * 20)
+    view = MemoryView(
+        {
+            SENDER: Allocation(balance=10**18),
+            contract: Allocation(nonce=1, code=bytes.fromhex("622000005fa0")),
+        }
+    )
+    executor = Executor(view, cache_bytes_max=1 << 20)
+    batch = TransactionBatch.decode(
+        [encode_transaction(sign_transaction(unsigned(to=contract, gas_limit=30_000_000), KEY))]
+    )
+    batch.recover(threads=1)
+    environment = replace(ENVIRONMENT, fork=Fork.PRAGUE)
+    result = executor.run_block(environment, batch, system_calls=False)
+    assert len(result.logs[0].data) == 2 << 20
+    pending = executor.memory
+    view.apply(result)
+    executor.commit()
+    assert pending - executor.memory >= 4 << 20
