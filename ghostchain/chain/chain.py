@@ -62,7 +62,7 @@ Value = TypeVar("Value")
 HEADERS_KEPT = 1024
 RECORDS_KEPT = 8
 # Blocks decoded and recovered ahead of the one that runs.
-PREPARED_AHEAD = 2
+PREPARED_AHEAD = 1
 
 
 @dataclass(frozen=True, slots=True)

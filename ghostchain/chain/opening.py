@@ -33,6 +33,7 @@ from ghostchain.state.undo import changes_between, merge_undos
 from ghostchain.storage.database import Database
 from ghostchain.storage.directory import DataDirectory
 from ghostchain.storage.files import FIRST, SegmentLog
+from ghostchain.storage.memory import return_large_allocations
 from ghostchain.trie.merkle import Forest
 
 STATE_NAME = "state"
@@ -76,6 +77,7 @@ def open_storage(
     on_step: Callable[[str], None] | None = None,
 ) -> OpenedStorage:
     """Raises: StorageError; nothing has been written into a directory that is not ours."""
+    return_large_allocations()
     step = on_step or _ignore_step
     directory = DataDirectory.claim(
         data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id

@@ -55,7 +55,7 @@ from ghostchain.storage.database import Database
 from ghostchain.storage.files import SegmentLog
 from ghostchain.trie.merkle import Forest
 
-EXECUTOR_CACHE_BYTES = 64 << 20
+EXECUTOR_CACHE_BYTES = 48 << 20
 FOREST_CACHE_BYTES = 64 << 20
 NO_NONCE = bytes(8)
 # RLP beside header, transactions and withdrawals: list heads and the empty ommers.

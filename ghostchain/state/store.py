@@ -21,7 +21,7 @@ from ghostchain.state.undo import Undo, decode_undo, encode_undo
 from ghostchain.storage.database import Batch, Database, Reader, after
 from ghostchain.trie.merkle import Forest, node_key
 
-NODE_BUFFER_BYTES_MAX = 64 << 20
+NODE_BUFFER_BYTES_MAX = 48 << 20
 # What an entry of the node buffer takes, about: key, node of a state of many accounts, dictionary.
 NODE_BYTES = 400
 # Proofs are answered for this many blocks behind the head.
@@ -152,7 +152,9 @@ class StateStore:
         def put(batch: Batch) -> None:
             _put_flat(batch, staged.items())
             if self._staged_flush:
-                _put_flat(batch, sorted((self._nodes | self._staged_nodes).items()))
+                # The later of two writes to a key holds; merging would copy all of them.
+                _put_flat(batch, self._nodes.items())
+                _put_flat(batch, self._staged_nodes.items())
                 batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
             if number > 0:
                 old = compact_column(before, existed)
@@ -274,7 +276,7 @@ class StateStore:
     def flush_nodes(self, number: int, root: bytes) -> None:
         """Writes all buffered trie nodes; the trie on disk is then that of the head."""
         batch = self._database.batch()
-        _put_flat(batch, sorted(self._nodes.items()))
+        _put_flat(batch, self._nodes.items())
         batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
         self._database.commit(batch)
         self._nodes = {}

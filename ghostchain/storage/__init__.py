@@ -21,5 +21,6 @@ Invariants:
 - A record that LevelDB names has been synced before.
 - After a failed write the store refuses all further ones; a restart recovers.
 
-`directory.py` claims the directory, `database.py` is LevelDB, `files.py` the segment files.
+`directory.py` claims the directory, `database.py` is LevelDB, `files.py` the segment files,
+`memory.py` keeps the process small beside them.
 """

@@ -1,0 +1,21 @@
+"""How the process gives memory back."""
+
+from __future__ import annotations
+
+import ctypes
+
+# From this size on an allocation is mapped on its own, and unmapped when it is freed.
+MAPPED_BYTES_MIN = 1 << 20
+M_MMAP_THRESHOLD = -3
+
+
+def return_large_allocations() -> None:
+    """Large allocations go back to the system as soon as they are freed.
+
+    A block's buffers are megabytes that live for a moment. glibc by itself learns from them to
+    keep such sizes in its heaps, which then never shrink: a fifth of a busy node's memory.
+    Effects: process-wide; none with another C library.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN)
