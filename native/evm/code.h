@@ -3,28 +3,79 @@
  *
  * An instruction is the address of its handler, then its operands. A basic block begins with a
  * block header, which pays the constant gas of the whole block and makes sure of the stack; the
- * instructions inside no longer look. A block ends where control may leave, and after every
+ * instructions inside no longer look. Common runs of instructions are one handler, and constants
+ * are computed once. A block ends where control may leave, and after every
  * instruction that shows or hands on gas, so that gas is exact wherever it can be seen. */
 #ifndef GHOST_EVM_CODE_H
 #define GHOST_EVM_CODE_H
 
 #include "frame.h"
 
-/* Handlers beyond those with an opcode's name. Words after the handler's in brackets. */
+/* Handlers beyond those with an opcode's name; the words after the handler's in brackets. Those for
+ * more than one instruction are named by what they do to the stack. near: a word of the stack, as
+ * the (negative) distance from its end in words. */
 #define EVM_HANDLERS(X) \
     X(BLOCK)             /* [cost and stack] [pc] begins a block that is fallen into */ \
     X(GO_ON)             /* [target] to a block header elsewhere, for free */ \
+    X(RESOLVE)           /* [pc] [place] translates pc, writes where it is to place, goes there */ \
     X(GATE)              /* [fork] undefined before it */ \
-    X(PUSH_WORD)         /* [word] */ \
-    X(PUSH_WIDE)         /* [four words] */ \
-    X(JUMP_TO)           /* [target] PUSH JUMP */ \
-    X(JUMP_NEW)          /* [pc] the same before its target is translated */ \
-    X(JUMPI_TO)          /* [target] PUSH JUMPI; the next block's header follows, as with JUMPI */ \
-    X(JUMPI_NEW)         /* [pc] */ \
-    X(JUMP_BAD)          /* a constant target that is no JUMPDEST */ \
-    X(JUMPI_BAD) \
     X(UNDEFINED) \
-    X(NO_MEMORY)         /* here the translation stopped short */
+    X(NO_MEMORY)         /* here the translation stopped short */ \
+    X(PUSH_WORD)         /* [word] */ \
+    X(PUSH_TWO)          /* [word] [word] */ \
+    X(PUSH_WIDE)         /* [four words] */ \
+    X(ADD_WORD)          /* [word] top + word */ \
+    X(SUB_WORD)          /* [word] top - word */ \
+    X(WORD_SUB)          /* [word] word - top */ \
+    X(SUB_REVERSED)      /* SWAP1 SUB */ \
+    X(AND_WORD)          /* [word] */ \
+    X(AND_WIDE)          /* [four words] */ \
+    X(SHL_BY)            /* [bits] */ \
+    X(SHR_BY)            /* [bits] */ \
+    X(EQ_WORD)           /* [word] */ \
+    X(LT_WORD)           /* [word] word < top */ \
+    X(GT_WORD)           /* [word] word > top */ \
+    X(MLOAD_AT)          /* [offset] */ \
+    X(MSTORE_AT)         /* [offset] */ \
+    X(MSTORE_REVERSED)   /* SWAP1 MSTORE */ \
+    X(POPS)              /* [count] */ \
+    X(SWAP_POP)          /* [near] top takes its place */ \
+    X(DUP_DUP)           /* [near] [near] */ \
+    X(DUP_ADD)           /* [near] near + top, in the place of top; and so on */ \
+    X(DUP_SUB) \
+    X(DUP_MUL) \
+    X(DUP_AND) \
+    X(DUP_OR) \
+    X(DUP_XOR) \
+    X(DUP_EQ) \
+    X(DUP_LT) \
+    X(DUP_GT) \
+    X(DUP_SLT) \
+    X(DUP_SGT) \
+    X(DUP_MLOAD) \
+    X(DUP_MSTORE) \
+    X(JUMP_TO)           /* [target] */ \
+    X(PUSH_JUMP)         /* [word] [target] */ \
+    X(JUMP_BAD)          /* a constant target that is no JUMPDEST */ \
+    X(JUMPI_BAD)         /* like JUMPI and all below: the next block's header follows */ \
+    X(JUMPI_TO)          /* [target] */ \
+    X(JUMPI_ZERO)        /* [target] */ \
+    X(JUMPI_EQ)          /* [target] of the two upper words; and so on */ \
+    X(JUMPI_NE) \
+    X(JUMPI_LT) \
+    X(JUMPI_GE) \
+    X(JUMPI_GT) \
+    X(JUMPI_LE) \
+    X(JUMPI_SLT) \
+    X(JUMPI_SGE) \
+    X(JUMPI_SGT) \
+    X(JUMPI_SLE) \
+    X(JUMPI_EQ_WORD)     /* [target] [word] of the word and top; and so on */ \
+    X(JUMPI_NE_WORD) \
+    X(JUMPI_LT_WORD) \
+    X(JUMPI_GE_WORD) \
+    X(JUMPI_GT_WORD) \
+    X(JUMPI_LE_WORD)
 
 enum evm_handler {
     H_FIRST = 255,
@@ -100,13 +151,19 @@ static inline bool evm_is_jump_target(const ghost_code *code, const u256 *target
     return u256_fits_u64(target) && evm_is_destination(code->analysis, target->limbs[0]);
 }
 
+/* ---- translate.c ---- */
+
 /* The block header at pc, which is 0 or a jump destination; translated now when it has not been.
  * NULL when memory is out. */
 const uint64_t *evm_translate(evm_code *code, uint64_t pc);
 
+/* ---- code.c ---- */
+
 /* The same for a jump that the table of jumps does not know, which then learns it. exit is set to
  * why when the answer is NULL. */
 const uint64_t *evm_find_target(evm_code *code, const u256 *target, int *exit);
+
+/* ---- evm.c ---- */
 
 /* The fast interpreter's handlers, by opcode and enum evm_handler. */
 const void *const *evm_fast_handlers(void);
