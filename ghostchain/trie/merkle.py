@@ -198,11 +198,19 @@ class Forest:
     One `apply` may be pending; `commit` adopts it, `discard` forgets it. Between blocks at most
     about cache_bytes_max bytes of nodes stay in memory, the most recently used.
 
+    With deferred, what changes stays in memory, beyond that bound if need be, until the store asks:
+    `encoded_writes` then gives all that it lacks to have the latest state, and `saved`, once that
+    is durable and committed, lets go of it. Many blocks change the same nodes near the root, which
+    are so written once. The store is then of an older state than the forest, and after a crash the
+    changes since must be applied again.
+
     Calls from several threads take turns; `prove` may be called from any thread at any time and
     speaks of the committed state.
     """
 
-    def __init__(self, load_node: NodeLoader, root: bytes, cache_bytes_max: int) -> None:
+    def __init__(
+        self, load_node: NodeLoader, root: bytes, cache_bytes_max: int, *, deferred: bool = False
+    ) -> None:
         self._loading = _Loading(load_node)
         self._handle = ffi.new_handle(self._loading)
         loader = ffi.new("ghost_node_loader *")
@@ -212,6 +220,9 @@ class Forest:
         if forest == ffi.NULL:
             raise MemoryError("the native core found no memory for a forest")
         self._forest = ffi.gc(forest, lib.ghost_forest_free)
+        self._deferred = deferred
+        if deferred:
+            lib.ghost_forest_defer(forest)
         self._turn = threading.Lock()
 
     @property
@@ -243,7 +254,8 @@ class Forest:
 
     def writes(self) -> Iterator[tuple[bytes | None, bytes, bytes]]:
         """(owner, path, node) for each node that the pending apply changes in the store; an empty
-        node is to be deleted. No path occurs twice."""
+        node is to be deleted. No path occurs twice. Not of a deferred forest."""
+        assert not self._deferred
         count = ffi.new("size_t *")
         writes = lib.ghost_forest_writes(self._forest, count)
         for i in range(count[0]):
@@ -257,8 +269,10 @@ class Forest:
     def encoded_writes(self) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
         """The same for an ordered store: pairs of key and node to put, and keys to delete.
 
+        Of a deferred forest: all that the store lacks, or has and must lose, to have the latest
+        state: the pending one, else the committed one.
         Keys are those of `node_key`. No key occurs twice.
-        Cost: about a fifth of a microsecond for each.
+        Cost: about a third of a microsecond for each.
         """
         data = ffi.new("uint8_t **")
         ends = ffi.new("size_t **")
@@ -288,6 +302,24 @@ class Forest:
         """Adopts the pending apply, then drops nodes until the cache is within its bound."""
         with self._turn:
             lib.ghost_forest_commit(self._forest)
+
+    def saved(self) -> None:
+        """The store durably has what the last `encoded_writes` gave, and the state that it was of is
+        the committed one. Only of a deferred forest.
+
+        Raises: ValueError while an apply is pending.
+        """
+        with self._turn:
+            self._check(lib.ghost_forest_saved(self._forest))
+
+    def unsaved(self, interest: int) -> int:
+        """Bytes that `encoded_writes` would give: never fewer, and about so many when the answer is
+        more than interest. Of a deferred forest.
+
+        Cost: next to nothing up to interest; beyond it, now and then, a walk over what is unsaved.
+        """
+        with self._turn:
+            return int(lib.ghost_forest_unsaved(self._forest, interest))
 
     def discard(self) -> None:
         """Forgets the pending apply; the state is as before it."""

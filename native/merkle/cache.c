@@ -148,20 +148,33 @@ static void set_nibble(uint8_t key[32], unsigned position, unsigned nibble) {
     *byte = (uint8_t)(position % 2 == 0 ? nibble << 4 | (*byte & 15) : (*byte & 240) | nibble);
 }
 
-/* Lists the node at slot, whose path is the first depth nibbles of key, and all below it. Nodes
- * that are not in memory are loaded and freed again: their trie is about to end. */
-static int wipe_slot(ghost_forest *forest, tree *tree, slot at, uint8_t key[32], unsigned depth) {
-    /* What is embedded is too short to hold a hash, so nothing below it is stored. */
-    if (at.state != SLOT_HASHED)
-        return GHOST_OK;
+static int wipe_path(ghost_forest *forest, tree *tree, const uint8_t key[32], unsigned depth) {
+    uint8_t path[KEY_NIBBLES] = {0};
+    key_nibbles(path, key, 0, depth);
+    if (forest->deferred)
+        return trie_deletion_push(forest, tree->owner, path, depth);
     wiped_node *wiped = trie_vector_reserve(&tree->wiped, 1, sizeof *wiped);
     if (wiped == NULL)
         return GHOST_OUT_OF_MEMORY;
     *wiped = (wiped_node){.length = (uint8_t)depth};
-    key_nibbles(wiped->path, key, 0, depth);
+    memcpy(wiped->path, path, depth);
     tree->wiped.count++;
+    return GHOST_OK;
+}
+
+/* Lists what the store has at slot, whose path is the first depth nibbles of key, and below it.
+ * Nodes that are not in memory are loaded and freed again: their trie is about to end. */
+static int wipe_slot(ghost_forest *forest, tree *tree, slot at, uint8_t key[32], unsigned depth) {
+    int status = GHOST_OK;
+    if (at.stored)
+        status = wipe_path(forest, tree, key, depth);
+    /* What is embedded is too short to hold a hash, so nothing below it is stored, unless it
+     * became so since the store was written. */
+    if (status != GHOST_OK || at.state == SLOT_ABSENT ||
+        (at.state == SLOT_EMBEDDED && !at.unsaved))
+        return status;
     bool resident = at.node != NULL;
-    int status = trie_slot_load(forest, tree, &at, key, depth);
+    status = trie_slot_load(forest, tree, &at, key, depth);
     if (status == GHOST_OK && at.node->kind != NODE_LEAF)
         status = wipe_below(forest, tree, at.node, key, depth);
     if (!resident && at.node != NULL)
@@ -198,105 +211,148 @@ static size_t table_bytes(const ghost_forest *forest) {
            forest->table_capacity * sizeof *forest->table;
 }
 
-static void evict_below(pool *pool, node **place, uint32_t oldest_kept) {
+/* Frees what was last used before oldest_kept, but not what is unsaved, whose bytes are added to
+ * *pinned. Above an unsaved node all are unsaved, so a saved one can go with all below it. */
+static void evict_below(pool *pool, node **place, bool unsaved, uint32_t oldest_kept,
+                        size_t *pinned) {
     node *node = *place;
     if (node == NULL)
         return;
     if (node->generation < oldest_kept) {
-        trie_subtree_free(pool, node);
-        *place = NULL;
-    } else if (node->kind != NODE_LEAF) {
-        for (unsigned i = 0; i < node->count; i++)
-            evict_below(pool, &((inner *)node)->children[i], oldest_kept);
+        if (!unsaved) {
+            trie_subtree_free(pool, node);
+            *place = NULL;
+            return;
+        }
+        *pinned += trie_node_bytes(node);
+    }
+    if (node->kind == NODE_LEAF)
+        return;
+    inner *parent = (inner *)node;
+    unsigned rank = 0;
+    for (unsigned left = parent->mask; left != 0; left &= left - 1) {
+        bool child_unsaved = node->unsaved >> __builtin_ctz(left) & 1;
+        evict_below(pool, &parent->children[rank++], child_unsaved, oldest_kept, pinned);
     }
 }
 
-/* Storage tries of which nothing is left in memory leave the table. */
-static void table_sweep(ghost_forest *forest) {
-    size_t kept = 0;
+/* Returns the bytes older than oldest_kept that could not go. */
+static size_t evict_older(ghost_forest *forest, uint32_t oldest_kept) {
+    size_t pinned = 0;
+    slot *root = &forest->accounts.committed;
+    evict_below(&forest->pool, &root->node, root->unsaved, oldest_kept, &pinned);
     for (size_t i = 0; i < forest->table_capacity; i++) {
-        tree *tree = forest->table[i];
-        if (tree == NULL)
+        if (forest->table[i] == NULL)
             continue;
-        if (tree->committed.node == NULL) {
-            tree_free(tree);
-            forest->table[i] = NULL;
-        } else {
-            kept++;
-        }
+        root = &forest->table[i]->committed;
+        evict_below(&forest->pool, &root->node, root->unsaved, oldest_kept, &pinned);
     }
-    forest->table_count = kept;
-    if (kept == 0) {
-        trie_table_clear(forest);
-        return;
-    }
-    /* Open addressing does not survive holes, so without memory for a new table all goes. */
-    size_t capacity = 64;
+    return pinned;
+}
+
+/* Storage tries of which nothing is left in memory leave the table. The root of an unsaved trie is
+ * in memory. Open addressing does not survive holes, so what stays moves to a new table; without
+ * memory for it all stay. */
+static void table_sweep(ghost_forest *forest) {
+    tree **before = forest->table;
+    size_t kept = 0, capacity = 64, capacity_before = forest->table_capacity;
+    for (size_t i = 0; i < capacity_before; i++)
+        kept += before[i] != NULL && before[i]->committed.node != NULL;
     while (capacity < 3 * kept)
         capacity *= 2;
-    if (!table_rebuild(forest, capacity)) {
-        for (size_t i = 0; i < forest->table_capacity; i++) {
-            if (forest->table[i] != NULL)
-                trie_subtree_free(&forest->pool, forest->table[i]->committed.node);
-        }
-        trie_table_clear(forest);
+    tree **table = kept == 0 ? NULL : calloc(capacity, sizeof *table);
+    if (table == NULL && kept > 0)
+        return;
+    forest->table = table;
+    forest->table_capacity = kept == 0 ? 0 : capacity;
+    forest->table_count = kept;
+    for (size_t i = 0; i < capacity_before; i++) {
+        if (before[i] == NULL)
+            continue;
+        if (before[i]->committed.node != NULL)
+            table[table_place(forest, before[i]->owner_bytes)] = before[i];
+        else
+            tree_free(before[i]);
     }
-}
-
-static bool copy_subtree(pool *to, node **place) {
-    if (*place == NULL)
-        return true;
-    node *copy = trie_node_copy(to, *place);
-    if (copy == NULL)
-        return false;
-    *place = copy;
-    bool copied = true;
-    for (unsigned i = 0; copy->kind != NODE_LEAF && i < copy->count; i++)
-        copied = copied && copy_subtree(to, &((inner *)copy)->children[i]);
-    return copied;
+    free(before);
 }
 
 /* Slack of the bound on slabs, so that small caches are not moved all the time. */
 enum { SLABS_SLACK_BYTES = 1 << 20 };
 
+/* Moves a subtree to another pool. What finds no memory there stays in its slab and is counted. */
+static bool move_subtree(pool *to, node **place) {
+    if (*place == NULL)
+        return true;
+    node *copy = trie_node_copy(to, *place);
+    bool moved = copy != NULL;
+    if (moved)
+        *place = copy;
+    else
+        trie_node_count(to, *place);
+    node *node = *place;
+    for (unsigned i = 0; node->kind != NODE_LEAF && i < node->count; i++)
+        moved = move_subtree(to, &((inner *)node)->children[i]) && moved;
+    return moved;
+}
+
 /* Moves all nodes to slabs of their own when too much of the slabs' memory lies free, as after a
  * block that was far larger than the cache. */
 static void compact(ghost_forest *forest) {
+    pool *from = &forest->pool;
     size_t reserved_max = forest->cache_bytes_max + forest->cache_bytes_max / 2;
-    if (forest->pool.reserved <= reserved_max + SLABS_SLACK_BYTES)
+    if (from->reserved <= reserved_max + SLABS_SLACK_BYTES ||
+        from->reserved - from->used < from->reserved / 4)
         return;
-    pool to = {.advance_bytes = forest->pool.advance_bytes,
-               .generation = forest->pool.generation,
-               .oldest = forest->pool.oldest};
-    bool copied = copy_subtree(&to, &forest->accounts.committed.node);
+    pool to = {.advance_bytes = from->advance_bytes, .generation = from->generation,
+               .oldest = from->oldest};
+    bool moved = move_subtree(&to, &forest->accounts.committed.node);
     for (size_t i = 0; i < forest->table_capacity; i++) {
         if (forest->table[i] != NULL)
-            copied = copied && copy_subtree(&to, &forest->table[i]->committed.node);
+            moved = move_subtree(&to, &forest->table[i]->committed.node) && moved;
     }
-    trie_pool_clear(&forest->pool);
-    forest->pool = to;
-    if (copied)
+    if (moved)
+        trie_pool_clear(from);
+    else
+        trie_pool_join(&to, from);
+    *from = to;
+}
+
+static void set_back_below(node *node, uint32_t oldest) {
+    if (node == NULL)
         return;
-    /* Without memory for the copy the forest starts again from its roots. */
-    forest->accounts.committed.node = NULL;
-    trie_table_clear(forest);
-    trie_pool_clear(&forest->pool);
+    node->generation = (uint16_t)(node->generation < oldest ? 0 : node->generation - oldest);
+    for (unsigned i = 0; node->kind != NODE_LEAF && i < node->count; i++)
+        set_back_below(((inner *)node)->children[i], oldest);
+}
+
+/* Keeps generations within the 16 bits that nodes have for them. */
+static void set_clock_back(ghost_forest *forest) {
+    if (forest->pool.generation < UINT16_MAX / 2)
+        return;
+    set_back_below(forest->accounts.committed.node, forest->pool.oldest);
+    for (size_t i = 0; i < forest->table_capacity; i++) {
+        if (forest->table[i] != NULL)
+            set_back_below(forest->table[i]->committed.node, forest->pool.oldest);
+    }
+    trie_pool_set_back(&forest->pool);
 }
 
 void trie_forest_evict(ghost_forest *forest) {
-    size_t wanted = forest->cache_bytes_max - forest->cache_bytes_max / 4;
-    while (forest->pool.used + table_bytes(forest) > forest->cache_bytes_max &&
-           (forest->pool.used > 0 || forest->table_count > 0)) {
-        size_t excess = forest->pool.used + table_bytes(forest) - wanted;
-        uint32_t oldest_kept = trie_pool_age_of(&forest->pool, excess);
-        evict_below(&forest->pool, &forest->accounts.committed.node, oldest_kept);
-        for (size_t i = 0; i < forest->table_capacity; i++) {
-            if (forest->table[i] != NULL)
-                evict_below(&forest->pool, &forest->table[i]->committed.node, oldest_kept);
-        }
+    /* A second pass and more are needed only where much is unsaved: what is older than asked for
+     * then cannot go. The last takes all that can. */
+    enum { PASSES = 4 };
+    size_t wanted = forest->cache_bytes_max - forest->cache_bytes_max / 4, pinned = 0;
+    for (int pass = 0; pass < PASSES; pass++) {
+        size_t bytes = forest->pool.used + table_bytes(forest);
+        if (bytes <= forest->cache_bytes_max)
+            break;
+        size_t ask = pass == PASSES - 1 ? SIZE_MAX : pinned + ((bytes - wanted) << 2 * pass);
+        pinned = evict_older(forest, trie_pool_age_of(&forest->pool, ask));
         table_sweep(forest);
     }
     compact(forest);
+    set_clock_back(forest);
 }
 
 size_t trie_forest_memory(const ghost_forest *forest) {
@@ -304,6 +360,7 @@ size_t trie_forest_memory(const ghost_forest *forest) {
            forest->arena.reserved + forest->encoded.capacity +
            (forest->fresh.capacity + forest->retired.capacity + forest->trees.capacity +
             forest->ends.capacity) * sizeof(void *) +
-           forest->changes.capacity * sizeof(change) + forest->jobs.capacity * sizeof(job) +
+           forest->changes.capacity * sizeof(change) +
+           forest->deletions.capacity * sizeof(deletion) + forest->jobs.capacity * sizeof(job) +
            forest->writes.capacity * sizeof(ghost_node_write);
 }

@@ -40,7 +40,9 @@ typedef struct tree {
     uint8_t owner_bytes[32];
     slot committed;
     slot pending;
-    vector wiped;           /* wiped_node: what the database has and must lose, sorted by path */
+    bool touched;           /* by the pending apply: pending counts */
+    bool was_wiped;         /* by the pending apply */
+    vector wiped;           /* wiped_node: what the store has and must lose, sorted by path */
 } tree;
 
 typedef struct wiped_node {
@@ -68,6 +70,14 @@ typedef struct job {
     bool stored;
 } job;
 
+/* A node that a deferred forest's store has and must lose, unless there is one again by then. */
+typedef struct deletion {
+    bool has_owner;
+    uint8_t length;
+    uint8_t owner[32];
+    uint8_t path[KEY_NIBBLES];
+} deletion;
+
 struct ghost_forest {
     ghost_node_loader loader;
     size_t cache_bytes_max;
@@ -84,10 +94,16 @@ struct ghost_forest {
     vector changes;         /* change */
     vector trees;           /* tree *: storage tries that it touches */
     vector jobs;            /* job */
-    vector writes;          /* ghost_node_write */
+    vector writes;          /* ghost_node_write; none where they are deferred */
     vector encoded;         /* uint8_t: what ghost_forest_encoded_writes gives */
     vector ends;            /* size_t: ends of the keys and values in it */
     arena arena;            /* what writes point to */
+
+    /* what a deferred forest has not given to its store yet, see saving.c */
+    bool deferred;
+    vector deletions;       /* deletion: the committed ones, then those of the pending apply */
+    size_t deletions_committed;
+    size_t unsaved_bytes;   /* at least what encoded_writes would give */
 };
 
 /* ---- update.c ---- */
@@ -108,7 +124,7 @@ int trie_tree_update(update *update, size_t count);
  * only: the caller attaches it to the parent. */
 int trie_slot_load(ghost_forest *forest, const tree *tree, slot *slot, const uint8_t key[32],
                    unsigned depth);
-/* Records that the database must lose the node under this path. */
+/* Records that the store must lose the node under this path. */
 int trie_write_deletion(ghost_forest *forest, const tree *tree, const uint8_t *path, size_t length);
 
 /* ---- hashing.c ---- */
@@ -116,9 +132,19 @@ int trie_write_deletion(ghost_forest *forest, const tree *tree, const uint8_t *p
 /* Computes the pending references of these trees and appends their node writes. */
 int trie_trees_hash(ghost_forest *forest, tree *const *trees, size_t count);
 
+/* ---- saving.c ---- */
+
+enum { TRIE_NODE_KEY_MAX = 34 + KEY_NIBBLES };
+
+int trie_deletion_push(ghost_forest *forest, const uint8_t *owner, const uint8_t *path,
+                       size_t length);
+/* About the bytes of a node's RLP, never fewer. */
+size_t trie_encoded_max(const node *node);
+
 /* ---- cache.c ---- */
 
-/* Visits every node of the committed trie that the database holds and lists it in tree->wiped. */
+/* Lists every node of the committed trie that the store has, in tree->wiped or, where writes are
+ * deferred, among the deletions. */
 int trie_tree_wipe(ghost_forest *forest, tree *tree);
 /* The leaf of key in the committed account trie, or NULL in *out. */
 int trie_account_find(ghost_forest *forest, const uint8_t key[32], const leaf **out);
@@ -128,7 +154,8 @@ tree *trie_table_find(const ghost_forest *forest, const uint8_t owner[32]);
 tree *trie_table_get(ghost_forest *forest, const uint8_t owner[32], const uint8_t root[32]);
 void trie_table_clear(ghost_forest *forest);
 void trie_subtree_free(pool *pool, node *node);
-/* Drops least recently used nodes until the pool is within its bound. Nothing may be pending. */
+/* Drops least recently used nodes until memory is within its bound, or only what is unsaved is
+ * left. Nothing may be pending. */
 void trie_forest_evict(ghost_forest *forest);
 size_t trie_forest_memory(const ghost_forest *forest);
 

@@ -19,6 +19,8 @@ static int write_push(ghost_forest *forest, ghost_node_write write) {
 
 int trie_write_deletion(ghost_forest *forest, const tree *tree, const uint8_t *path,
                         size_t length) {
+    if (forest->deferred)
+        return trie_deletion_push(forest, tree->owner, path, length);
     uint8_t *copy = trie_arena_take(&forest->arena, length);
     if (copy == NULL)
         return GHOST_OUT_OF_MEMORY;
@@ -31,11 +33,15 @@ int trie_write_deletion(ghost_forest *forest, const tree *tree, const uint8_t *p
 
 static int job_push(ghost_forest *forest, job job, const uint8_t *path) {
     struct job *place = trie_vector_reserve(&forest->jobs, 1, sizeof *place);
-    uint8_t *copy = trie_arena_take(&forest->arena, job.depth);
-    if (place == NULL || copy == NULL)
+    if (place == NULL)
         return GHOST_OUT_OF_MEMORY;
-    memcpy(copy, path, job.depth);
-    job.path = copy;
+    if (!forest->deferred) {
+        uint8_t *copy = trie_arena_take(&forest->arena, job.depth);
+        if (copy == NULL)
+            return GHOST_OUT_OF_MEMORY;
+        memcpy(copy, path, job.depth);
+        job.path = copy;
+    }
     *place = job;
     forest->jobs.count++;
     return GHOST_OK;
@@ -96,23 +102,45 @@ static void keep_from_wiping(const job *job) {
 }
 
 /* Writes the reference into the parent, or into the root slot. */
-static void set_reference(const job *job, const uint8_t *reference, size_t length) {
+static void set_reference(const job *job, const uint8_t *reference, size_t length, bool deferred) {
     if (job->parent == NULL) {
-        memcpy(job->tree->pending.reference, reference, 32);
-        job->tree->pending.state = SLOT_HASHED;
-        job->tree->pending.stored = true;
+        slot *root = &job->tree->pending;
+        memcpy(root->reference, reference, 32);
+        root->state = SLOT_HASHED;
+        root->unsaved = deferred;
+        root->stored = root->stored || !deferred;
         return;
     }
+    inner *parent = job->parent;
     uint16_t bit = (uint16_t)(1u << job->nibble);
-    memcpy(reference_at(job->parent, job->rank), reference, length);
-    job->parent->dirty &= (uint16_t)~bit;
-    job->parent->stored &= (uint16_t)~bit;
+    memcpy(reference_at(parent, job->rank), reference, length);
+    parent->dirty &= (uint16_t)~bit;
     if (length < 32)
-        job->parent->embedded |= bit;
+        parent->embedded |= bit;
+    /* An embedded node has nothing to save but, perhaps, the deletion of what was stored at its
+     * path or below. */
+    bool below = job->node->kind != NODE_LEAF && job->node->unsaved != 0;
+    if (deferred && (length == 32 || (parent->stored & bit) || below)) {
+        parent->head.unsaved |= bit;
+    } else {
+        parent->head.unsaved &= (uint16_t)~bit;
+        parent->stored &= (uint16_t)~bit;
+    }
 }
 
-static size_t encoded_max(const node *node) {
-    return node->kind == NODE_BRANCH ? 20 + 32 * (size_t)node->count : 256;
+/* Lists the nodes as writes. */
+static int push_writes(ghost_forest *forest, const job *const *jobs, const ghost_view *nodes,
+                       size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const job *job = jobs[i];
+        int status = write_push(forest, (ghost_node_write){job->tree->owner, job->path, job->depth,
+                                                           nodes[i].data, nodes[i].length});
+        if (status != GHOST_OK)
+            return status;
+        if (job->tree->wiped.count > 0)
+            keep_from_wiping(job);
+    }
+    return GHOST_OK;
 }
 
 /* Encodes and hashes jobs of one depth, at most CHUNK_JOBS. */
@@ -122,15 +150,17 @@ static int do_jobs(ghost_forest *forest, job *const *jobs, size_t count) {
     uint8_t digests[32 * CHUNK_JOBS];
     size_t room = 0, hashed_count = 0;
     for (size_t i = 0; i < count; i++)
-        room += encoded_max(jobs[i]->node);
+        room += trie_encoded_max(jobs[i]->node);
     uint8_t *out = trie_arena_take(&forest->arena, room);
     if (out == NULL)
         return GHOST_OUT_OF_MEMORY;
+    size_t whole = room;
     for (size_t i = 0; i < count; i++) {
         const job *job = jobs[i];
         size_t length = trie_node_encode(job->node, job->depth, out);
         if (length < 32 && job->parent != NULL) {
-            set_reference(job, out, length);
+            set_reference(job, out, length, forest->deferred);
+            forest->unsaved_bytes += job->stored ? TRIE_NODE_KEY_MAX : 0;
             continue;
         }
         views[hashed_count] = (ghost_view){out, length};
@@ -138,19 +168,16 @@ static int do_jobs(ghost_forest *forest, job *const *jobs, size_t count) {
         out += length;
         room -= length;
     }
-    trie_arena_trim(&forest->arena, room);
     ghost_keccak256_views(digests, views, hashed_count);
-    if (trie_vector_reserve(&forest->writes, hashed_count, sizeof(ghost_node_write)) == NULL)
-        return GHOST_OUT_OF_MEMORY;
-    for (size_t i = 0; i < hashed_count; i++) {
-        const job *job = hashed[i];
-        set_reference(job, digests + 32 * i, 32);
-        write_push(forest, (ghost_node_write){job->tree->owner, job->path, job->depth,
-                                              views[i].data, views[i].length});
-        if (job->tree->wiped.count > 0)
-            keep_from_wiping(job);
+    for (size_t i = 0; i < hashed_count; i++)
+        set_reference(hashed[i], digests + 32 * i, 32, forest->deferred);
+    if (forest->deferred) {
+        forest->unsaved_bytes += whole - room + hashed_count * TRIE_NODE_KEY_MAX;
+        trie_arena_trim(&forest->arena, whole);
+        return GHOST_OK;
     }
-    return GHOST_OK;
+    trie_arena_trim(&forest->arena, room);
+    return push_writes(forest, hashed, views, hashed_count);
 }
 
 /* Nodes that became so short that they are embedded leave their paths. */
@@ -205,7 +232,7 @@ int trie_trees_hash(ghost_forest *forest, tree *const *trees, size_t count) {
         first = end;
     }
     free(sorted);
-    if (status == GHOST_OK)
+    if (status == GHOST_OK && !forest->deferred)
         status = delete_embedded(forest);
     for (size_t i = 0; i < count && status == GHOST_OK; i++)
         status = delete_wiped(forest, trees[i]);

@@ -8,6 +8,9 @@
 /* What the lists of an apply, each, and its arena may keep between blocks at most. */
 enum { KEPT_BYTES_MAX = 1 << 20, ARENA_KEPT_BYTES_MAX = 1 << 22 };
 
+/* The clock of a small cache does not run with every node. */
+enum { GENERATION_BYTES_MIN = 1 << 8 };
+
 static size_t at_most(size_t size, size_t limit) {
     return size < limit ? size : limit;
 }
@@ -20,6 +23,8 @@ ghost_forest *ghost_forest_new(const ghost_node_loader *loader, const uint8_t ro
     forest->loader = *loader;
     forest->cache_bytes_max = cache_bytes_max;
     forest->pool.advance_bytes = cache_bytes_max / (POOL_GENERATIONS / 2);
+    if (forest->pool.advance_bytes < GENERATION_BYTES_MIN)
+        forest->pool.advance_bytes = GENERATION_BYTES_MIN;
     trie_slot_set_root(&forest->accounts.committed, root);
     return forest;
 }
@@ -35,7 +40,9 @@ static void end_apply(ghost_forest *forest) {
         free(tree->wiped.data);
         tree->wiped = (vector){0};
         tree->pending = (slot){0};
+        tree->touched = tree->was_wiped = false;
     }
+    forest->accounts.touched = false;
     size_t kept = at_most(forest->cache_bytes_max / 32, KEPT_BYTES_MAX);
     trie_vector_clear(&forest->fresh, sizeof(node *), kept);
     trie_vector_clear(&forest->retired, sizeof(node *), kept);
@@ -53,11 +60,12 @@ void ghost_forest_discard(ghost_forest *forest) {
     node **fresh = forest->fresh.data;
     for (size_t i = 0; i < forest->fresh.count; i++)
         trie_node_free(&forest->pool, fresh[i]);
+    forest->deletions.count = forest->deletions_committed;
     end_apply(forest);
 }
 
 static void tree_commit(ghost_forest *forest, tree *tree) {
-    if (tree->wiped.count > 0)
+    if (tree->was_wiped)
         trie_subtree_free(&forest->pool, tree->committed.node);
     tree->committed = tree->pending;
     if (tree->committed.state == SLOT_ABSENT)
@@ -79,12 +87,15 @@ void ghost_forest_commit(ghost_forest *forest) {
         else
             fresh[i]->flags &= (uint8_t)~NODE_FRESH;
     }
+    forest->deletions_committed = forest->deletions.count;
     end_apply(forest);
     trie_forest_evict(forest);
 }
 
 void ghost_forest_reset(ghost_forest *forest, const uint8_t root[32]) {
     end_apply(forest);
+    forest->deletions.count = forest->deletions_committed = 0;
+    forest->unsaved_bytes = 0;
     trie_table_clear(forest);
     trie_pool_clear(&forest->pool);
     trie_slot_set_root(&forest->accounts.committed, root);
@@ -95,7 +106,8 @@ void ghost_forest_free(ghost_forest *forest) {
         return;
     ghost_forest_reset(forest, trie_empty_root);
     vector *vectors[] = {&forest->fresh, &forest->retired, &forest->changes, &forest->trees,
-                         &forest->jobs, &forest->writes, &forest->encoded, &forest->ends};
+                         &forest->jobs, &forest->writes, &forest->encoded, &forest->ends,
+                         &forest->deletions};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         free(vectors[i]->data);
     trie_arena_clear(&forest->arena, 0);
@@ -153,7 +165,9 @@ static int update_storage(ghost_forest *forest, const ghost_account_change *acco
     *place = tree;
     forest->trees.count++;
     tree->pending = tree->committed;
+    tree->touched = true;
     if (account->storage_wiped || !account->exists) {
+        tree->was_wiped = true;
         int status = trie_tree_wipe(forest, tree);
         if (status != GHOST_OK)
             return status;
@@ -228,7 +242,7 @@ static int apply_changes(ghost_forest *forest, ghost_account_change *accounts,
     uint8_t *storage_changed = calloc(account_count + 1, 1);
     if (storage_changed == NULL)
         return GHOST_OUT_OF_MEMORY;
-    account_tree->pending = account_tree->committed;
+    account_tree->touched = true;
     int status = update_storages(forest, accounts, account_count, slots, storage_changed);
     if (status == GHOST_OK)
         status = trie_trees_hash(forest, forest->trees.data, forest->trees.count);
@@ -261,58 +275,4 @@ int ghost_forest_apply(ghost_forest *forest, ghost_account_change *accounts, siz
 const ghost_node_write *ghost_forest_writes(const ghost_forest *forest, size_t *count) {
     *count = forest->writes.count;
     return forest->writes.data;
-}
-
-/* ---- writes for a store ---- */
-
-enum { NODE_KEY_MAX = 34 + KEY_NIBBLES };
-
-size_t ghost_node_key(uint8_t *key, const uint8_t *owner, const uint8_t *path,
-                      size_t path_length) {
-    size_t length = 2;
-    key[0] = 'n';
-    key[1] = owner == NULL ? 'a' : 's';
-    if (owner != NULL) {
-        memcpy(key + length, owner, 32);
-        length += 32;
-    }
-    if (path_length > 0)
-        memcpy(key + length, path, path_length);
-    return length + path_length;
-}
-
-int ghost_forest_encoded_writes(ghost_forest *forest, const uint8_t **data, const size_t **ends,
-                                size_t *put_count, size_t *delete_count) {
-    const ghost_node_write *writes = forest->writes.data;
-    size_t count = forest->writes.count, bytes = 1, puts = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes += NODE_KEY_MAX + writes[i].length;
-        puts += writes[i].length > 0;
-    }
-    forest->encoded.count = forest->ends.count = 0;
-    uint8_t *out = trie_vector_reserve(&forest->encoded, bytes, 1);
-    size_t *end = trie_vector_reserve(&forest->ends, 2 * count + 1, sizeof *end);
-    if (out == NULL || end == NULL)
-        return GHOST_OUT_OF_MEMORY;
-    size_t position = 0;
-    for (int deletions = 0; deletions < 2; deletions++) {
-        for (size_t i = 0; i < count; i++) {
-            const ghost_node_write *write = &writes[i];
-            if ((write->length == 0) != deletions)
-                continue;
-            position += ghost_node_key(out + position, write->owner, write->path,
-                                       write->path_length);
-            *end++ = position;
-            if (!deletions) {
-                memcpy(out + position, write->data, write->length);
-                position += write->length;
-                *end++ = position;
-            }
-        }
-    }
-    *data = forest->encoded.data;
-    *ends = forest->ends.data;
-    *put_count = puts;
-    *delete_count = count - puts;
-    return GHOST_OK;
 }

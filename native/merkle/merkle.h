@@ -86,11 +86,14 @@ void ghost_forest_free(ghost_forest *forest);
  * after a failure that was not before. */
 int ghost_forest_apply(ghost_forest *forest, ghost_account_change *accounts, size_t account_count,
                        const ghost_slot_change *slots, size_t slot_count, uint8_t root[32]);
-/* The writes of the pending apply; valid until commit or discard. */
+/* The writes of the pending apply; valid until commit or discard. None where they are deferred. */
 const ghost_node_write *ghost_forest_writes(const ghost_forest *forest, size_t *count);
 /* The same as keys and values for an ordered store, run together in *data: put_count pairs of a key
  * and a value, then delete_count keys. *ends has the end of each of these pieces, in their order.
- * No key occurs twice. Valid until commit or discard. GHOST_OUT_OF_MEMORY, or GHOST_OK. */
+ * No key occurs twice. Valid until the next call of the forest. GHOST_OUT_OF_MEMORY, or GHOST_OK.
+ *
+ * Where writes are deferred: all that the store must have and lose so that it has the latest state,
+ * the pending apply's if there is one. */
 int ghost_forest_encoded_writes(ghost_forest *forest, const uint8_t **data, const size_t **ends,
                                 size_t *put_count, size_t *delete_count);
 /* The key of a node in an ordered store, for ghost_forest_encoded_writes and for whoever reads it
@@ -99,6 +102,16 @@ int ghost_forest_encoded_writes(ghost_forest *forest, const uint8_t **data, cons
  * returns their number. */
 size_t ghost_node_key(uint8_t *key, const uint8_t *owner, const uint8_t *path,
                       size_t path_length);
+/* From now on no writes are made by apply: what changes stays in memory, beyond cache_bytes_max if
+ * need be, until ghost_forest_encoded_writes gave it to the store and ghost_forest_saved is called.
+ * Many blocks change the same nodes, which are then written once. To be called on a new forest. */
+void ghost_forest_defer(ghost_forest *forest);
+/* The store durably has what the last ghost_forest_encoded_writes gave, and the state that this was
+ * of is now the committed one. GHOST_REFUSED while an apply is pending. */
+int ghost_forest_saved(ghost_forest *forest);
+/* The bytes that ghost_forest_encoded_writes would give, at least; about so many (within a quarter)
+ * when this is more than interest. Cost: a walk over them, but only now and then. */
+size_t ghost_forest_unsaved(ghost_forest *forest, size_t interest);
 void ghost_forest_commit(ghost_forest *forest);
 void ghost_forest_discard(ghost_forest *forest);
 /* Forgets everything in memory and starts again from root. */

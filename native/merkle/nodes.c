@@ -106,6 +106,30 @@ void trie_pool_clear(pool *pool) {
                           .oldest = pool->oldest};
 }
 
+void trie_pool_join(pool *to, pool *from) {
+    slab *last = from->slabs;
+    while (last != NULL && last->next != NULL)
+        last = last->next;
+    if (last != NULL) {
+        slab *first = to->slabs;
+        last->next = first;
+        if (first != NULL)
+            first->previous = last;
+        to->slabs = from->slabs;
+    }
+    to->reserved += from->reserved;
+    *from = (pool){0};
+}
+
+void trie_pool_set_back(pool *pool) {
+    size_t counts[POOL_GENERATIONS];
+    for (uint32_t i = 0; i < POOL_GENERATIONS; i++)
+        counts[i] = pool->used_by_generation[(i + pool->oldest) % POOL_GENERATIONS];
+    memcpy(pool->used_by_generation, counts, sizeof counts);
+    pool->generation -= pool->oldest;
+    pool->oldest = 0;
+}
+
 static size_t *generation_count(pool *pool, uint32_t generation) {
     if (generation < pool->oldest)
         generation = pool->oldest;
@@ -117,7 +141,7 @@ static size_t *generation_count(pool *pool, uint32_t generation) {
 static void count_use(pool *pool, size_t bytes) {
     *generation_count(pool, pool->generation) += bytes;
     pool->advanced += bytes;
-    if (pool->advanced < pool->advance_bytes)
+    if (pool->advanced < pool->advance_bytes || pool->generation == UINT16_MAX)
         return;
     pool->advanced = 0;
     pool->generation++;
@@ -144,8 +168,12 @@ size_t trie_node_size(const node *node) {
     return sizeof(inner) + node->count * (sizeof(void *) + 32) + node->length;
 }
 
+size_t trie_node_bytes(const node *node) {
+    return rounded(trie_node_size(node));
+}
+
 static void *node_new(pool *pool, node head) {
-    head.generation = pool->generation;
+    head.generation = (uint16_t)pool->generation;
     size_t size = trie_node_size(&head);
     node *made = trie_pool_take(pool, size);
     if (made == NULL)
@@ -164,9 +192,9 @@ void trie_node_free(pool *pool, node *node) {
 void trie_node_touch(pool *pool, node *node) {
     if (node->generation == pool->generation)
         return;
-    size_t size = rounded(trie_node_size(node));
+    size_t size = trie_node_bytes(node);
     *generation_count(pool, node->generation) -= size;
-    node->generation = pool->generation;
+    node->generation = (uint16_t)pool->generation;
     count_use(pool, size);
 }
 
@@ -178,6 +206,12 @@ node *trie_node_copy(pool *pool, const node *node) {
     memcpy(made, node, size);
     *generation_count(pool, node->generation) += rounded(size);
     return made;
+}
+
+void trie_node_count(pool *pool, const node *node) {
+    size_t size = trie_node_bytes(node);
+    *generation_count(pool, node->generation) += size;
+    pool->used += size;
 }
 
 leaf *trie_leaf_new(pool *pool, const uint8_t key[32], const uint8_t *value, size_t length,
@@ -218,8 +252,9 @@ slot trie_slot_of(const inner *parent, unsigned nibble) {
     found.state = parent->dirty & bit      ? SLOT_DIRTY
                   : parent->embedded & bit ? SLOT_EMBEDDED
                                            : SLOT_HASHED;
-    found.stored = found.state == SLOT_DIRTY ? (parent->stored & bit) != 0
-                                             : found.state == SLOT_HASHED;
+    found.unsaved = (parent->head.unsaved & bit) != 0;
+    found.stored = (parent->dirty | parent->head.unsaved) & bit ? (parent->stored & bit) != 0
+                                                                : found.state == SLOT_HASHED;
     memcpy(found.reference, reference_at(parent, rank), 32);
     return found;
 }
@@ -231,11 +266,12 @@ void trie_slot_put(inner *parent, unsigned nibble, unsigned rank, const slot *sl
     memcpy(reference_at(parent, rank), slot->reference, 32);
     if (slot->state == SLOT_EMBEDDED)
         parent->embedded |= bit;
-    if (slot->state == SLOT_DIRTY) {
+    if (slot->state == SLOT_DIRTY)
         parent->dirty |= bit;
-        if (slot->stored)
-            parent->stored |= bit;
-    }
+    if (slot->unsaved)
+        parent->head.unsaved |= bit;
+    if (slot->stored && (slot->unsaved || slot->state == SLOT_DIRTY))
+        parent->stored |= bit;
 }
 
 /* ---- leaves ---- */

@@ -33,7 +33,8 @@ typedef struct node {
     uint8_t flags;
     uint8_t count;          /* inner: children */
     uint8_t length;         /* leaf: bytes of value; extension: nibbles of path */
-    uint32_t generation;    /* when it was last used, see pool */
+    uint16_t generation;    /* when it was last used, see pool */
+    uint16_t unsaved;       /* inner: children that the store does not have as they are */
 } node;
 
 /* value: for a slot the RLP string as it stands in the node; for an account the items of its RLP
@@ -51,18 +52,21 @@ typedef struct inner {
     uint16_t mask;          /* nibbles that have a child */
     uint16_t embedded;      /* of these, references that are RLP rather than a hash */
     uint16_t dirty;         /* of these, references that are to be computed from the child */
-    uint16_t stored;        /* of the dirty, paths under which the database has a node */
+    uint16_t stored;        /* of the dirty and the unsaved, paths under which the store has a
+                             * node; of the others, it has those that are not embedded */
     node *children[];
 } inner;
 
 enum slot_state { SLOT_ABSENT, SLOT_HASHED, SLOT_EMBEDDED, SLOT_DIRTY };
 
-/* One place in a trie: what stands there, and whether the database has a node under its path. */
+/* One place in a trie: what stands there, whether the store has a node under its path, and whether
+ * that is another one (or is to go). */
 typedef struct slot {
     node *node;             /* NULL: absent, or not in memory */
     uint8_t reference[32];
     uint8_t state;
     bool stored;
+    bool unsaved;
 } slot;
 
 static inline unsigned bit_count(unsigned mask) {
@@ -127,7 +131,7 @@ typedef struct pool {
     size_t reserved;
     size_t advance_bytes;   /* a generation ends when nodes of this size were made or used in it */
     size_t advanced;
-    uint32_t generation;
+    uint32_t generation;    /* at most UINT16_MAX, where the clock stops until it is set back */
     uint32_t oldest;
     size_t used_by_generation[POOL_GENERATIONS];
 } pool;
@@ -136,10 +140,17 @@ void *trie_pool_take(pool *pool, size_t size);
 void trie_pool_give(pool *pool, void *memory, size_t size);
 /* Frees every slab. */
 void trie_pool_clear(pool *pool);
+/* Gives the slabs of `from` to `to`, which keeps its counts. */
+void trie_pool_join(pool *to, pool *from);
 /* The generation g such that what is older than g amounts to at least `bytes` (or all). */
 uint32_t trie_pool_age_of(const pool *pool, size_t bytes);
 
+/* Sets the clock back by the generations that no longer count, after every node's was. */
+void trie_pool_set_back(pool *pool);
+
 size_t trie_node_size(const node *node);
+/* What the node takes of the pool. */
+size_t trie_node_bytes(const node *node);
 /* A node of this kind with its head set, counted in the current generation; NULL without memory. */
 leaf *trie_leaf_new(pool *pool, const uint8_t key[32], const uint8_t *value, size_t length,
                     uint8_t flags);
@@ -150,6 +161,8 @@ void trie_node_free(pool *pool, node *node);
 void trie_node_touch(pool *pool, node *node);
 /* The same node in another pool, whose clock has the same time. */
 node *trie_node_copy(pool *pool, const node *node);
+/* Counts the node in the pool as if it were copied there. */
+void trie_node_count(pool *pool, const node *node);
 
 /* What stands at a child of an inner node. */
 slot trie_slot_of(const inner *parent, unsigned nibble);

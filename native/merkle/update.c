@@ -193,6 +193,8 @@ static void draft_fill(const branch_draft *draft, uint16_t mask, inner *made) {
         memcpy(made->children, old->children, made->head.count * (sizeof(node *) + 32));
         made->mask = mask;
         made->embedded = old->embedded & (uint16_t)~draft->visited;
+        made->head.unsaved = old->head.unsaved & (uint16_t)~draft->visited;
+        made->stored = old->stored & made->head.unsaved;
         for (unsigned left = draft->visited & mask; left != 0; left &= left - 1) {
             unsigned nibble = (unsigned)__builtin_ctz(left);
             trie_slot_put(made, nibble, rank_of(old, nibble), &draft->slots[nibble]);

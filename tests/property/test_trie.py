@@ -4,7 +4,7 @@ nothing, and the store holds exactly the nodes that the root reaches."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -62,6 +62,7 @@ class Block:
     wiped: frozenset[bytes]
     kept: bool
     reopened: bool
+    saved: bool = True
 
 
 BLOCKS = st.builds(
@@ -70,6 +71,7 @@ BLOCKS = st.builds(
     wiped=st.frozensets(ADDRESSES, max_size=4),
     kept=st.sampled_from((True, True, True, False)),
     reopened=st.sampled_from((True, False, False)),
+    saved=st.sampled_from((True, False, False)),
 )
 CACHES = st.sampled_from((0, 600, 4000, 1 << 20))
 
@@ -80,9 +82,13 @@ def change_set(block: Block) -> ChangeSet:
 
 @dataclass
 class History:
-    """A forest, its store, and the same state as a plain mapping."""
+    """A forest, its store, and the same state as a plain mapping.
+
+    A deferred forest's store is brought up to date at blocks that say saved, and reopened there.
+    """
 
     cache_bytes_max: int
+    deferred: bool = False
     accounts: dict[bytes, Account] = field(default_factory=dict)
     store: dict[tuple[bytes | None, bytes], bytes] = field(default_factory=dict)
     root: bytes = EMPTY_ROOT
@@ -92,7 +98,10 @@ class History:
 
     def reopen(self) -> None:
         self.forest = Forest(
-            lambda owner, path: self.store.get((owner, path)), self.root, self.cache_bytes_max
+            lambda owner, path: self.store.get((owner, path)),
+            self.root,
+            self.cache_bytes_max,
+            deferred=self.deferred,
         )
 
     def after(self, block: Block) -> dict[bytes, Account]:
@@ -115,24 +124,57 @@ class History:
         changes = change_set(block)
         assert self.forest.apply(changes) == root
         self.check_storage_roots(changes, accounts)
+        if self.deferred:
+            self.end_deferred(block, store)
+        else:
+            self.end_at_once(block, store)
+        if block.kept:
+            self.accounts, self.root = accounts, root
+        if block.reopened and (block.saved or not self.deferred):
+            self.reopen()
+
+    def end_at_once(self, block: Block, store: dict[tuple[bytes | None, bytes], bytes]) -> None:
         writes = list(self.forest.writes())
         assert len({(owner, path) for owner, path, _ in writes}) == len(writes)
         self.check_encoded(writes)
         if not block.kept:
             self.forest.discard()
             assert not list(self.forest.writes())
-        else:
-            for owner, path, node in writes:
-                if node:
-                    self.store[owner, path] = node
-                else:
-                    # A deletion names something that is there.
-                    del self.store[owner, path]
+            return
+        for owner, path, node in writes:
+            if node:
+                self.store[owner, path] = node
+            else:
+                # A deletion names something that is there.
+                del self.store[owner, path]
+        self.forest.commit()
+        assert self.store == store
+
+    def end_deferred(self, block: Block, store: dict[tuple[bytes | None, bytes], bytes]) -> None:
+        """Asks for the writes while the apply is pending, or after it is no more."""
+        early = len(block.changes) % 2 == 0
+        if early:
+            puts, deletes = self.forest.encoded_writes()
+        if block.kept:
             self.forest.commit()
-            self.accounts, self.root = accounts, root
-            assert self.store == store
-        if block.reopened:
-            self.reopen()
+        else:
+            self.forest.discard()
+            _, store = state_of(self.accounts, HASHES)
+        if not block.saved:
+            return
+        if not (early and block.kept):
+            puts, deletes = self.forest.encoded_writes()
+        size = sum(len(key) + len(node) for key, node in puts) + sum(map(len, deletes))
+        assert self.forest.unsaved(0) >= size
+        for key, node in puts:
+            self.store[place_of(key)] = node
+        for key in deletes:
+            # A deletion names something that is there.
+            del self.store[place_of(key)]
+        self.forest.saved()
+        assert self.forest.encoded_writes() == ([], [])
+        assert self.forest.unsaved(0) == 0
+        assert self.store == store
 
     def check_storage_roots(self, changes: ChangeSet, accounts: dict[bytes, Account]) -> None:
         for i in range(changes.account_count):
@@ -149,6 +191,11 @@ class History:
         assert set(deletes) == {node_key(o, p) for o, p, node in writes if not node}
 
 
+def place_of(key: bytes) -> tuple[bytes | None, bytes]:
+    """The owner and path that `node_key` made this of."""
+    return (None, key[2:]) if key[:2] == b"na" else (key[2:34], key[34:])
+
+
 @pytest.fixture(params=(0, 1, 2), ids=("portable", "avx2", "avx512"))
 def level(request: pytest.FixtureRequest) -> Iterator[int]:
     before = keccak.level()
@@ -159,10 +206,14 @@ def level(request: pytest.FixtureRequest) -> Iterator[int]:
     keccak.set_level(before)
 
 
-@given(blocks=st.lists(BLOCKS, max_size=6), cache_bytes_max=CACHES)
-def test_a_forest_is_the_trie_of_its_state(blocks: list[Block], cache_bytes_max: int) -> None:
-    """After every block: root, storage roots and store are those of the state from scratch."""
-    history = History(cache_bytes_max)
+@pytest.mark.parametrize("deferred", [False, True], ids=["at once", "deferred"])
+@given(blocks=st.lists(BLOCKS, max_size=8), cache_bytes_max=CACHES)
+def test_a_forest_is_the_trie_of_its_state(
+    deferred: bool, blocks: list[Block], cache_bytes_max: int
+) -> None:
+    """After every block: root, storage roots and store are those of the state from scratch. Of a
+    deferred forest the store is so whenever it is saved."""
+    history = History(cache_bytes_max, deferred)
     for block in blocks:
         history.run(block)
 
