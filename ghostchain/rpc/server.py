@@ -51,7 +51,7 @@ class RpcServer:
         )
         self.services = make_services(backend, options, self.workers)
         self.dispatcher = Dispatcher(self.services, METHODS, self.workers, options.limits)
-        self.broker = Broker(self.services, self.workers)
+        self.broker = Broker(self.services)
         self.connections: set[Connection] = set()
         self.runner: web.AppRunner | None = None
         self.ports: list[int] = []
@@ -90,10 +90,11 @@ class RpcServer:
 
     async def bind(self, port: int) -> None:
         assert self.runner is not None
+        # A host name may stand for several addresses; the first of them names the port.
+        before = len(self.runner.addresses)
         site = web.TCPSite(self.runner, self.options.host, port, backlog=1024)
         await site.start()
-        bound = self.runner.addresses[len(self.ports)]
-        self.ports.append(bound[1])
+        self.ports.append(self.runner.addresses[before][1])
 
     async def stop(self) -> None:
         """Nothing is accepted any more; WebSocket clients are told that the server goes away."""

@@ -18,15 +18,11 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import decode_transaction
 from ghostchain.primitives.receipt import Log
 from ghostchain.rpc.backend import Event, LocatedLog, NewHead, NewPending
-from ghostchain.rpc.errors import RpcError
 from ghostchain.rpc.parameters import LogFilter
 from ghostchain.rpc.render import header_json, located_log_json, pending_transaction_json
 from ghostchain.rpc.services import Services
-from ghostchain.rpc.workers import Deadline, Workers
 
 logger = logging.getLogger(__name__)
-
-HEADS_QUEUE_MAX = 4096
 
 
 class Topic(Enum):
@@ -59,11 +55,12 @@ class Subscription:
 class Broker:
     """Active subscriptions of all connections. Event loop only."""
 
-    def __init__(self, services: Services, workers: Workers) -> None:
+    def __init__(self, services: Services) -> None:
         self.services = services
-        self.workers = workers
         self.active: dict[Topic, dict[str, Subscription]] = {topic: {} for topic in Topic}
-        self.heads: asyncio.Queue[int] = asyncio.Queue(HEADS_QUEUE_MAX)
+        # Blocks up to `announced` were told of, blocks up to `latest` are there.
+        self.announced = self.latest = services.backend.head().number
+        self.woken = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -87,11 +84,8 @@ class Broker:
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, NewHead):
-            if self.active[Topic.NEW_HEADS] or self.active[Topic.LOGS]:
-                try:
-                    self.heads.put_nowait(event.number)
-                except asyncio.QueueFull:
-                    logger.warning("subscribers of heads lag by %d blocks", HEADS_QUEUE_MAX)
+            self.latest = event.number
+            self.woken.set()
         elif self.active[Topic.NEW_PENDING_TRANSACTIONS]:
             self.announce_pending(event)
 
@@ -108,16 +102,22 @@ class Broker:
                 subscription.notify(whole if subscription.full else short)
 
     async def follow_heads(self) -> None:
+        """Every block in order; those that come meanwhile wait as a number."""
         while True:
-            number = await self.heads.get()
-            try:
-                self.announce_head(number)
-                if self.active[Topic.LOGS]:
-                    await self.announce_logs(number)
-            except RpcError as error:
-                logger.warning("block %d was not announced to all: %s", number, error.message)
-            except Exception:
-                logger.exception("block %d was not announced", number)
+            await self.woken.wait()
+            self.woken.clear()
+            while self.announced < self.latest:
+                self.announced += 1
+                try:
+                    await self.announce(self.announced)
+                except Exception:
+                    logger.exception("block %d was not announced to all", self.announced)
+
+    async def announce(self, number: int) -> None:
+        if self.active[Topic.NEW_HEADS]:
+            self.announce_head(number)
+        if self.active[Topic.LOGS]:
+            await self.announce_logs(number)
 
     def announce_head(self, number: int) -> None:
         header, block_hash = (
@@ -135,11 +135,11 @@ class Broker:
         if header is None or not any(header.bloom):
             return
 
-        def job(deadline: Deadline) -> list[tuple[LocatedLog, bytes]]:
+        def render() -> list[tuple[LocatedLog, bytes]]:
             found = self.services.backend.logs(number, number, (), ())
             return [(item, orjson.dumps(located_log_json(item))) for item in found]
 
-        rendered = await self.workers.run(job)
+        rendered = await asyncio.to_thread(render)
         for subscription in self.of(Topic.LOGS):
             for located, result in rendered:
                 if subscription.logs is None or matches(located.log, subscription.logs):

@@ -268,3 +268,29 @@ def test_slow_call_times_out_and_the_queue_is_bounded() -> None:
                 time.sleep(0.02)
         else:
             pytest.fail("the worker never came back")
+
+
+def test_failed_admission_is_an_internal_error_and_the_next_works() -> None:
+    """A pool that cannot write its journal, say: nothing is acknowledged, nothing hangs."""
+    backend = MemoryBackend(automine=False)
+    plain = backend.submit
+
+    async def failing(batch: Any) -> Any:
+        raise OSError("no space left on device")
+
+    raw = "0x" + backend.signed().hex()
+    with RunningServer(backend) as node:
+        backend.submit = failing  # type: ignore[method-assign]
+        answers = node.client.batch([Request("eth_sendRawTransaction", (raw,))] * 2)
+        assert [getattr(answer, "code", None) for answer in answers] == [-32603, -32603]
+        backend.submit = plain  # type: ignore[method-assign]
+        assert node.ask("eth_sendRawTransaction", raw).startswith("0x")
+
+
+def test_submissions_are_bounded() -> None:
+    backend = MemoryBackend(automine=False)
+    raw = "0x" + backend.signed().hex()
+    with RunningServer(backend, submission_queue_max=1) as node:
+        answers = node.client.batch([Request("eth_sendRawTransaction", (raw,))] * 2)
+        assert [getattr(answer, "code", None) for answer in answers] == [-32005, -32005]
+        assert node.ask("eth_sendRawTransaction", raw).startswith("0x")

@@ -18,6 +18,9 @@ from ghostchain.rpc.render import Json, located_log_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
 
+BLOCKS_BETWEEN_CHECKS = 1024
+LOGS_BETWEEN_CHECKS = 256
+
 
 def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> list[Json]:
     if wanted.block_hash is not None:
@@ -54,19 +57,18 @@ def number_in(services: Services, block: BlockId | None) -> int:
 def read_logs(
     services: Services, deadline: Deadline, wanted: LogFilter, numbers: range
 ) -> list[Json]:
-    if not numbers:
-        return []
+    """The logs of these blocks. Raises RpcError TIMEOUT or LIMIT_EXCEEDED."""
+    backend, most = services.backend, services.options.logs_max
     found: list[Json] = []
-    located = services.backend.logs(
-        numbers.start, numbers.stop - 1, wanted.addresses, wanted.topics
-    )
-    for item in located:
-        if len(found) % 256 == 0:
-            deadline.check()
-        if len(found) >= services.options.logs_max:
-            most = services.options.logs_max
-            raise RpcError(LIMIT_EXCEEDED, f"query returned more than {most} results")
-        found.append(located_log_json(item))
+    for start in range(numbers.start, numbers.stop, BLOCKS_BETWEEN_CHECKS):
+        deadline.check()
+        last = min(start + BLOCKS_BETWEEN_CHECKS, numbers.stop) - 1
+        for item in backend.logs(start, last, wanted.addresses, wanted.topics):
+            if len(found) >= most:
+                raise RpcError(LIMIT_EXCEEDED, f"query returned more than {most} results")
+            if len(found) % LOGS_BETWEEN_CHECKS == 0:
+                deadline.check()
+            found.append(located_log_json(item))
     return found
 
 
