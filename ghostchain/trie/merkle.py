@@ -304,7 +304,7 @@ class Forest:
             lib.ghost_forest_commit(self._forest)
 
     def saved(self) -> None:
-        """The store durably has what the last `encoded_writes` gave, and the state that it was of is
+        """The store durably has what the last `encoded_writes` gave, and the state of that is
         the committed one. Only of a deferred forest.
 
         Raises: ValueError while an apply is pending.

@@ -4,7 +4,7 @@ nothing, and the store holds exactly the nodes that the root reaches."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
