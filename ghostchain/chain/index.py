@@ -28,6 +28,7 @@ BLOCK = b"B"
 TRANSACTION = b"t"
 HEAD = b"mhead"
 BLOOMS = b"mblooms"
+JOURNAL = b"j"
 HEAD_VALUE = struct.Struct(">Q32s12s")
 PLACE = struct.Struct(">QI")
 LOCATORS_AT = 32

@@ -1,7 +1,9 @@
 """Opening a chain's data directory: claim it, make block zero, or bring disk and trie together.
 
-After a kill three things may differ, and each has one way back:
+After a kill four things may differ, and each has one way back:
 
+- the block files lack the latest small blocks: their records stand in the database too and are
+  written again (`journal.py`).
 - the block files hold more than the database names: the records of a block whose batch was not
   written. It is run again; a torn record is cut off.
 - the trie on disk is that of an earlier block: the changes since are applied again.
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from ghostchain.chain import index
 from ghostchain.chain.genesis import Genesis, genesis_changes
+from ghostchain.chain.journal import restore_records
 from ghostchain.chain.logs import BloomFile
 from ghostchain.chain.records import BODY, BodyRecord
 from ghostchain.crypto.hashes import header_hash
@@ -96,6 +99,7 @@ def open_storage(
         if head is None:
             head = _write_genesis(database, state, genesis)
         header = _checked_head(database, head)
+        restore_records(database, files)
         unacknowledged = _unacknowledged(files, head)
         files.set_end(head.end)
         _restore_blooms(database, blooms, head.number)

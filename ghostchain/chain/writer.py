@@ -2,10 +2,10 @@
 
 A block goes: decoded and recovered (`prepare`, on any thread) → executed → the trie's new root →
 header compared or made → `stage`: its state is put in a batch and is what the next block runs on →
-`write`: records appended and synced, the batch written synchronously. `write` may run on another
-thread while the next block executes; `settle` comes after it. Any failure before `stage` discards
-what is pending and leaves nothing behind; a failed `write` is fatal to the storage, which then
-refuses all further ones.
+`write`: records appended (`journal.py`), the batch written synchronously. `write` may run on
+another thread while the next block executes; `settle` comes after it. Any failure before `stage`
+discards what is pending and leaves nothing behind; a failed `write` is fatal to the storage, which
+then refuses all further ones.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ghostchain.chain.columns import (
 )
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.fees import next_gas_limit
+from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
 from ghostchain.chain.records import BODY, RECEIPTS, body_parts, tag_of
 from ghostchain.chain.validation import (
@@ -170,6 +171,7 @@ class BlockWriter:
         self._config = config
         self._database = database
         self._files = files
+        self._journal = RecordJournal(files)
         self._state = state
         self._blooms = blooms
         # Number and hash of the block that is staged and perhaps not on disk yet.
@@ -337,8 +339,7 @@ class BlockWriter:
     ) -> None:
         """Records, then the batch that names them: after this the block is durable."""
         number = sealed.block.header.number
-        body, receipts = self._files.append(records)
-        self._files.sync()
+        body, receipts = self._journal.append(batch, number, records)
         self._blooms.put(number, sealed.block.header.bloom)
         if number % SYNC_BLOCKS == 0:
             self._blooms.sync()
@@ -357,9 +358,12 @@ class BlockWriter:
         self._forest.discard()
 
     def flush(self, head: Header) -> None:
-        """The trie on disk is the head's, so that the next start has nothing to replay."""
+        """Trie and block files on disk are the head's, so that the next start has nothing to do."""
         if self._state.trie_block[0] != head.number:
             self._state.flush_nodes(head.number, head.state_root)
+        batch = self._database.batch()
+        if self._journal.release(batch):
+            self._database.commit(batch)
 
     def memory(self) -> dict[str, int]:
         """Bytes held by what."""

@@ -7,18 +7,18 @@ A data directory holds:
     state/        LevelDB: everything that is looked up by key
     blocks/       append-only segment files: bodies and receipts, each record with a CRC
 
-One block is made durable in this order: its records are appended to the segment files and synced;
-then one synchronous LevelDB batch carries state, indexes and the head pointer, and names the end
-of the segment files. The batch is the moment of commit: before it nothing has changed for a
-reader, after it everything has. On opening, whatever the files hold beyond the end that LevelDB
-names was never acknowledged by the batch; it is handed to the chain, which imports whole blocks
-again and drops a torn tail.
+One block is made durable in this order: its records are appended to the segment files and synced
+(those of a small block travel in the batch as well, and the sync waits); then one synchronous
+LevelDB batch carries state, indexes and the head pointer, and names the end of the segment files.
+The batch is the moment of commit: before it nothing has changed for a reader, after it everything
+has. On opening, whatever the files hold beyond the end that LevelDB names was never acknowledged
+by the batch; it is handed to the chain, which imports whole blocks again and drops a torn tail.
 
 Invariants:
 
 - Nothing is written into a directory that is foreign, locked, of another layout or another
   genesis.
-- A record that LevelDB names has been synced before.
+- A record that LevelDB names has been synced before, or stands in LevelDB too.
 - After a failed write the store refuses all further ones; a restart recovers.
 
 `directory.py` claims the directory, `database.py` is LevelDB, `files.py` the segment files,

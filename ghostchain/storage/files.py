@@ -223,9 +223,39 @@ class SegmentLog:
 
         Raises: StorageFull or StorageFailed.
         """
+        self.sync_segment(self._end.segment)
+
+    def sync_segment(self, segment: int) -> None:
+        """What is in this segment, and in those before it, is durable now.
+
+        Raises: StorageFull or StorageFailed.
+        """
         self._refuse_if_failed()
         try:
-            self._sync_file(self._end.segment)
+            self._sync_file(segment)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def bytes_from(self, start: Position) -> bytes:
+        """The bytes from start to the end, which is in the same segment."""
+        assert start.segment == self._end.segment
+        with self._files_lock:
+            file = self._file(start.segment)
+            return os.pread(file, self._end.offset - start.offset, start.offset)
+
+    def restore(self, start: Position, data: bytes) -> None:
+        """The bytes from start on are data: what was appended once but perhaps never synced.
+
+        To be followed by `set_end`. Raises: StorageFull or StorageFailed.
+        """
+        try:
+            with self._files_lock:
+                file = self._file(start.segment)
+                if start.offset == SEGMENT_HEADER.size:
+                    _write_all(file, self._header(start.segment), 0)
+                if os.pread(file, len(data), start.offset) != data:
+                    _write_all(file, data, start.offset)
+            self._on_step("restore")
         except OSError as error:
             raise self._failure(error) from error
 

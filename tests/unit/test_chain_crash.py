@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ghostchain.chain import journal
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.chain.verify import verify_state
@@ -122,8 +123,8 @@ def test_cut_at_every_step(cut: tuple[Cutter, list[bytes]]) -> None:
     cutter, hashes = cut
     names = [name for name, _, _ in cutter.cuts]
     assert names.count("append") == 2 * BLOCKS
-    assert names.count("sync") == BLOCKS
-    assert names.count("batch") == BLOCKS + 2  # genesis and the trie at closing
+    assert names.count("sync") == 1  # small blocks: only at closing
+    assert names.count("batch") == BLOCKS + 3  # genesis; trie and journal at closing
     for _, copy, acknowledged in cutter.cuts:
         check(copy, acknowledged, hashes)
 
@@ -148,15 +149,42 @@ def test_cut_inside_a_write(cut: tuple[Cutter, list[bytes]], count: int) -> None
 def test_cut_while_recovering(cut: tuple[Cutter, list[bytes]], tmp_path: Path) -> None:
     """A second kill during the recovery from the first changes nothing."""
     cutter, hashes = cut
-    _, copy, acknowledged = next(
-        found for found in cutter.cuts if found[0] == "sync" and found[2] == 2
-    )
+    _, copy, acknowledged = [
+        found for found in cutter.cuts if found[0] == "append" and found[2] == 2
+    ][-1]
     again = Cutter(copy, tmp_path / "again")
     again.copies.mkdir()
     Chain.open(copy, DEV, on_step=again.on_step).close()
     assert len(again.cuts) >= 4
     for _, second, _ in again.cuts:
         check(second, acknowledged, hashes)
+
+
+@pytest.mark.parametrize("copies_max", [0, 2, 256])
+def test_unsynced_records_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies_max: int
+) -> None:
+    """A power cut may take all that was appended since the last sync of the block files."""
+    monkeypatch.setattr(journal, "COPIES_MAX", copies_max)
+    cutter = Cutter(tmp_path / "data", tmp_path / "copies")
+    cutter.copies.mkdir()
+    chain = Chain.open(cutter.data, DEV, on_step=cutter.on_step)
+    hashes: list[bytes] = [chain.head_hash]
+    for number in range(BLOCKS):
+        extend(chain, seed=number)
+        cutter.acknowledged = chain.head.number
+        hashes.append(chain.head_hash)
+    chain.close()
+    synced = 32
+    for name, copy, acknowledged in cutter.cuts:
+        segment = copy / "blocks" / "blocks-000000.seg"
+        if name == "sync":
+            synced = segment.stat().st_size
+        elif name == "batch" and segment.exists():
+            with segment.open("r+b") as file:
+                file.truncate(synced)
+            check(copy, acknowledged, hashes)
+    assert [name for name, _, _ in cutter.cuts].count("sync") == BLOCKS // (copies_max + 1) + 1
 
 
 def test_blooms_are_made_again(cut: tuple[Cutter, list[bytes]]) -> None:
@@ -170,6 +198,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
+from ghostchain.chain import journal
 from ghostchain.chain.chain import Chain
 from ghostchain.primitives.errors import StorageFailed
 from tests.unit.test_chain_crash import DEV, extend

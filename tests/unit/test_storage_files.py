@@ -68,6 +68,35 @@ def test_torn_tail_is_not_a_record(tmp_path: Path, cut: int) -> None:
     log.close()
 
 
+def test_bytes_are_restored(tmp_path: Path) -> None:
+    """What was appended and lost again is written back at its place, over whatever is there."""
+    log = open_log(tmp_path)
+    log.append([(1, [b"kept"])])
+    start = log.end
+    log.append([(2, [b"lost"]), (3, [b"lost too"])])
+    end, data = log.end, log.bytes_from(start)
+    log.close()
+    path = tmp_path / "blocks-000000.seg"
+    whole = path.read_bytes()
+    for rest in (
+        whole[: start.offset],
+        whole[: start.offset + 3],
+        whole[: start.offset] + b"?" * 99,
+    ):
+        path.write_bytes(rest)
+        log = open_log(tmp_path)
+        log.restore(start, data)
+        log.set_end(end)
+        log.close()
+        assert path.read_bytes() == whole
+    path.unlink()
+    log = open_log(tmp_path)
+    log.restore(FIRST, whole[FIRST.offset :])
+    log.set_end(end)
+    log.close()
+    assert path.read_bytes() == whole
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     """A flipped bit, a missing tail and a foreign segment raise, saying where."""
     log = open_log(tmp_path)
