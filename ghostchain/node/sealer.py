@@ -114,7 +114,7 @@ class Sealer:
         started_ns = time.monotonic_ns()
         parent = self._chain.head
         environment = self._chain.next_fees()
-        candidates = self._candidates(environment.base_fee, environment.blob_base_fee)
+        candidates, is_cut = self._candidates(environment.base_fee, environment.blob_base_fee)
         batch = TransactionBatch.decode([candidate.raw for candidate in candidates])
         batch.recover(senders=[candidate.sender for candidate in candidates])
         sealed = self._chain.build_block(
@@ -139,9 +139,10 @@ class Sealer:
             ms=(time.monotonic_ns() - started_ns) / 1e6,
         )
         # Without a single inclusion, trying again at once would find the same.
-        return bool(sealed.block.transactions) and left_out > 0
+        return bool(sealed.block.transactions) and (is_cut or left_out > 0)
 
-    def _candidates(self, base_fee: int, blob_base_fee: int) -> list[PoolTransaction]:
+    def _candidates(self, base_fee: int, blob_base_fee: int) -> tuple[list[PoolTransaction], bool]:
+        """The best of the pool, and whether the pool has more that pays."""
         chosen: list[PoolTransaction] = []
         size = 0
         gas = 0
@@ -149,14 +150,16 @@ class Sealer:
         with self._pool.lock:
             for transaction in self._pool.pool.best(base_fee, blob_base_fee):
                 size += len(transaction.raw)
-                if size > CANDIDATE_BYTES_MAX or len(chosen) >= CANDIDATE_COUNT_MAX:
-                    break
-                chosen.append(transaction)
                 # Limits are promises, not use: twice the block's gas of promises is tried.
+                if (
+                    size > CANDIDATE_BYTES_MAX
+                    or gas > gas_max
+                    or len(chosen) >= CANDIDATE_COUNT_MAX
+                ):
+                    return chosen, True
+                chosen.append(transaction)
                 gas += transaction.gas_limit
-                if gas > gas_max:
-                    break
-        return chosen
+        return chosen, False
 
     def _timestamp(self, parent: Header) -> int:
         return max(int(time.time()), parent.timestamp + self._chain.config.timestamp_step_min)

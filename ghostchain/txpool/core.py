@@ -82,7 +82,7 @@ class Pool:
 
     def on_transactions(
         self,
-        candidates: Iterable[PoolTransaction],
+        candidates: Sequence[PoolTransaction],
         accounts: Mapping[Address, SenderState],
     ) -> tuple[Effect, ...]:
         """Every candidate is in the pool or refused with a reason; limits hold again.
@@ -91,6 +91,8 @@ class Pool:
         comes back for each candidate, in their order, with what follows from it around it.
         """
         effects: list[Effect] = []
+        for address in {transaction.sender: None for transaction in candidates}:
+            effects.extend(self._refresh(address, accounts[address]))
         for transaction in candidates:
             queue = self._queue_of(transaction.sender, accounts)
             refusal = self._refusal(transaction, queue)
@@ -118,7 +120,8 @@ class Pool:
     ) -> tuple[Effect, ...]:
         """Included transactions are gone, senders stand where the head has them.
 
-        accounts: the new state of every sender of the pool that the block changed.
+        accounts: the new state of senders that the block changed: of all whose transactions it
+            tried, at least. What it did to the balances of others is learnt when they submit again.
         """
         for transaction_hash in included:
             transaction = self.by_hash.get(transaction_hash)
@@ -135,8 +138,7 @@ class Pool:
                 self._remove(stale)
                 effects.append(Evicted(stale, TransactionReason.NONCE_TOO_LOW))
             effects.extend(self._drop_unaffordable(queue))
-            self._restart_pending(queue)
-            effects.extend(Promoted(other) for other in self._extend_pending(queue))
+            effects.extend(self._restart_pending(queue))
             self._drop_queue_if_empty(address)
         effects.extend(self._expire(now_ns))
         return tuple(effects)
@@ -157,7 +159,6 @@ class Pool:
             queue = self.senders[transaction.sender]
             self._remove(transaction)
             self._restart_pending(queue)
-            self._extend_pending(queue)
             self._drop_queue_if_empty(transaction.sender)
             effects.append(Evicted(transaction, reason))
         return tuple(effects)
@@ -212,6 +213,18 @@ class Pool:
             state = accounts[sender]
             queue = self.senders[sender] = SenderQueue(state, state.nonce)
         return queue
+
+    def _refresh(self, sender: Address, state: SenderState) -> list[Effect]:
+        """The balance that others' blocks gave or took is known. While the nonce is another than
+        the pool's, the sender's own block is still to be told, and tells all of it."""
+        queue = self.senders.get(sender)
+        if queue is None or state.nonce != queue.state.nonce:
+            return []
+        queue.state = state
+        effects = self._drop_unaffordable(queue)
+        self._restart_pending(queue)
+        self._drop_queue_if_empty(sender)
+        return effects
 
     def _refusal(self, transaction: PoolTransaction, queue: SenderQueue) -> Refused | None:
         if transaction.hash in self.by_hash:
@@ -320,12 +333,15 @@ class Pool:
             queue.pending_end += 1
         return promoted
 
-    def _restart_pending(self, queue: SenderQueue) -> None:
-        """The run is counted again from the state nonce up to its first gap."""
-        end = queue.state.nonce
+    def _restart_pending(self, queue: SenderQueue) -> list[Effect]:
+        """The run is counted again from the state nonce up to its first gap. Returns what became
+        ready by it: what waited behind a gap that the state has passed."""
+        before, end = queue.pending_end, queue.state.nonce
         while end in queue.by_nonce:
             end += 1
         queue.pending_end = end
+        first = max(before, queue.state.nonce)
+        return [Promoted(queue.by_nonce[nonce]) for nonce in range(first, end)]
 
     def _drop_queue_if_empty(self, sender: Address) -> None:
         queue = self.senders.get(sender)

@@ -150,11 +150,27 @@ class PoolDriver:
                 try:
                     self._journal.append([transaction.raw for transaction in accepted])
                 except OSError:
-                    self.pool.drop(
-                        [transaction.hash for transaction in accepted], PoolReason.DROPPED
-                    )
+                    self._take_back(accepted, effects, accounts)
                     raise
         return effects
+
+    def _take_back(
+        self,
+        accepted: Sequence[PoolTransaction],
+        effects: Sequence[Effect],
+        accounts: Mapping[Address, SenderState],
+    ) -> None:
+        """What was accepted does not wait; what it replaced or crowded out, acknowledged before,
+        waits again."""
+        self.pool.drop([transaction.hash for transaction in accepted], PoolReason.DROPPED)
+        new = {transaction.hash for transaction in accepted}
+        gone = [
+            effect.transaction
+            for effect in effects
+            if isinstance(effect, Evicted) and effect.transaction.hash not in new
+        ]
+        others = {transaction.sender for transaction in gone} - accounts.keys()
+        self.pool.on_transactions(gone, {**accounts, **self._accounts(others)})
 
     def _stateless(
         self, batch: TransactionBatch, index: int, raw: bytes, rules: Rules, *, sidecar_known: bool

@@ -81,6 +81,9 @@ class Journal:
             if self.durable:
                 os.fdatasync(file)
             os.replace(scratch, self.path)
+            if self.durable:
+                # What is appended from now on is only found again if the new name is kept.
+                sync_directory(self.path.parent)
         except OSError:
             os.close(file)
             raise
@@ -93,6 +96,15 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def sync_directory(path: Path) -> None:
+    """The names in a directory are on disk."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def write_all(file: int, data: bytes) -> None:

@@ -249,3 +249,55 @@ def test_dropping_leaves_a_gap_behind() -> None:
     pending, queued = pool.content()
     assert [item.nonce for item in pending[ALICE]] == [0]
     assert [item.nonce for item in queued[ALICE]] == [2]
+
+
+def test_head_that_passes_a_gap_promotes_what_waited_behind_it() -> None:
+    """An authorization (EIP-7702) uses up the missing nonce: whoever seals must hear of it."""
+    pool = Pool()
+    late = [waiting(ALICE, nonce) for nonce in (2, 3)]
+    pool.on_transactions(late, RICH)
+    effects = pool.on_head([], {ALICE: SenderState(2, 10**24)}, now_ns=0)
+    assert effects == (Promoted(late[0]), Promoted(late[1]))
+    assert pool.on_head([], {ALICE: SenderState(2, 10**24)}, now_ns=0) == ()
+
+
+def test_funds_that_came_meanwhile_count() -> None:
+    """A transfer to a sender that waits is known when it submits again."""
+    pool = Pool()
+    first, second = waiting(ALICE, 0), waiting(ALICE, 1)
+    pool.on_transactions([first], {ALICE: SenderState(0, first.cost)})
+    effects = pool.on_transactions([second], {ALICE: SenderState(0, first.cost + second.cost)})
+    assert effects == (Accepted(second, pending=True),)
+
+
+def test_funds_that_left_meanwhile_do_not_count() -> None:
+    pool = Pool()
+    first, second, third = (waiting(ALICE, nonce) for nonce in range(3))
+    pool.on_transactions([first, second], RICH)
+    effects = pool.on_transactions([third], {ALICE: SenderState(0, first.cost)})
+    assert effects[0] == Evicted(second, TransactionReason.INSUFFICIENT_ACCOUNT_FUNDS)
+    assert only(effects, Refused)[0].reason is TransactionReason.INSUFFICIENT_ACCOUNT_FUNDS
+    assert pool.next_nonce(ALICE) == 1
+
+
+def test_head_that_the_pool_has_not_heard_of_changes_nothing_yet() -> None:
+    """Between a commit and `on_head` the account shows a later nonce; what it includes must leave
+    as included, not as stale."""
+    pool = Pool()
+    first, second = waiting(ALICE, 0), waiting(ALICE, 1)
+    pool.on_transactions([first], RICH)
+    after = {ALICE: SenderState(1, 10**24)}
+    assert pool.on_transactions([second], after) == (Accepted(second, pending=True),)
+    assert pool.on_head([first.hash], after, now_ns=0) == ()
+    assert pool.next_nonce(ALICE) == 2
+
+
+def test_included_transaction_is_refused_by_its_nonce() -> None:
+    """As geth: known is only what waits."""
+    pool = Pool()
+    transaction = waiting(ALICE, 0)
+    pool.on_transactions([transaction], RICH)
+    after = {ALICE: SenderState(1, 10**24)}
+    pool.on_head([transaction.hash], after, now_ns=0)
+    (refused,) = pool.on_transactions([transaction], after)
+    assert refused.message == "nonce too low: next nonce 1, tx nonce 0"

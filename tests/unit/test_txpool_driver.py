@@ -160,6 +160,40 @@ def test_unwritable_journal_acknowledges_nothing(tmp_path: Path) -> None:
     assert len(made.pool) == 0
 
 
+def test_unwritable_journal_takes_nothing_acknowledged(tmp_path: Path) -> None:
+    """What a batch replaced waits again when the batch could not be written."""
+    made = driver(tmp_path, limits=PoolLimits(count_max=2, low_water_percent=100))
+    known = made.submit([signed(nonce=0), signed(nonce=1)])
+
+    def refuse(raws: list[bytes]) -> None:
+        raise OSError(28, "No space left on device")
+
+    made._journal.append = refuse  # type: ignore[method-assign]
+    dearer = signed(nonce=0, max_fee_per_gas=2 * 10**9, max_priority_fee_per_gas=3)
+    with pytest.raises(OSError, match="No space left"):
+        made.submit([dearer, signed(nonce=2)])
+    assert set(made.pool.by_hash) == {answer.hash for answer in known}
+    assert made.pool.next_nonce(SENDER) == 2
+
+
+def test_stale_journal_entries_are_left_behind(tmp_path: Path) -> None:
+    """Restoring keeps what can still run, forgets what was included or cannot be paid, and the
+    journal then holds no more than that."""
+    first = driver(tmp_path)
+    first.submit([signed(nonce=nonce) for nonce in range(4)])
+    cost = 21_000 * 10**9
+    second = PoolDriver(
+        Pool(),
+        Journal(tmp_path / "pool.journal", durable=False),
+        rules=lambda: RULES,
+        accounts=lambda addresses: {address: SenderState(2, cost) for address in addresses},
+        now_ns=lambda: 0,
+    )
+    assert second.restore() == 1
+    assert [item.nonce for item in second.pool.by_hash.values()] == [2]
+    assert Journal(tmp_path / "pool.journal", durable=False).load() == [signed(nonce=2)]
+
+
 # ---- blobs ----
 
 

@@ -1,0 +1,117 @@
+"""The sealer over a chain and a pool: what it takes, what it leaves, when it goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ghostchain.chain.chain import Chain
+from ghostchain.chain.networks import TEST_KEYS, network
+from ghostchain.crypto.signing import sign_transaction
+from ghostchain.encoding.transactions import encode_transaction
+from ghostchain.node import sealer as sealer_module
+from ghostchain.node.accounts import sender_states
+from ghostchain.node.backend import pool_rules
+from ghostchain.node.sealer import Sealer, SealerSettings
+from ghostchain.node.sealing import INSTANT
+from ghostchain.primitives.transaction import Transaction
+from ghostchain.primitives.types import Address
+from ghostchain.txpool.core import Pool
+from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.journal import Journal
+
+GWEI = 10**9
+
+
+def raw(nonce: int, *, sender: int = 0, gas_limit: int = 21_000, fee: int = 10 * GWEI) -> bytes:
+    unsigned = Transaction(
+        type=2,
+        chain_id=31_337,
+        nonce=nonce,
+        max_fee_per_gas=fee,
+        max_priority_fee_per_gas=min(fee, 1),
+        gas_limit=gas_limit,
+        to=Address(b"\x22" * 20),
+        value=1,
+    )
+    return encode_transaction(sign_transaction(unsigned, TEST_KEYS[sender]))
+
+
+def sealed_until(folder: Path, raws: list[bytes], done: Callable[[Chain], bool]) -> list[int]:
+    """Transactions of each block that the sealer makes of what one submission gave it, until
+    `done` (30 s at most)."""
+    counts: list[int] = []
+
+    async def play(chain: Chain, driver: PoolDriver, writer: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        moved = asyncio.Event()
+
+        def on_head(header: object) -> None:
+            body = chain.block(chain.head.number)
+            counts.append(len(body.transactions) if body else 0)
+            loop.call_soon_threadsafe(moved.set)
+
+        chain.subscribe(on_head)
+        sealer = Sealer(chain, driver, INSTANT, SealerSettings(Address(bytes(20))), writer)
+        task = asyncio.create_task(sealer.run())
+        async with asyncio.timeout(30):
+            while not done(chain):
+                moved.clear()
+                await moved.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    chain = Chain.open(folder / "data", network("dev"))
+    driver = PoolDriver(
+        Pool(),
+        Journal(folder / "pool.journal", durable=False),
+        rules=lambda: pool_rules(chain),
+        accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
+    )
+    try:
+        driver.restore()
+        answers = driver.submit(raws)
+        assert [answer.refusal for answer in answers] == [None] * len(raws)
+        with ThreadPoolExecutor(1) as writer:
+            asyncio.run(play(chain, driver, writer))
+        assert len(driver.pool) == 0
+    finally:
+        driver.close()
+        chain.close()
+    return counts
+
+
+def test_more_than_one_block_of_count_is_sealed_without_another_wake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """25 wait, a block tries 10: three blocks follow one another."""
+    monkeypatch.setattr(sealer_module, "CANDIDATE_COUNT_MAX", 10)
+    raws = [raw(nonce) for nonce in range(25)]
+    counts = sealed_until(tmp_path, raws, lambda chain: chain.head.number >= 3)
+    assert counts == [10, 10, 5]
+
+
+def test_more_than_one_block_of_promised_gas_is_sealed_without_another_wake(
+    tmp_path: Path,
+) -> None:
+    """Limits far above what is used (as wallets set them) do not leave the last ones waiting."""
+    chain_limit = network("dev").header.gas_limit
+    raws = [raw(nonce, gas_limit=min(1 << 24, chain_limit)) for nonce in range(150)]
+    total = 0
+
+    def done(chain: Chain) -> bool:
+        nonlocal total
+        total = sum(
+            len(block.transactions)
+            for number in range(1, chain.head.number + 1)
+            if (block := chain.block(number)) is not None
+        )
+        return total >= 150
+
+    counts = sealed_until(tmp_path, raws, done)
+    assert sum(counts) == 150
+    assert len(counts) >= 2
