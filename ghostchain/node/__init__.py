@@ -1,8 +1,8 @@
 """`ghostd`: the node as a process, made of rooms that do not know each other.
 
 Start: `cli.py` reads options into a `configuration.py` record; `running.py` opens the chain (which
-recovers by itself after a kill), restores the pool from its journal, starts JSON-RPC and the sealer,
-and says what runs where. Stop: the same in the opposite order, on SIGTERM or SIGINT.
+recovers by itself after a kill), restores the pool from its journal, starts JSON-RPC and the
+sealer, and says what runs where. Stop: the same in the opposite order, on SIGTERM or SIGINT.
 
 A transaction's way: JSON-RPC hands raw bytes to `backend.py`, which gives whole batches to the pool
 on the admission thread; what is accepted wakes the `sealer.py`, which asks `sealing.py` when to
@@ -10,8 +10,9 @@ begin, takes the best of the pool and builds the next block on the writer thread
 it and tells its listeners; the pool forgets what was included, subscribers hear of the head.
 
 Beside the node: `maintenance.py` (init, import, export, verify, version), and the checking tools
-`statetest.py`, `blocktest.py` (the official suites, reported by `conformance.py`) and `evmbench.py`.
+`statetest.py` and `blocktest.py` (the official suites, reported by `conformance.py`) and
+`evmbench.py`.
 
-Invariants: one thread writes the chain; nothing is acknowledged before it is durable; whatever stops
-the sealer stops the node.
+Invariants: one thread writes the chain; nothing is acknowledged before it is durable; whatever
+stops the sealer stops the node.
 """
