@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
-import pytest
 
 from ghostchain.node.blocktest import run_block_test_file
 from ghostchain.node.statetest import run_state_test_file
@@ -75,25 +74,9 @@ def test_official_state_tests_sampled(fixture_archive) -> None:
     assert count > 0
 
 
-@pytest.mark.long
-def test_official_state_tests(fixture_archive) -> None:
-    """All cases: 20,254 in the set of EEST 5.4.0."""
-    count, failed = failures(run_state_test_file, fixture_archive(STATE_TESTS), 1)
-    assert not failed, "\n".join(failed[:20])
-    assert count > 0
-
-
 def test_official_blockchain_tests_sampled(fixture_archive) -> None:
     """Every block accepted or refused for the right reason, of a sample that takes seconds."""
     count, failed = failures(run_block_test_file, fixture_archive(BLOCK_TESTS), SAMPLE_STEP)
-    assert not failed, "\n".join(failed[:20])
-    assert count > 0
-
-
-@pytest.mark.long
-def test_official_blockchain_tests(fixture_archive) -> None:
-    """All tests: 8,264 in the set of EEST 5.4.0."""
-    count, failed = failures(run_block_test_file, fixture_archive(BLOCK_TESTS), 1)
     assert not failed, "\n".join(failed[:20])
     assert count > 0
 
