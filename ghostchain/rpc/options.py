@@ -23,6 +23,7 @@ class RpcOptions:
     allowed_hosts: tuple[str, ...] = ("localhost",)
     allowed_origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    body_timeout_s: float = 30.0
 
     gas_cap: int = 50_000_000
     logs_max: int = 100_000

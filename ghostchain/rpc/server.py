@@ -125,9 +125,12 @@ class RpcServer:
         try:
             if (request.content_length or 0) > limit:
                 raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
-            body = await request.read()
+            async with asyncio.timeout(self.options.body_timeout_s):
+                body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return self.fault(413, "request entity too large", headers)
+        except TimeoutError:
+            return self.fault(408, "the request took too long to arrive", headers)
         answer = await self.dispatcher.answer(body)
         return web.Response(body=answer, content_type=JSON, headers=headers)
 

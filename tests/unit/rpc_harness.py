@@ -33,7 +33,7 @@ class RunningServer:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.wait(self.server.stop())
+        self.wait(self.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
@@ -42,6 +42,13 @@ class RunningServer:
         server = RpcServer(self.backend, self.options)
         await server.start()
         return server
+
+    async def stop(self) -> None:
+        await self.server.stop()
+        # Connections that were just closed still have a few lines to run.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        if rest:
+            await asyncio.wait(rest, timeout=2.0)
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(START_SECONDS_MAX)

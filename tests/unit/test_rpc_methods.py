@@ -465,6 +465,19 @@ def test_bad_ranges_are_refused(
     assert message in failure.message
 
 
+def test_results_of_a_log_search_are_bounded() -> None:
+    chain = MemoryBackend(automine=False)
+    chain.install(TOKEN, token)
+    mine(
+        chain, chain.signed(to=TOKEN, gas_limit=50_000), chain.signed(1, to=TOKEN, gas_limit=50_000)
+    )
+    with RunningServer(chain, logs_max=1, log_blocks_max=2) as node:
+        failure = node.refuse("eth_getLogs", {})
+        assert (failure.code, failure.message) == (-32005, "query returned more than 1 results")
+        chain.seal()
+        assert node.refuse("eth_getLogs", {"fromBlock": "0x0"}).code == -32602
+
+
 def test_filters_report_what_is_new_and_only_that() -> None:
     chain = MemoryBackend(automine=False)
     chain.install(TOKEN, token)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -294,3 +295,15 @@ def test_submissions_are_bounded() -> None:
         answers = node.client.batch([Request("eth_sendRawTransaction", (raw,))] * 2)
         assert [getattr(answer, "code", None) for answer in answers] == [-32005, -32005]
         assert node.ask("eth_sendRawTransaction", raw).startswith("0x")
+
+
+def test_body_that_never_ends_is_given_up() -> None:
+    """A client that stops in the middle does not hold a request for ever."""
+    with RunningServer(MemoryBackend(), body_timeout_s=0.1) as node:
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", node.server.port), 5) as client:
+            client.sendall(head + b"Content-Length: 100\r\n\r\n{")
+            answer = client.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"took too long" in answer
+        assert node.post(CALL)["result"] == hex(CHAIN_ID)
