@@ -7,9 +7,10 @@
  * and one final exponentiation for the product. */
 #include <stdlib.h>
 
-#include "bn254_tower.h"
+#include "bn254_field.h"
 #include "parts.h"
 #include "signed_digits.h"
+#include "tower.h"
 
 #define CURVE(name) g1_##name
 #define ELEMENT fp
@@ -231,6 +232,23 @@ static void miller_add(line *chord, miller_pair *t, const g2_affine *q) {
     fp2_multiply(&c, &theta, &q->x);
     fp2_multiply(&d, &lambda, &q->y);
     fp2_sub(&chord->c, &c, &d);
+}
+
+/* f *= a + b w + c w^3, the shape of a line. */
+static void fp12_multiply_by_line(fp12 *f, const fp2 *a, const fp2 *b, const fp2 *c) {
+    fp6 t0, t1, sum;
+    fp2 a_plus_b;
+    fp2_multiply(&t0.c0, &f->c0.c0, a);
+    fp2_multiply(&t0.c1, &f->c0.c1, a);
+    fp2_multiply(&t0.c2, &f->c0.c2, a);
+    fp6_multiply_by_01(&t1, &f->c1, b, c);
+    fp2_add(&a_plus_b, a, b);
+    fp6_add(&sum, &f->c0, &f->c1);
+    fp6_multiply_by_01(&sum, &sum, &a_plus_b, c);
+    fp6_sub(&sum, &sum, &t0);
+    fp6_sub(&f->c1, &sum, &t1);
+    fp6_multiply_by_v(&t1, &t1);
+    fp6_add(&f->c0, &t0, &t1);
 }
 
 static void multiply_by_line_at(fp12 *f, const line *l, const g1_affine *p) {

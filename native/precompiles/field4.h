@@ -8,14 +8,7 @@
 #define GHOST_PRECOMPILES_FIELD4_H
 
 #include "../common/u256.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
-typedef unsigned __int128 u128;
+#include "carry.h"
 
 typedef struct field4 {
     u256 modulus;
@@ -25,39 +18,6 @@ typedef struct field4 {
     bool has_spare_bit;        /* p < 2^255: sums of two elements fit four limbs. Otherwise p is
                                 * below 2^256 - 2^223, which field_multiply relies on. */
 } field4;
-
-/* a^-1 mod m, 0 for a = 0; m odd, a below m, both as plain numbers. */
-void ghost_u256_invert(u256 *out, const u256 *a, const u256 *m);
-
-/* Additions with carry as the CPU has them. Written out limb by limb: loops over four limbs get
- * vectorised, and the scalar loads that follow then wait for the vector stores. */
-#if defined(__x86_64__)
-ALWAYS_INLINE uint8_t add_carry(uint8_t carry, uint64_t a, uint64_t b, uint64_t *out) {
-    unsigned long long sum;
-    carry = _addcarry_u64(carry, a, b, &sum);
-    *out = sum;
-    return carry;
-}
-
-ALWAYS_INLINE uint8_t sub_borrow(uint8_t borrow, uint64_t a, uint64_t b, uint64_t *out) {
-    unsigned long long difference;
-    borrow = _subborrow_u64(borrow, a, b, &difference);
-    *out = difference;
-    return borrow;
-}
-#else
-ALWAYS_INLINE uint8_t add_carry(uint8_t carry, uint64_t a, uint64_t b, uint64_t *out) {
-    u128 sum = (u128)a + b + carry;
-    *out = (uint64_t)sum;
-    return (uint8_t)(sum >> 64);
-}
-
-ALWAYS_INLINE uint8_t sub_borrow(uint8_t borrow, uint64_t a, uint64_t b, uint64_t *out) {
-    u128 difference = (u128)a - b - borrow;
-    *out = (uint64_t)difference;
-    return (uint8_t)(difference >> 64) & 1;
-}
-#endif
 
 /* out = t mod p for t = carry * 2^256 + t0..t3 below 2p. */
 ALWAYS_INLINE void field_reduce_once(u256 *out, uint64_t t0, uint64_t t1, uint64_t t2,
@@ -213,7 +173,7 @@ ALWAYS_INLINE void field_leave(u256 *plain, const u256 *a, const field4 *f) {
 /* out = 1 / a, 0 for 0. (a * 2^256)^-1 lacks the factor 2^512, which is entered twice. */
 ALWAYS_INLINE void field_invert(u256 *out, const u256 *a, const field4 *f) {
     u256 inverse;
-    ghost_u256_invert(&inverse, a, &f->modulus);
+    ghost_limbs_invert(inverse.limbs, a->limbs, f->modulus.limbs, 4);
     field_enter(&inverse, &inverse, f);
     field_enter(out, &inverse, f);
 }

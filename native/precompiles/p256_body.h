@@ -165,7 +165,7 @@ static bool verify(const uint8_t input[160]) {
     if (!is_on_curve(&key)) return false;
 
     u256 inverse, base_scalar, key_scalar;
-    ghost_u256_invert(&inverse, &s, &scalars.modulus);
+    ghost_limbs_invert(inverse.limbs, s.limbs, scalars.modulus.limbs, 4);
     field_enter(&inverse, &inverse, &scalars);
     field_multiply(&base_scalar, &digest, &inverse, &scalars);
     field_multiply(&key_scalar, &r, &inverse, &scalars);

@@ -1,15 +1,8 @@
-/* The tower of fields over BN254's base field: Fp2 = Fp[i]/(i^2 + 1), Fp6 = Fp2[v]/(v^3 - xi) with
- * xi = 9 + i, Fp12 = Fp6[w]/(w^2 - v). Included once for each multiplication of field4.h. */
-#ifndef GHOST_PRECOMPILES_BN254_TOWER_H
-#define GHOST_PRECOMPILES_BN254_TOWER_H
-
-#include "field4.h"
-
-typedef u256 fp;
-
-typedef struct fp2 {
-    fp c0, c1; /* c0 + c1 i */
-} fp2;
+/* The tower of extension fields that BN254 and BLS12-381 share: Fp2 = Fp[i]/(i^2 + 1), Fp6 =
+ * Fp2[v]/(v^3 - xi), Fp12 = Fp6[w]/(w^2 - v). Included after a curve's field, which defines fp, fp2,
+ * their arithmetic, xi, and the factors of the Frobenius map. */
+#ifndef GHOST_PRECOMPILES_TOWER_H
+#define GHOST_PRECOMPILES_TOWER_H
 
 typedef struct fp6 {
     fp2 c0, c1, c2; /* c0 + c1 v + c2 v^2 */
@@ -18,72 +11,6 @@ typedef struct fp6 {
 typedef struct fp12 {
     fp6 c0, c1; /* c0 + c1 w */
 } fp12;
-
-/* EIP-196: p = 36 u^4 + 36 u^3 + 24 u^2 + 6 u + 1 for u = 4965661367192848881. */
-static const field4 base_field = {
-    .modulus = {{0x3c208c16d87cfd47, 0x97816a916871ca8d, 0xb85045b68181585d, 0x30644e72e131a029}},
-    .one = {{0xd35d438dc58f0d9d, 0x0a78eb28f5c70b3d, 0x666ea36f7879462c, 0x0e0a77c19a07df2f}},
-    .r_squared = {{0xf32cfc5b538afa89, 0xb5e71911d44501fb, 0x47ab1eff0a417ff6, 0x06d89f71cab8351f}},
-    .negative_inverse = 0x87d20782e4866389,
-    .has_spare_bit = true,
-};
-
-/* xi^(k (p - 1) / 6), for k = 1 to 5: what the Frobenius map multiplies w^k by. */
-static const fp2 frobenius_factors[5] = {
-    {{{0xaf9ba69633144907, 0xca6b1d7387afb78a, 0x11bded5ef08a2087, 0x02f34d751a1f3a7c}},
-     {{0xa222ae234c492d72, 0xd00f02a4565de15b, 0xdc2ff3a253dfc926, 0x10a75716b3899551}}},
-    {{{0xb5773b104563ab30, 0x347f91c8a9aa6454, 0x7a007127242e0991, 0x1956bcd8118214ec}},
-     {{0x6e849f1ea0aa4757, 0xaa1c7b6d89f89141, 0xb6e713cdfae0ca3a, 0x26694fbb4e82ebc3}}},
-    {{{0xe4bbdd0c2936b629, 0xbb30f162e133bacb, 0x31a9d1b6f9645366, 0x253570bea500f8dd}},
-     {{0xa1d77ce45ffe77c7, 0x07affd117826d1db, 0x6d16bd27bb7edc6b, 0x2c87200285defecc}}},
-    {{{0x7361d77f843abe92, 0xa5bb2bd3273411fb, 0x9c941f314b3e2399, 0x15df9cddbb9fd3ec}},
-     {{0x5dddfd154bd8c949, 0x62cb29a5a4445b60, 0x37bc870a0c7dd2b9, 0x24830a9d3171f0fd}}},
-    {{{0xc970692f41690fe7, 0xe240342127694b0b, 0x32bee66b83c459e8, 0x12aabced0ab08841}},
-     {{0x0d485d2340aebfa9, 0x05193418ab2fcc57, 0xd3b0a40b8a4910f5, 0x2f21ebb535d2925a}}},
-};
-
-/* xi^(k (p^2 - 1) / 6), the same for the map's square; these are in Fp. */
-static const fp frobenius_square_factors[5] = {
-    {{0xca8d800500fa1bf2, 0xf0c5d61468b39769, 0x0e201271ad0d4418, 0x04290f65bad856e6}},
-    {{0x3350c88e13e80b9c, 0x7dce557cdb5e56b9, 0x6001b4b8b615564a, 0x2682e617020217e0}},
-    {{0x68c3488912edefaa, 0x8d087f6872aabf4f, 0x51e1a24709081231, 0x2259d6b14729c0fa}},
-    {{0x71930c11d782e155, 0xa6bb947cffbe3323, 0xaa303344d4741444, 0x2c3b3f0d26594943}},
-    {{0x08cfc388c494f1ab, 0x19b315148d1373d4, 0x584e90fdcb6c0213, 0x09e1685bdf2f8849}},
-};
-
-/* ---- Fp ---- */
-
-static inline void fp_add(fp *out, const fp *a, const fp *b) {
-    field_add(out, a, b, &base_field);
-}
-
-static inline void fp_sub(fp *out, const fp *a, const fp *b) {
-    field_sub(out, a, b, &base_field);
-}
-
-static inline void fp_double(fp *out, const fp *a) {
-    field_add(out, a, a, &base_field);
-}
-
-static inline void fp_negate(fp *out, const fp *a) {
-    field_negate(out, a, &base_field);
-}
-
-static __attribute__((noinline)) void fp_multiply(fp *out, const fp *a, const fp *b) {
-    field_multiply(out, a, b, &base_field);
-}
-
-static inline void fp_square(fp *out, const fp *a) {
-    fp_multiply(out, a, a);
-}
-
-static inline bool fp_is_zero(const fp *a) {
-    return u256_is_zero(a);
-}
-
-static inline void fp_invert(fp *out, const fp *a) {
-    field_invert(out, a, &base_field);
-}
 
 /* ---- Fp2 ---- */
 
@@ -116,7 +43,7 @@ static inline bool fp2_is_zero(const fp2 *a) {
 }
 
 static inline bool fp2_equal(const fp2 *a, const fp2 *b) {
-    return u256_equal(&a->c0, &b->c0) && u256_equal(&a->c1, &b->c1);
+    return fp_equal(&a->c0, &b->c0) && fp_equal(&a->c1, &b->c1);
 }
 
 /* Karatsuba: three multiplications. */
@@ -124,9 +51,9 @@ static __attribute__((noinline)) void fp2_multiply(fp2 *out, const fp2 *a, const
     fp t0, t1, sum_a, sum_b;
     fp_add(&sum_a, &a->c0, &a->c1);
     fp_add(&sum_b, &b->c0, &b->c1);
-    field_multiply(&t0, &a->c0, &b->c0, &base_field);
-    field_multiply(&t1, &a->c1, &b->c1, &base_field);
-    field_multiply(&sum_a, &sum_a, &sum_b, &base_field);
+    fp_multiply_inline(&t0, &a->c0, &b->c0);
+    fp_multiply_inline(&t1, &a->c1, &b->c1);
+    fp_multiply_inline(&sum_a, &sum_a, &sum_b);
     fp_sub(&out->c0, &t0, &t1);
     fp_sub(&sum_a, &sum_a, &t0);
     fp_sub(&out->c1, &sum_a, &t1);
@@ -136,8 +63,8 @@ static __attribute__((noinline)) void fp2_square(fp2 *out, const fp2 *a) {
     fp sum, difference, product;
     fp_add(&sum, &a->c0, &a->c1);
     fp_sub(&difference, &a->c0, &a->c1);
-    field_multiply(&product, &a->c0, &a->c1, &base_field);
-    field_multiply(&out->c0, &sum, &difference, &base_field);
+    fp_multiply_inline(&product, &a->c0, &a->c1);
+    fp_multiply_inline(&out->c0, &sum, &difference);
     fp_double(&out->c1, &product);
 }
 
@@ -146,14 +73,12 @@ static inline void fp2_scale(fp2 *out, const fp2 *a, const fp *factor) {
     fp_multiply(&out->c1, &a->c1, factor);
 }
 
-/* out = (9 + i) a. */
+/* out = xi a for xi = n + i; the field knows n. */
 static void fp2_multiply_by_xi(fp2 *out, const fp2 *a) {
     fp2 t;
-    fp2_double(&t, a);
-    fp2_double(&t, &t);
-    fp2_double(&t, &t);
-    fp2_add(&t, &t, a);
     fp c0 = a->c0;
+    fp_multiply_by_xi_real(&t.c0, &a->c0);
+    fp_multiply_by_xi_real(&t.c1, &a->c1);
     fp_sub(&out->c0, &t.c0, &a->c1);
     fp_add(&out->c1, &t.c1, &c0);
 }
@@ -267,7 +192,7 @@ static void fp6_invert(fp6 *out, const fp6 *a) {
 static fp12 fp12_one(void) {
     fp12 one;
     memset(&one, 0, sizeof one);
-    one.c0.c0.c0 = base_field.one;
+    one.c0.c0.c0 = fp_one();
     return one;
 }
 
@@ -301,23 +226,6 @@ static void fp12_square(fp12 *out, const fp12 *a) {
     fp6_multiply_by_v(&shifted, &product);
     fp6_sub(&out->c0, &sum, &shifted);
     fp6_add(&out->c1, &product, &product);
-}
-
-/* f *= a + b w + c w^3, the shape of a line. */
-static void fp12_multiply_by_line(fp12 *f, const fp2 *a, const fp2 *b, const fp2 *c) {
-    fp6 t0, t1, sum;
-    fp2 a_plus_b;
-    fp2_multiply(&t0.c0, &f->c0.c0, a);
-    fp2_multiply(&t0.c1, &f->c0.c1, a);
-    fp2_multiply(&t0.c2, &f->c0.c2, a);
-    fp6_multiply_by_01(&t1, &f->c1, b, c);
-    fp2_add(&a_plus_b, a, b);
-    fp6_add(&sum, &f->c0, &f->c1);
-    fp6_multiply_by_01(&sum, &sum, &a_plus_b, c);
-    fp6_sub(&sum, &sum, &t0);
-    fp6_sub(&f->c1, &sum, &t1);
-    fp6_multiply_by_v(&t1, &t1);
-    fp6_add(&f->c0, &t0, &t1);
 }
 
 /* The p^6-power; the inverse of elements whose norm to Fp6 is 1. */
