@@ -195,7 +195,6 @@ def seconds_each(run: Callable[[], object]) -> float:
 @pytest.mark.parametrize("name", CASES)
 def test_precompile(benchmark: Any, name: str) -> None:
     case = CASES[name]()
-    precompiles.install()
     address = case.number.to_bytes(20, "big")
 
     def run() -> precompiles.PrecompileResult:

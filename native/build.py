@@ -41,10 +41,6 @@ CALLBACKS = {
         extern "Python" int ghost_python_node(void *context, const uint8_t *owner,
             const uint8_t *path, size_t path_length, ghost_view *out);
     """,
-    "precompiles/precompiles.h": """
-        extern "Python" int ghost_python_curve(uint32_t number, const uint8_t *input,
-            size_t input_length, uint8_t *output, size_t output_length_max);
-    """,
     "executor/executor.h": """
         extern "Python" int ghost_python_account(void *context, const uint8_t *address,
             const uint8_t *hashed, ghost_account_record *out);

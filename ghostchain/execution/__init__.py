@@ -13,7 +13,7 @@ package is its door. A block goes through one call:
     Executor.discard()  nothing happened
 
 `executor.py` holds the door, `forks.py` the forks and what differs between them, `views.py` a
-state in memory, `precompiles.py` the curve libraries behind some precompiled contracts.
+state in memory, `precompiles.py` a way to call one precompiled contract alone.
 
 Invariants:
 - The executor never invents state: what it does not hold it asks of the view, once per miss; what

@@ -20,7 +20,6 @@ from typing import Any, Protocol
 from ghostchain._native import ffi, lib
 from ghostchain.crypto.signing import authority_of
 from ghostchain.encoding.transactions import TransactionBatch
-from ghostchain.execution import precompiles
 from ghostchain.execution.forks import Fork
 from ghostchain.primitives.account import ACCOUNT_BYTES
 from ghostchain.primitives.block import Withdrawal
@@ -37,8 +36,6 @@ from ghostchain.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
 from ghostchain.trie.merkle import ChangeSet
 
 CACHE_BYTES_MAX = 256 << 20
-
-precompiles.install()
 
 
 class StateView(Protocol):
@@ -663,8 +660,6 @@ class Executor:
         """Raises what stopped the native core."""
         failure, self._door.failure = self._door.failure, None
         self._door.code_buffer = None
-        if status == lib.GHOST_LOADER_FAILED and failure is None:
-            failure = precompiles.take_failure()
         if failure is not None:
             raise failure
         if status == lib.GHOST_OUT_OF_MEMORY:

@@ -134,6 +134,16 @@ static void CURVE(add_affine)(CURVE(point) *out, const CURVE(point) *p, const CU
     CURVE(finish_add)(out, &u1, &s1, &h, &r, &z);
 }
 
+/* out = p in affine coordinates, given 1 / z. */
+static inline void CURVE(scale)(CURVE(affine) *out, const CURVE(point) *p,
+                                const ELEMENT *inverse) {
+    ELEMENT power;
+    ELEMENT_OP(square)(&power, inverse);
+    ELEMENT_OP(multiply)(&out->x, &p->x, &power);
+    ELEMENT_OP(multiply)(&power, &power, inverse);
+    ELEMENT_OP(multiply)(&out->y, &p->y, &power);
+}
+
 #undef CURVE
 #undef ELEMENT
 #undef ELEMENT_OP

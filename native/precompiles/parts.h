@@ -10,8 +10,7 @@
 typedef enum outcome {
     SUCCEEDED,
     FAILED,   /* the input is invalid: the call fails and takes all its gas */
-    BROKEN,   /* a library behind the callback broke: the whole run must stop */
-    NO_MEMORY
+    NO_MEMORY /* the whole run must stop */
 } outcome;
 
 /* What this CPU offers, under the cap of ghost_precompiles_set_level. */
@@ -58,5 +57,10 @@ outcome ghost_bn254_multiply(uint8_t output[64], const uint8_t input[96]);
  * a coordinate, a point or a subgroup is wrong. Cost: one Miller loop a pair, one final
  * exponentiation in all; memory linear in count. */
 outcome ghost_bn254_pairing(bool *is_one, const uint8_t *input, size_t count);
+
+/* The precompiles 0x0a to 0x11 over BLS12-381 (EIP-4844, EIP-2537), after gas, lengths and the
+ * versioned hash were checked: count items of the number's length from input, its answer to
+ * output. FAILED when a field element, a point, a subgroup or the proof is wrong. */
+outcome ghost_bls12_run(uint32_t number, uint8_t *output, const uint8_t *input, size_t count);
 
 #endif

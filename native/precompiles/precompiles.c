@@ -291,22 +291,11 @@ static outcome run_blake2f(precompile_call *call) {
     return SUCCEEDED;
 }
 
-/* ---- 0x0a-0x11: curve work behind the callback ---- */
+/* ---- 0x0a-0x11: BLS12-381 ---- */
 
-static _Atomic(ghost_curve_backend) curve_backend;
-
-void ghost_precompiles_set_backend(ghost_curve_backend backend) {
-    atomic_store(&curve_backend, backend);
-}
-
-static outcome ask_backend(precompile_call *call, size_t output_length) {
-    ghost_curve_backend backend = atomic_load(&curve_backend);
-    if (backend == NULL) return BROKEN;
+static outcome compute(precompile_call *call, size_t output_length, size_t count) {
     if (make_output(call, output_length) == NULL) return NO_MEMORY;
-    int length = backend(call->number, call->input, call->input_length, call->output,
-                         output_length);
-    if (length == -1) return FAILED;
-    return length >= 0 && (size_t)length == output_length ? SUCCEEDED : BROKEN;
+    return ghost_bls12_run(call->number, call->output, call->input, count);
 }
 
 /* EIP-4844: versioned hash (32) | z (32) | y (32) | commitment (48) | proof (48). */
@@ -316,7 +305,7 @@ static outcome run_point_evaluation(precompile_call *call) {
     ghost_sha256(versioned_hash, call->input + 96, 48);
     versioned_hash[0] = 1; /* VERSIONED_HASH_VERSION_KZG */
     if (memcmp(versioned_hash, call->input, 32) != 0) return FAILED;
-    return ask_backend(call, 64);
+    return compute(call, 64, 1);
 }
 
 /* EIP-2537, discounts for 1, 2, ... 128 pairs in thousandths; more pairs have the last one's. */
@@ -370,7 +359,7 @@ static outcome run_bls(precompile_call *call) {
         cost = cost * shape->discounts[count < 128 ? count - 1 : 127] / 1000;
     }
     if (!charge(call, cost)) return FAILED;
-    return ask_backend(call, shape->output_length);
+    return compute(call, shape->output_length, count);
 }
 
 /* ---- 0x100 ---- */
@@ -448,6 +437,5 @@ int ghost_precompile_run(ghost_precompile_result *result, uint32_t fork,
         return GHOST_OK;
     }
     free(call.output);
-    if (outcome == BROKEN) return GHOST_LOADER_FAILED;
     return outcome == NO_MEMORY ? GHOST_OUT_OF_MEMORY : GHOST_OK;
 }

@@ -17,19 +17,10 @@ typedef struct ghost_precompile_result {
 int ghost_precompile_exists(uint32_t fork, const uint8_t address[20]);
 
 /* Runs it. GHOST_OK; GHOST_MISSING when address is no precompile at this fork;
- * GHOST_LOADER_FAILED when the library behind it broke or no backend is installed;
  * GHOST_OUT_OF_MEMORY. result is zeroed first and holds nothing unless GHOST_OK. */
 int ghost_precompile_run(ghost_precompile_result *result, uint32_t fork,
                          const uint8_t address[20], const uint8_t *input, size_t input_length,
                          uint64_t gas);
-
-/* The curve work that well-kept libraries do (BLS12-381 of EIP-2537, KZG of EIP-4844): called
- * with the precompile's number after gas and input length were checked. Writes at most
- * output_length_max bytes. Returns the output's length, -1 when the input is invalid (the
- * precompile fails), -2 when the library itself broke. */
-typedef int (*ghost_curve_backend)(uint32_t number, const uint8_t *input, size_t input_length,
-                                   uint8_t *output, size_t output_length_max);
-void ghost_precompiles_set_backend(ghost_curve_backend backend);
 
 /* SIMD level in use: 0 portable, 1 what the CPU has of SHA-NI and ADX; and the cap, as for
  * keccak. */

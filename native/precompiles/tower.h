@@ -1,6 +1,6 @@
 /* The tower of extension fields that BN254 and BLS12-381 share: Fp2 = Fp[i]/(i^2 + 1), Fp6 =
- * Fp2[v]/(v^3 - xi), Fp12 = Fp6[w]/(w^2 - v). Included after a curve's field, which defines fp, fp2,
- * their arithmetic, xi, and the factors of the Frobenius map. */
+ * Fp2[v]/(v^3 - xi), Fp12 = Fp6[w]/(w^2 - v). Included after a curve's field, which defines fp,
+ * fp2, the arithmetic of fp, xi, and the factors of the Frobenius map. */
 #ifndef GHOST_PRECOMPILES_TOWER_H
 #define GHOST_PRECOMPILES_TOWER_H
 

@@ -25,11 +25,6 @@ CANCUN, PRAGUE, OSAKA = 0, 1, 2
 PLENTY = 1 << 50
 
 
-@pytest.fixture(autouse=True)
-def _curve_backend() -> None:
-    precompiles.install()
-
-
 @pytest.fixture(params=[0, 1], ids=["portable", "simd"])
 def level(request: pytest.FixtureRequest) -> Iterator[int]:
     """Runs a test on every path this CPU has."""
