@@ -48,6 +48,9 @@ class ChainConfig:
     forks: tuple[tuple[int, Fork], ...]
     blobs: tuple[tuple[int, BlobSchedule], ...]
     deposit_contract: Address = DEPOSIT_CONTRACT
+    # Seconds between a block and its child, at least. Ethereum's is 1. A chain that makes several
+    # blocks a second lets them share one (0), or its clock would run ahead of everybody's.
+    timestamp_step_min: int = 1
 
     @classmethod
     def from_steps(cls, chain_id: int, steps: Sequence[ForkStep]) -> ChainConfig:
@@ -57,11 +60,6 @@ class ChainConfig:
             tuple((step.time, step.fork) for step in steps),
             tuple((step.time, step.blobs) for step in steps),
         )
-
-    @property
-    def timestamp_step_min(self) -> int:
-        """Seconds between a block and its child, at least."""
-        return 1
 
     def blobs_per_transaction_max(self, timestamp: int) -> int:
         """Six from Osaka on (EIP-7594), before that as many as the block holds."""
@@ -99,7 +97,20 @@ def parse_config(fields: Mapping[str, object], genesis_time: int) -> ChainConfig
         forks=tuple(forks),
         blobs=_blob_schedules(fields),
         deposit_contract=DEPOSIT_CONTRACT if deposit is None else _address(deposit),
+        timestamp_step_min=_timestamp_step(fields.get("ghost")),
     )
+
+
+def _timestamp_step(ghost: object) -> int:
+    """`config.ghost.timestampStepMin`, GhostChain's own addition to the format."""
+    if ghost is None:
+        return 1
+    if not isinstance(ghost, Mapping):
+        raise InvalidGenesis("config.ghost must be an object")
+    step = integer(ghost.get("timestampStepMin", 1), "config.ghost.timestampStepMin")
+    if step not in (0, 1):
+        raise InvalidGenesis(f"config.ghost.timestampStepMin must be 0 or 1, not {step}")
+    return step
 
 
 def _refuse_early_and_unknown_forks(fields: Mapping[str, object], genesis_time: int) -> None:

@@ -81,7 +81,7 @@ def check_header(config: ChainConfig, header: Header, parent: Header, parent_has
             BlockReason.INVALID_BLOCK_NUMBER,
             f"number {header.number} after {parent.number}",
         )
-    if header.timestamp <= parent.timestamp:
+    if header.timestamp < parent.timestamp + config.timestamp_step_min:
         raise InvalidBlock(
             BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT,
             f"timestamp {header.timestamp} after {parent.timestamp}",

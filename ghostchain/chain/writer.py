@@ -238,7 +238,7 @@ class BlockWriter:
             raise
 
     def _check_proposal(self, proposal: Proposal, parent: Header) -> None:
-        if proposal.timestamp <= parent.timestamp:
+        if proposal.timestamp < parent.timestamp + self._config.timestamp_step_min:
             raise InvalidBlock(
                 BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT,
                 f"timestamp {proposal.timestamp} after {parent.timestamp}",

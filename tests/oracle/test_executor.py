@@ -13,7 +13,7 @@ from ghostchain.node.statetest import run_state_test_file
 
 STATE_TESTS = "state_tests.tar.xz"
 BLOCK_TESTS = "blockchain_tests.tar.xz"
-# One file in so many runs by default; with `-m long` all of them.
+# One file in so many, also under the sanitizers; tests/conformance runs all of them.
 SAMPLE_STEP = 12
 
 EMPTY_TEST = {

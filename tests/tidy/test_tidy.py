@@ -153,7 +153,7 @@ def test_cores_touch_nothing_outside() -> None:
 def test_files_stay_small() -> None:
     wrong = {
         name_of(path)
-        for path in tree_files(".py", ".c", ".h")
+        for path in tree_files(".py", ".c", ".h", ".inc")
         if len(path.read_text().splitlines()) > FILE_LINES_MAX
     }
     assert wrong <= LARGE_FILES, sorted(wrong - LARGE_FILES)
@@ -186,7 +186,7 @@ def c_functions(path: Path) -> Iterator[tuple[str, int]]:
 def test_c_functions_stay_small() -> None:
     wrong = {
         f"{name_of(path)}:{name}"
-        for path in tree_files(".c", ".h")
+        for path in tree_files(".c", ".h", ".inc")
         for name, lines in c_functions(path)
         if lines > FUNCTION_LINES_MAX
     }
@@ -197,7 +197,7 @@ def test_c_lines_fit() -> None:
     """100 columns, as ruff keeps it for Python."""
     wrong = [
         f"{name_of(path)}:{number}"
-        for path in tree_files(".c", ".h")
+        for path in tree_files(".c", ".h", ".inc")
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if len(line) > 100
     ]
@@ -228,7 +228,7 @@ def test_nothing_is_left_for_later() -> None:
     """No marker of unfinished work on main, but in the rule itself."""
     wrong = [
         f"{name_of(path)}:{number}"
-        for path in tree_files(".py", ".c", ".h", ".md")
+        for path in tree_files(".py", ".c", ".h", ".inc", ".md")
         if path != Path(__file__).resolve()
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if BANNED_WORDS.search(line)
