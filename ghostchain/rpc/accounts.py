@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.transactions import encode_transaction, signing_payload
+from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import Transaction, TransactionType
 from ghostchain.primitives.types import ZERO_ADDRESS, Address
 from ghostchain.rpc.backend import UnknownAccount
 from ghostchain.rpc.calls import account_at, check_request, estimate_gas, transaction_type
-from ghostchain.rpc.errors import server_error
+from ghostchain.rpc.errors import reason_message, server_error
 from ghostchain.rpc.fees import next_base_fee, suggest_tip
 from ghostchain.rpc.parameters import CallRequest
 from ghostchain.rpc.services import Services
@@ -80,7 +81,12 @@ def with_fees(services: Services, request: CallRequest) -> CallRequest:
     if max_fee is None:
         max_fee = priority_fee + 2 * next_base_fee(services)
     if max_fee < priority_fee:
-        raise server_error(f"maxFeePerGas ({max_fee}) < maxPriorityFeePerGas ({priority_fee})")
+        values: dict[str, int | bytes] = {
+            "address": request.sender or ZERO_ADDRESS,
+            "max_fee": max_fee,
+            "priority_fee": priority_fee,
+        }
+        raise server_error(reason_message(TransactionReason.PRIORITY_GREATER_THAN_MAX_FEE, values))
     return replace(request, max_fee_per_gas=max_fee, max_priority_fee_per_gas=priority_fee)
 
 

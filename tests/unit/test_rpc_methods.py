@@ -545,6 +545,12 @@ def test_creation_needs_code(node: RunningServer) -> None:
     assert failure.message == "contract creation without any data provided"
 
 
+def test_tip_above_the_fee_is_refused_before_signing(node: RunningServer) -> None:
+    fees = {"maxFeePerGas": hex(BASE_FEE), "maxPriorityFeePerGas": hex(BASE_FEE + 1)}
+    failure = node.refuse("eth_sendTransaction", {"from": ALICE, "to": BOB} | fees)
+    assert failure.message.startswith("max priority fee per gas higher than max fee per gas: ")
+
+
 def test_types_follow_the_members(node: RunningServer) -> None:
     for members, kind in (
         ({}, "0x2"),
