@@ -60,7 +60,8 @@ __all__ = ["BlockFees", "Chain", "SealedBlock"]
 Value = TypeVar("Value")
 
 HEADERS_KEPT = 1024
-RECORDS_KEPT = 8
+# Bytes of bodies kept for readers, and as many of receipts.
+RECORD_BYTES_KEPT = 16 << 20
 # Blocks decoded and recovered ahead of the one that runs.
 PREPARED_AHEAD = 1
 
@@ -88,22 +89,29 @@ class Published:
 
 
 class Recent(Generic[Value]):
-    """A bounded cache by block number for many threads; the oldest entry goes. What is in a block
-    never changes, so nothing here is ever stale."""
+    """A bounded cache by block number for many threads; the oldest entries go first. What is in
+    a block never changes, so nothing here is ever stale."""
 
-    def __init__(self, count_max: int) -> None:
-        self._entries: dict[int, Value] = {}
-        self._count_max = count_max
+    def __init__(self, *, size_max: int) -> None:
+        """size_max: of all entries together, in the unit of `put`."""
+        self._entries: dict[int, tuple[Value, int]] = {}
+        self._size = 0
+        self._size_max = size_max
         self._lock = threading.Lock()
 
     def get(self, number: int) -> Value | None:
-        return self._entries.get(number)
+        found = self._entries.get(number)
+        return None if found is None else found[0]
 
-    def put(self, number: int, value: Value) -> None:
+    def put(self, number: int, value: Value, size: int = 1) -> None:
+        """An entry larger than the whole cache is not kept."""
         with self._lock:
-            while len(self._entries) >= self._count_max:
-                del self._entries[next(iter(self._entries))]
-            self._entries[number] = value
+            if number in self._entries or size > self._size_max:
+                return
+            while self._size + size > self._size_max:
+                self._size -= self._entries.pop(next(iter(self._entries)))[1]
+            self._entries[number] = value, size
+            self._size += size
 
 
 class Chain:
@@ -127,9 +135,9 @@ class Chain:
             storage.head,
         )
         self._proofs = ProofService(self._trie_base)
-        self._headers: Recent[tuple[Hash32, Header]] = Recent(HEADERS_KEPT)
-        self._bodies: Recent[BodyRecord] = Recent(RECORDS_KEPT)
-        self._receipts: Recent[ReceiptsRecord] = Recent(RECORDS_KEPT)
+        self._headers: Recent[tuple[Hash32, Header]] = Recent(size_max=HEADERS_KEPT)
+        self._bodies: Recent[BodyRecord] = Recent(size_max=RECORD_BYTES_KEPT)
+        self._receipts: Recent[ReceiptsRecord] = Recent(size_max=RECORD_BYTES_KEPT)
         self._listeners: list[Callable[[Header], None]] = []
         self._closed = False
         self._failed = False
@@ -238,7 +246,7 @@ class Chain:
         if entry is None or entry.body is None:
             return None
         record = BodyRecord.parse(self._storage.files.read(entry.body))
-        self._bodies.put(number, record)
+        self._bodies.put(number, record, len(record.data))
         return record
 
     def receipts_record(self, number: int) -> ReceiptsRecord | None:
@@ -250,7 +258,7 @@ class Chain:
         if entry is None or entry.receipts is None:
             return None
         record = ReceiptsRecord.parse(self._storage.files.read(entry.receipts))
-        self._receipts.put(number, record)
+        self._receipts.put(number, record, len(record.data))
         return record
 
     def receipts(self, number: int) -> tuple[Receipt, ...] | None:

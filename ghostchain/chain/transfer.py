@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from ghostchain.chain.chain import Chain
-from ghostchain.crypto.hashes import header_hash
-from ghostchain.encoding.blocks import (
-    BLOCK_SIZE_MAX,
-    block_end,
-    decode_block,
-    encode_block,
-)
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding import rlp
+from ghostchain.encoding.blocks import BLOCK_SIZE_MAX, block_end, decode_header, encode_block
 from ghostchain.primitives.errors import (
     BlockReason,
     EncodingReason,
@@ -96,16 +92,25 @@ def _unknown(chain: Chain, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """
     start = chain.head.number
     for data in blocks:
-        header = decode_block(data).header
-        if header.number > start:
+        encoded = _header_bytes(data)
+        number = decode_header(encoded).number
+        if number > start:
             yield data
-            continue
-        known = chain.hash_of(header.number)
-        if known != header_hash(header):
+        elif chain.hash_of(number) != keccak256(encoded):
             raise InvalidBlock(
                 BlockReason.NOT_THE_NEXT_HEIGHT,
-                f"block {header.number} of the file is not the one of this chain",
+                f"block {number} of the file is not the one of this chain",
             )
+
+
+def _header_bytes(data: bytes) -> bytes:
+    """The header of an encoded block, whose other parts are not looked at."""
+    try:
+        _, start, end = rlp.span(data)
+        _, _, header_end = rlp.span(data, start, end)
+    except InvalidEncoding as failure:
+        raise InvalidBlock(BlockReason.RLP_STRUCTURES_ENCODING, str(failure)) from failure
+    return data[start:header_end]
 
 
 def export_file(

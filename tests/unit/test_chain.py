@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostchain.chain.chain import Chain, SealedBlock
+from ghostchain.chain.chain import Chain, Recent, SealedBlock
 from ghostchain.chain.genesis import account_of, encode_account
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.chain.transfer import export_file, import_file, read_blocks
@@ -402,3 +402,42 @@ def test_account_of_genesis_alloc() -> None:
     """The storage root in a genesis record is the trie's."""
     deposit = DEV.alloc[DEV.config.deposit_contract]
     assert account_of(deposit).storage_root != Account().storage_root
+
+
+def test_recent_entries_are_bounded() -> None:
+    """The sum of sizes never passes the bound; the oldest entries go first."""
+    recent: Recent[str] = Recent(size_max=10)
+    for number in range(5):
+        recent.put(number, f"block {number}", 3)
+    assert [recent.get(number) for number in range(5)] == [
+        None,
+        None,
+        "block 2",
+        "block 3",
+        "block 4",
+    ]
+    recent.put(9, "too large", 11)
+    assert recent.get(9) is None
+    recent.put(7, "fills all", 10)
+    assert [recent.get(number) for number in (2, 3, 4, 7)] == [None, None, None, "fills all"]
+
+
+def test_files_that_are_no_chain_files(tmp_path: Path) -> None:
+    """Garbage, another chain, a damaged archive: named, and nothing is imported."""
+    chain = Chain.open(tmp_path / "chain", DEV)
+    other = Chain.open(tmp_path / "other", network("devnet"))
+    export_file(other, tmp_path / "other.rlp")
+    other.close()
+    (tmp_path / "text.rlp").write_bytes(b"hello")
+    (tmp_path / "list.rlp").write_bytes(b"\xc3\x80\x80\x80")
+    (tmp_path / "bad.rlp.gz").write_bytes(b"\x1f\x8bnonsense")
+    for name, message in (
+        ("other.rlp", "not the one of this chain"),
+        ("text.rlp", "list"),
+        ("list.rlp", "header"),
+        ("bad.rlp.gz", "bad.rlp.gz"),
+    ):
+        with pytest.raises(InvalidBlock, match=message):
+            import_file(chain, tmp_path / name)
+    assert chain.head.number == 0
+    chain.close()
