@@ -23,7 +23,6 @@ from ghostchain.execution.executor import (
 from ghostchain.execution.forks import Fork
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
-from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
@@ -122,9 +121,6 @@ class NodeBackend:
 
     def header(self, number: int) -> Header | None:
         return self._chain.header(number)
-
-    def block(self, number: int) -> Block | None:
-        return self._chain.block(number)
 
     def body(self, number: int) -> BodyRecord | None:
         return self._chain.body(number)
@@ -225,8 +221,9 @@ class NodeBackend:
         return self._driver.pool.by_hash.get(Hash32(transaction_hash))
 
     def pool_nonce(self, address: Address) -> int | None:
-        with self._driver.lock:
-            return self._driver.pool.next_nonce(address)
+        # Without the pool's lock, which is held while the journal is written: one look-up and one
+        # attribute, each whole, and the event loop asks.
+        return self._driver.pool.next_nonce(address)
 
     def pool_counts(self) -> tuple[int, int]:
         with self._driver.lock:

@@ -18,7 +18,6 @@ from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.primitives.account import Account
-from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
@@ -205,9 +204,6 @@ class Backend(Protocol):
 
     def header(self, number: int) -> Header | None: ...
 
-    def block(self, number: int) -> Block | None:
-        """None where it is not known or its body is pruned."""
-
     def body(self, number: int) -> BodyRecord | None:
         """Transactions and senders of a block after genesis, sliced out on demand."""
 
@@ -271,13 +267,14 @@ class Backend(Protocol):
     def pool_transaction(self, transaction_hash: bytes) -> PooledTransaction | None: ...
 
     def pool_nonce(self, address: Address) -> int | None:
-        """The nonce after the sender's last pending transaction; None when none waits."""
+        """The nonce after the sender's last pending transaction; None when none waits. Must not
+        wait for an admission: the event loop asks."""
 
     def pool_counts(self) -> tuple[int, int]:
-        """(pending, queued)."""
+        """(pending, queued). Worker threads only: it may wait for an admission."""
 
     def pool_content(self) -> PoolContent:
-        """A copy of what waits."""
+        """A copy of what waits. Worker threads only."""
 
     # the node
 

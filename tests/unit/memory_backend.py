@@ -315,9 +315,6 @@ class MemoryBackend:
     def header(self, number: int) -> Header | None:
         return self.headers[number] if number < len(self.headers) else None
 
-    def block(self, number: int) -> Block | None:
-        return self.blocks[number] if number < len(self.blocks) else None
-
     def body(self, number: int) -> BodyRecord | None:
         if not 0 < number < len(self.blocks):
             return None

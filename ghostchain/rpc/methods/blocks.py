@@ -84,19 +84,19 @@ def header_fields(services: Services, number: int | None) -> Any:
     return None if header is None or block_hash is None else header_json(header, block_hash)
 
 
-def count_by_number(services: Services, block: BlockId) -> Any:
+def count_by_number(services: Services, deadline: Deadline, block: BlockId) -> Any:
     if block == "pending":
         return hex(services.backend.pool_counts()[0])
     return transaction_count(services, services.number_of(block))
 
 
-def count_by_hash(services: Services, block_hash: bytes) -> Any:
+def count_by_hash(services: Services, deadline: Deadline, block_hash: bytes) -> Any:
     return transaction_count(services, services.backend.number_of(block_hash))
 
 
 def transaction_count(services: Services, number: int | None) -> Any:
-    block = None if number is None else services.backend.block(number)
-    return None if block is None else hex(len(block.transactions))
+    record = None if number is None else services.blocks.record(number)
+    return None if record is None else hex(len(record))
 
 
 def receipts(services: Services, deadline: Deadline, block: BlockId) -> Any:
@@ -130,8 +130,8 @@ METHODS = (
     Method("eth_getBlockByHash", by_hash, (HASH, HYDRATED), Cost.SLOW),
     Method("eth_getHeaderByNumber", header_by_number, (NUMBER,)),
     Method("eth_getHeaderByHash", header_by_hash, (HASH,)),
-    Method("eth_getBlockTransactionCountByNumber", count_by_number, (NUMBER,)),
-    Method("eth_getBlockTransactionCountByHash", count_by_hash, (HASH,)),
+    Method("eth_getBlockTransactionCountByNumber", count_by_number, (NUMBER,), Cost.SLOW),
+    Method("eth_getBlockTransactionCountByHash", count_by_hash, (HASH,), Cost.SLOW),
     Method("eth_getBlockReceipts", receipts, (LATEST,), Cost.SLOW),
     Method("eth_getUncleCountByBlockNumber", uncle_count_by_number, (NUMBER,)),
     Method("eth_getUncleCountByBlockHash", uncle_count_by_hash, (HASH,)),

@@ -18,7 +18,7 @@ from ghostchain.rpc.workers import Deadline
 Side = Mapping[Address, Sequence[PooledTransaction]]
 
 
-def status(services: Services) -> Json:
+def status(services: Services, deadline: Deadline) -> Json:
     pending, queued = services.backend.pool_counts()
     return {"pending": hex(pending), "queued": hex(queued)}
 
@@ -68,7 +68,7 @@ def content_from(services: Services, deadline: Deadline, sender: Address) -> Jso
 
 
 METHODS = (
-    Method("txpool_status", status),
+    Method("txpool_status", status, (), Cost.SLOW),
     Method("txpool_content", content, (), Cost.SLOW),
     Method("txpool_inspect", inspect, (), Cost.SLOW),
     Method("txpool_contentFrom", content_from, (Parameter("address", address),), Cost.SLOW),

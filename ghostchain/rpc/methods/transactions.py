@@ -73,10 +73,8 @@ def raw_by_block_hash(services: Services, deadline: Deadline, block_hash: bytes,
 
 
 def raw_at(services: Services, number: int | None, index: int) -> Any:
-    block = None if number is None else services.backend.block(number)
-    if block is None or index >= len(block.transactions):
-        return None
-    return format_data(block.transactions[index])
+    record = None if number is None else services.blocks.record(number)
+    return None if record is None or index >= len(record) else format_data(record.raw(index))
 
 
 def by_sender_and_nonce(services: Services, deadline: Deadline, sender: Address, nonce: int) -> Any:
