@@ -13,10 +13,11 @@ One block goes through here like this: the executor's net changes arrive as two 
 batch; after the batch is durable, a new snapshot is what readers see (`views.py`).
 
 Trie nodes are not written with every block. They gather in memory, the newest of each path, and
-go to disk together when they fill their bound; the key `trie` says which block the trie on disk
-belongs to. After a kill the blocks in between are applied again to the trie from the undo records
-and the flat state, and the root must come out as the head's header says. A node is thus written
-once for many blocks, and the trie on disk always is the trie of one block exactly.
+go to disk together when they fill their bound or 1024 blocks have passed; `m | trie` names the
+block that the trie on disk belongs to. After a kill the changes since are applied to the trie
+again, from the undo records and the flat state, and the root must come out as the head's header
+says. A node is thus written once for many blocks, and the trie on disk always is the trie of one
+block exactly.
 
 Proofs of a recent block take the trie of the head and rewind it in memory with the undo records
 (`proofs.py`); the resulting root is compared with the header before anything is proven.

@@ -24,6 +24,8 @@ from ghostchain.trie.merkle import Forest, node_key
 NODE_BUFFER_BYTES_MAX = 48 << 20
 # What an entry of the node buffer takes, about: key, node of a state of many accounts, dictionary.
 NODE_BYTES = 400
+# The trie on disk is at most so many blocks behind: what recovery has to replay.
+FLUSH_BLOCKS_MAX = 1024
 # Proofs are answered for this many blocks behind the head.
 PROOF_BLOCKS = 128
 # Pruning catches up by this many blocks with each new one.
@@ -145,7 +147,9 @@ class StateStore:
         self._staged_nodes = dict(nodes)
         self._staged_trie = (number, root)
         self._staged_flush = (
-            number == 0 or len(self._nodes) + len(self._staged_nodes) > self._nodes_max
+            number == 0
+            or number - self._trie[0] >= FLUSH_BLOCKS_MAX
+            or len(self._nodes) + len(self._staged_nodes) > self._nodes_max
         )
         self._is_staged = True
 

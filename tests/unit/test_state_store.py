@@ -14,6 +14,7 @@ from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.types import EMPTY_ROOT, Hash32
 from ghostchain.state import keys
+from ghostchain.state import store as store_module
 from ghostchain.state.changes import ACCOUNT_CHANGES, SLOT_CHANGES, Changes, compact, expand
 from ghostchain.state.store import NODE_BYTES, PROOF_BLOCKS, StateStore
 from ghostchain.state.undo import changes_between, decode_undo, merge_undos
@@ -223,6 +224,16 @@ def test_trie_nodes_gather_and_flush(database: Database) -> None:
     assert store.node(None, path) is None
     store.flush_nodes(12, ROOT)
     assert database.get(node_key(None, path)) is None
+
+
+def test_trie_on_disk_follows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few nodes change, recovery has a bounded number of blocks to replay."""
+    monkeypatch.setattr(store_module, "FLUSH_BLOCKS_MAX", 10)
+    store = StateStore(database)
+    for number in range(35):
+        commit(store, database, number, changes_of({}))
+        assert number - store.trie_block[0] < 10
+    assert store.trie_block[0] == 30
 
 
 def test_damaged_undo_record_is_named() -> None:
