@@ -1,5 +1,11 @@
 /* Division, and what rests on it. Most operands of contracts fit one or two words, so the quotient
  * is found by the shortest way that the lengths of the operands allow. */
+/* The words of a stack are written limb by limb and soon read again: moving them through vector
+ * registers would wait for the store buffer each time. */
+#if defined(__x86_64__)
+#pragma GCC target("general-regs-only")
+#endif
+
 #include "u256.h"
 
 enum { WORDS_MAX = 9 };   /* a product of 512 bits and the word that normalising shifts out */
@@ -197,15 +203,26 @@ static void divide_words(uint64_t *quotient, uint64_t *remainder, const uint64_t
     }
 }
 
-u256 u256_div(const u256 *a, const u256 *b) {
-    if (u256_fits_u64(b)) {
-        uint64_t divisor = b->limbs[0];
-        if (divisor == 0)
-            return (u256){{0}};
-        if (u256_fits_u64(a))
-            return u256_from_u64(a->limbs[0] / divisor);
+/* Most quotients of contracts: of a number below 2^128 by one word that is not 0. */
+static inline u256 divide_short(uint64_t *remainder, const u256 *a, uint64_t divisor) {
+    u256 quotient = {{0}};
+    uint64_t rest = a->limbs[1];
+    if (rest >= divisor) {
+        quotient.limbs[1] = rest / divisor;
+        rest %= divisor;
     }
-    unsigned length = significant_words(a->limbs, 4), count = significant_words(b->limbs, 4);
+    quotient.limbs[0] = divide_step(remainder, rest, a->limbs[0], divisor);
+    return quotient;
+}
+
+u256 u256_div(const u256 *a, const u256 *b) {
+    uint64_t rest;
+    unsigned count = significant_words(b->limbs, 4);
+    if (count == 0)
+        return (u256){{0}};
+    if (count == 1 && (a->limbs[2] | a->limbs[3]) == 0)
+        return divide_short(&rest, a, b->limbs[0]);
+    unsigned length = significant_words(a->limbs, 4);
     u256 quotient = {{0}};
     if (length >= count)
         divide_words(quotient.limbs, NULL, a->limbs, length, b->limbs, count);
@@ -213,14 +230,15 @@ u256 u256_div(const u256 *a, const u256 *b) {
 }
 
 u256 u256_mod(const u256 *a, const u256 *b) {
-    if (u256_fits_u64(b)) {
-        uint64_t divisor = b->limbs[0];
-        if (divisor == 0)
-            return (u256){{0}};
-        if (u256_fits_u64(a))
-            return u256_from_u64(a->limbs[0] % divisor);
+    uint64_t rest;
+    unsigned count = significant_words(b->limbs, 4);
+    if (count == 0)
+        return (u256){{0}};
+    if (count == 1 && (a->limbs[2] | a->limbs[3]) == 0) {
+        divide_short(&rest, a, b->limbs[0]);
+        return u256_from_u64(rest);
     }
-    unsigned length = significant_words(a->limbs, 4), count = significant_words(b->limbs, 4);
+    unsigned length = significant_words(a->limbs, 4);
     if (length < count)
         return *a;
     u256 remainder = {{0}};

@@ -1,4 +1,10 @@
 /* The instructions that divide. Out of line, so that the interpreters' own frame stays small. */
+/* The words of a stack are written limb by limb and soon read again: moving them through vector
+ * registers would wait for the store buffer each time. */
+#if defined(__x86_64__)
+#pragma GCC target("general-regs-only")
+#endif
+
 #include "frame.h"
 
 enum { GAS_EXPONENT_BYTE = 50 };

@@ -40,7 +40,9 @@
     X(MSTORE_REVERSED)   /* SWAP1 MSTORE */ \
     X(POPS)              /* [count] */ \
     X(SWAP_POP)          /* [near] top takes its place */ \
-    X(DUP_DUP)           /* [near] [near] */ \
+    X(DROP_BELOW)        /* SWAP1 POP */ \
+    X(DUP_DUP)           /* [near] [near] of which the second is neither of the upper two */ \
+    X(DUP_OVER)          /* [near] DUP and the former top again: DUPn DUP2 */ \
     X(DUP_ADD)           /* [near] near + top, in the place of top; and so on */ \
     X(DUP_SUB) \
     X(DUP_MUL) \
@@ -91,7 +93,7 @@ typedef struct evm_block {
     uint32_t gas;
     uint16_t needed;
     uint16_t room;
-} evm_block;
+} __attribute__((may_alias)) evm_block;
 
 enum { BLOCK_HEADER_WORDS = 3 };
 

@@ -2,6 +2,9 @@
 
 /* The words of a stack are written limb by limb and soon read again: moving them through vector
  * registers would wait for the store buffer each time. */
+#if defined(__x86_64__)
+#pragma GCC target("general-regs-only")
+#endif
 #pragma GCC optimize("no-tree-slp-vectorize")
 #pragma GCC diagnostic ignored "-Woverride-init"
 
@@ -85,6 +88,7 @@ const void *const *evm_fast_handlers(void) {
 
 void ghost_evm_execute(ghost_vm *vm, const ghost_message *message, ghost_account *self,
                        const ghost_code *code, ghost_call_result *result) {
+    const evm_code *translated = code->analysis;
     ghost_evm_memory *memory = vm->memory;
     evm_depth *depth = &memory->depths[message->depth];
     evm_frame *frame = &depth->frame;
@@ -104,6 +108,8 @@ void ghost_evm_execute(ghost_vm *vm, const ghost_message *message, ghost_account
     frame->return_length = 0;
     frame->output = NULL;
     frame->output_length = 0;
+    frame->jumps = translated->jumps;
+    frame->jump_mask = translated->jump_mask;
     int exit = vm->tracer != NULL ? run_careful(frame, 0) : run_fast(frame, NULL);
     bool gives_back = exit <= GHOST_EXIT_REVERT;
     result->exit = (uint8_t)exit;

@@ -425,7 +425,9 @@ static void translate_dup(translator *to, unsigned depth) {
     const uint64_t near = (uint64_t)1 - depth;
     if (handler != 0) {
         emit_with(to, handler, near);
-    } else if (next >= OP_DUP1 && next <= OP_DUP16) {
+    } else if (depth > 1 && next == OP_DUP2) {
+        emit_with(to, H_DUP_OVER, near);
+    } else if (depth > 1 && next >= OP_DUP3 && next <= OP_DUP16) {
         emit_with(to, H_DUP_DUP, near);
         emit(to, (uint64_t)1 - (next - OP_DUP1 + 1u));
     } else {
@@ -499,7 +501,10 @@ static void translate_swap(translator *to, unsigned depth) {
     } else if (next == OP_POP) {
         count_instruction(to, next);
         release(to);
-        emit_with(to, H_SWAP_POP, (uint64_t)0 - depth);
+        if (depth == 1)
+            emit_handler(to, H_DROP_BELOW);
+        else
+            emit_with(to, H_SWAP_POP, (uint64_t)0 - depth);
     } else {
         release(to);
         emit_handler(to, OP_SWAP1 + depth - 1);
