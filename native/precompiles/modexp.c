@@ -182,6 +182,23 @@ static void low_square(const ring *r, uint64_t *out, const uint64_t *a) {
     low_multiply(r, out, a, a);
 }
 
+static void low_multiply_1(const ring *r, uint64_t *out, const uint64_t *a, const uint64_t *b) {
+    out[0] = (a[0] * b[0]) & r->mask;
+}
+
+static void low_square_1(const ring *r, uint64_t *out, const uint64_t *a) {
+    out[0] = (a[0] * a[0]) & r->mask;
+}
+
+/* The ring modulo 2^k, k > 0. */
+static ring ring_modulo_two(size_t k, uint64_t *scratch) {
+    ring r = {.n = (k + 63) / 64, .scratch = scratch, .multiply = low_multiply,
+              .square = low_square, .add_multiple = choose_add_multiple()};
+    r.mask = k % 64 == 0 ? ~(uint64_t)0 : ((uint64_t)1 << (k % 64)) - 1;
+    if (r.n == 1) r.multiply = low_multiply_1, r.square = low_square_1;
+    return r;
+}
+
 /* ---- division ---- */
 
 /* One quotient digit's estimate, at most two too large, mostly right after the test against the
@@ -254,9 +271,6 @@ static unsigned window_width(size_t bits) {
 }
 
 #define TABLE_ELEMENTS_MAX 32
-
-/* No gas limit pays for more within a year; up to here the sums of lengths cannot overflow. */
-#define OPERAND_BYTES_MAX ((size_t)1 << 40)
 
 /* power = base^e in the ring for e > 0, from the top bit in sliding windows that end in a one.
  * table holds TABLE_ELEMENTS_MAX elements; power must not be base. */
@@ -352,9 +366,7 @@ static void invert_modulo_two(const workspace *w, const ring *r, uint64_t *out,
  * to both powers: power_odd + odd * ((power_two - power_odd) / odd mod 2^k). */
 static void lift_to_even(workspace *w, size_t odd_count, size_t k) {
     size_t n = (k + 63) / 64, total = w->modulus_count;
-    ring r = {.n = n, .scratch = w->scratch, .multiply = low_multiply, .square = low_square,
-              .add_multiple = choose_add_multiple()};
-    r.mask = k % 64 == 0 ? ~(uint64_t)0 : ((uint64_t)1 << (k % 64)) - 1;
+    ring r = ring_modulo_two(k, w->scratch);
 
     uint64_t *inverse = w->element, *odd = w->one, *difference = w->power_two;
     size_t kept = odd_count < n ? odd_count : n;
@@ -365,7 +377,7 @@ static void lift_to_even(workspace *w, size_t odd_count, size_t k) {
     memset(w->wide, 0, n * 8);
     memcpy(w->wide, w->power_odd, kept * 8);
     limbs_sub(difference, difference, w->wide, n);
-    low_multiply(&r, difference, difference, inverse);
+    r.multiply(&r, difference, difference, inverse);
 
     uint64_t *sum = w->wide; /* odd_count + n limbs; those above `total` come out zero */
     memset(sum, 0, (odd_count + n) * 8);
@@ -383,9 +395,7 @@ static void lift_to_even(workspace *w, size_t odd_count, size_t k) {
 /* power_two = base^e mod 2^k. Leaves base as it is. */
 static void power_modulo_two(workspace *w, size_t k, const padded_number *e) {
     size_t n = (k + 63) / 64;
-    ring r = {.n = n, .scratch = w->scratch, .multiply = low_multiply, .square = low_square,
-              .add_multiple = choose_add_multiple()};
-    r.mask = k % 64 == 0 ? ~(uint64_t)0 : ((uint64_t)1 << (k % 64)) - 1;
+    ring r = ring_modulo_two(k, w->scratch);
     size_t kept = w->base_count < n ? w->base_count : n;
     memset(w->element, 0, n * 8);
     memcpy(w->element, w->base, kept * 8);
@@ -449,7 +459,6 @@ static size_t split_modulus(workspace *w, size_t *k) {
 outcome ghost_modexp(uint8_t *result, padded_number base, padded_number exponent,
                      padded_number modulus) {
     size_t result_length = modulus.length;
-    if (base.length > OPERAND_BYTES_MAX || exponent.length > OPERAND_BYTES_MAX) return NO_MEMORY;
     memset(result, 0, result_length);
     base = without_leading_zeros(base);
     exponent = without_leading_zeros(exponent);

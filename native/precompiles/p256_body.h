@@ -37,9 +37,59 @@ static void element_double(u256 *out, const u256 *a) {
     field_add(out, a, a, &coordinates);
 }
 
+/* Montgomery multiplication with this modulus' own reduction: p = 2^256 - 2^224 + 2^192 + 2^96 - 1
+ * and -1/p is 1 modulo 2^64, so the factor of each step is the lowest limb t itself, and t + t p is
+ * 2^96 t, a shift, plus 2^192 t (2^64 - 2^32 + 1), one product. The limbs change their names
+ * instead of their places: after each step the lowest is free and becomes the highest. */
+#if GHOST_FIELD_ADX
+
+#define P256_REDUCE(t0, t1, t2, t3, t4)                                                         \
+    "movq %[" #t0 "], %%rdx\n\t movq %[" #t0 "], %[zero]\n\t"                                   \
+    "mulxq %[top], %[low], %[high]\n\t shlq $32, %[zero]\n\t shrq $32, %[" #t0 "]\n\t"          \
+    "addq %[zero], %[" #t1 "]\n\t adcq %[" #t0 "], %[" #t2 "]\n\t"                              \
+    "adcq %[low], %[" #t3 "]\n\t adcq %[high], %[" #t4 "]\n\t"                                  \
+    "movl $0, %k[" #t0 "]\n\t adcq $0, %[" #t0 "]\n\t"
+#define P256_PRODUCT(offset, here, next)                                                        \
+    "mulxq " #offset "(%[b]), %[low], %[high]\n\t adcxq %[low], %[" #here "]\n\t"               \
+    "adoxq %[high], %[" #next "]\n\t"
+#define P256_ROW(offset, t0, t1, t2, t3, t4)                                                    \
+    "movq " #offset "(%[a]), %%rdx\n\t xorl %k[zero], %k[zero]\n\t"                             \
+    P256_PRODUCT(0, t0, t1) P256_PRODUCT(8, t1, t2) P256_PRODUCT(16, t2, t3)                    \
+    P256_PRODUCT(24, t3, t4)                                                                    \
+    "adcxq %[zero], %[" #t4 "]\n\t"
+
 static __attribute__((noinline)) void element_multiply(u256 *out, const u256 *a, const u256 *b) {
-    field_multiply(out, a, b, &coordinates);
+    uint64_t t0, t1, t2, t3, t4, low, high, zero;
+    __asm__(FIELD_ROW_FIRST P256_REDUCE(t0, t1, t2, t3, t4)
+            P256_ROW(8, t1, t2, t3, t4, t0) P256_REDUCE(t1, t2, t3, t4, t0)
+            P256_ROW(16, t2, t3, t4, t0, t1) P256_REDUCE(t2, t3, t4, t0, t1)
+            P256_ROW(24, t3, t4, t0, t1, t2) P256_REDUCE(t3, t4, t0, t1, t2)
+            : [t0] "=&r"(t0), [t1] "=&r"(t1), [t2] "=&r"(t2), [t3] "=&r"(t3), [t4] "=&r"(t4),
+              [low] "=&r"(low), [high] "=&r"(high), [zero] "=&r"(zero)
+            : [a] "r"(a), [b] "r"(b), [top] "m"(coordinates.modulus.limbs[3]), "m"(*a), "m"(*b)
+            : "rdx", "cc");
+    field_reduce_once(out, t4, t0, t1, t2, t3, &coordinates);
 }
+
+#else
+
+static __attribute__((noinline)) void element_multiply(u256 *out, const u256 *a, const u256 *b) {
+    uint64_t t[5] = {0};
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        u128 product = (u128)multiply_row(t, a->limbs[i], b) + t[4];
+        uint64_t factor = t[0];
+        u128 high = (u128)factor * coordinates.modulus.limbs[3];
+        uint8_t carry = add_carry(0, t[1], factor << 32, &t[0]);
+        carry = add_carry(carry, t[2], factor >> 32, &t[1]);
+        carry = add_carry(carry, t[3], (uint64_t)high, &t[2]);
+        carry = add_carry(carry, (uint64_t)product, (uint64_t)(high >> 64), &t[3]);
+        t[4] = (uint64_t)(product >> 64) + carry;
+    }
+    field_reduce_once(out, t[0], t[1], t[2], t[3], t[4], &coordinates);
+}
+
+#endif
 
 static void element_square(u256 *out, const u256 *a) {
     element_multiply(out, a, a);

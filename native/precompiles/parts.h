@@ -36,9 +36,12 @@ typedef struct padded_number {
     size_t length;
 } padded_number;
 
+#define MODEXP_BYTES_MAX ((uint64_t)1 << 26)
+
 /* Writes base^exponent mod modulus, big-endian, in modulus.length bytes (all zero when modulus
  * is 0 or 1). Cost: quadratic in the modulus, linear in the exponent's bits; one allocation,
- * linear in base and modulus, none in the exponent. NO_MEMORY also for lengths over 2^40. */
+ * linear in base and modulus, none in the exponent. Lengths must be at most MODEXP_BYTES_MAX, and
+ * the exponent's 64 times that, so that no sum of them overflows. */
 outcome ghost_modexp(uint8_t *result, padded_number base, padded_number exponent,
                      padded_number modulus);
 

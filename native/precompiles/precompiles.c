@@ -234,6 +234,11 @@ static outcome run_modexp(precompile_call *call) {
     /* A modulus that is not empty was paid for, so all three lengths fit 64 bits by now. */
     uint64_t base = lengths.base.limbs[0], exponent = lengths.exponent.limbs[0];
     uint64_t modulus = lengths.modulus.limbs[0];
+    /* Only a call without a sensible gas limit gets here: 64 MiB cost 10^13 gas. */
+    if (base > MODEXP_BYTES_MAX || modulus > MODEXP_BYTES_MAX ||
+        exponent > 64 * MODEXP_BYTES_MAX) {
+        return NO_MEMORY;
+    }
     if (make_output(call, modulus) == NULL) return NO_MEMORY;
     return ghost_modexp(call->output, operand(call, 96, base),
                         operand(call, (u128)96 + base, exponent),

@@ -293,6 +293,16 @@ def test_modexp_refuses_lengths_nobody_paid_for(which: int, length: int) -> None
         assert_fails(0x05, data, fork=PRAGUE, gas=30_000_000)
 
 
+@pytest.mark.parametrize("which", range(3), ids=["base", "exponent", "modulus"])
+def test_modexp_has_a_bound_whatever_the_gas(which: int) -> None:
+    """Gas without limit (a call over JSON-RPC, say) must not buy all memory or all time."""
+    lengths = [1, 1, 1]
+    lengths[which] = 1 << 33
+    data = modexp_input(b"\x03", b"\x03", b"\x05", lengths=(lengths[0], lengths[1], lengths[2]))
+    with pytest.raises(MemoryError):
+        run(0x05, data, fork=PRAGUE, gas=2**64 - 1)
+
+
 @pytest.mark.parametrize("length", HUGE, ids=hex)
 def test_modexp_of_nothing_ignores_the_exponent_before_osaka(length: int) -> None:
     """EIP-2565: no base and no modulus make the complexity zero, whatever the exponent."""
