@@ -1,0 +1,150 @@
+"""The writer beside readers, and the import whose steps overlap."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ghostchain.chain.chain import Chain
+from ghostchain.chain.networks import network
+from ghostchain.chain.verify import verify_state
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding.blocks import encode_block
+from ghostchain.primitives.account import Account
+from ghostchain.primitives.block import Block
+from ghostchain.primitives.errors import BlockReason, InvalidBlock, StorageFailed
+from ghostchain.primitives.types import Address, Hash32
+from tests.unit.test_chain import SENDERS, build, transaction
+
+DEV = network("dev")
+RECIPIENT = Address(b"\x11" * 20)
+BLOCKS = 12
+
+
+def account(chain: Chain, address: Address, number: int) -> Account:
+    record = chain.state_at(number).account(address, keccak256(address))
+    return Account.decode(record) if record else Account()
+
+
+@pytest.fixture(scope="module")
+def blocks(tmp_path_factory: pytest.TempPathFactory) -> list[Block]:
+    """Blocks in each of which the first account gives one wei to the recipient."""
+    chain = Chain.open(tmp_path_factory.mktemp("source"), DEV)
+    built = [build(chain, [transaction(0, nonce)]).block for nonce in range(BLOCKS)]
+    chain.close()
+    return built
+
+
+def test_readers_never_see_half_a_block(tmp_path: Path) -> None:
+    """The sender's nonce and what the recipient got move together in every view, proof included,
+    while blocks are committed."""
+    chain = Chain.open(tmp_path, DEV)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            while not stop.is_set():
+                head = chain.head
+                view = chain.state_at(head.number)
+                records = [
+                    view.account(address, keccak256(address)) for address in (SENDERS[0], RECIPIENT)
+                ]
+                nonce, got = (Account.decode(r or Account().encode()) for r in records)
+                assert nonce.nonce == got.balance == head.number
+                proof = chain.prove(RECIPIENT, [], head.number)
+                assert proof.account.balance == head.number
+        except BaseException as failure:
+            failures.append(failure)
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for nonce in range(40):
+        build(chain, [transaction(0, nonce)])
+    stop.set()
+    for reader in readers:
+        reader.join()
+    chain.close()
+    assert not failures, failures
+
+
+def test_overlapping_import_equals_one_by_one(tmp_path: Path, blocks: list[Block]) -> None:
+    """Each block is readable when it is yielded, and nothing differs in the end."""
+    chain = Chain.open(tmp_path, DEV)
+    heads: list[int] = []
+    end = chain.subscribe(lambda header: heads.append(header.number))
+    for number, sealed in enumerate(chain.import_blocks(map(encode_block, blocks)), start=1):
+        assert sealed.block == blocks[number - 1]
+        assert chain.head.number >= number
+        assert account(chain, RECIPIENT, number).balance == number
+    end()
+    assert heads == list(range(1, BLOCKS + 1))
+    assert chain.head == blocks[-1].header
+    assert verify_state(chain.storage.database).agrees
+    build(chain, [])
+    assert heads[-1] == BLOCKS
+    chain.close()
+
+
+def test_bad_block_ends_an_import_after_those_before_it(
+    tmp_path: Path, blocks: list[Block]
+) -> None:
+    chain = Chain.open(tmp_path, DEV)
+    header = replace(blocks[5].header, state_root=Hash32(bytes(32)))
+    stream = [*blocks[:5], replace(blocks[5], header=header), *blocks[6:]]
+    with pytest.raises(InvalidBlock) as caught:
+        list(chain.import_blocks(stream))
+    assert caught.value.reason == BlockReason.INVALID_STATE_ROOT
+    assert chain.head == blocks[4].header
+    assert len(list(chain.import_blocks(blocks[5:]))) == BLOCKS - 5
+    chain.close()
+
+
+def test_abandoned_import_leaves_a_working_chain(tmp_path: Path, blocks: list[Block]) -> None:
+    """Closing the iterator finishes what is on its way to disk and gives the chain back."""
+    chain = Chain.open(tmp_path, DEV)
+    running = chain.import_blocks(blocks)
+    assert isinstance(running, Iterator)
+    for _ in range(3):
+        next(running)
+    running.close()  # type: ignore[attr-defined]
+    reached = chain.head.number
+    assert reached >= 3
+    chain.import_block(blocks[reached])
+    assert chain.head == blocks[reached].header
+    chain.close()
+    chain = Chain.open(tmp_path, DEV)
+    assert chain.head == blocks[reached].header
+    chain.close()
+
+
+def test_failed_write_stops_the_writer_but_not_readers(
+    tmp_path: Path, blocks: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block whose write failed was never told of, and no other follows until a restart."""
+    chain = Chain.open(tmp_path, DEV)
+    chain.import_block(blocks[0])
+
+    def fail(_: object) -> None:
+        raise StorageFailed("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.storage.database, "commit", fail)
+        with pytest.raises(StorageFailed, match="the disk is gone"):
+            list(chain.import_blocks(blocks[1:]))
+    for attempt in (lambda: chain.import_block(blocks[1]), lambda: build(chain, [])):
+        with pytest.raises(StorageFailed, match="restart to recover"):
+            attempt()
+    assert chain.head == blocks[0].header
+    assert account(chain, RECIPIENT, 1).balance == 1
+    chain.close()
+    chain = Chain.open(tmp_path, DEV)
+    reached = chain.head.number
+    assert reached in (1, 2)
+    assert len(list(chain.import_blocks(blocks[reached:]))) == BLOCKS - reached
+    chain.close()
