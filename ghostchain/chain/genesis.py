@@ -73,7 +73,10 @@ def load_genesis(path: Path) -> Genesis:
         raise InvalidGenesis(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise InvalidGenesis(f"{path} is not JSON: {error}") from error
-    return parse_genesis(fields, name=path.stem)
+    try:
+        return parse_genesis(fields, name=path.stem)
+    except InvalidGenesis as failure:
+        raise InvalidGenesis(f"{path}: {failure}") from failure
 
 
 def parse_genesis(fields: object, *, name: str = "custom") -> Genesis:

@@ -39,7 +39,7 @@ def read_blocks(path: Path) -> Iterator[bytes]:
     with _open(path, "rb") as file:
         buffered, offset = b"", 0
         while True:
-            end = _complete_end(buffered, offset)
+            end = _complete_end(buffered, offset, path)
             if end is not None:
                 yield buffered[offset:end]
                 offset = end
@@ -63,14 +63,16 @@ def read_blocks(path: Path) -> Iterator[bytes]:
             )
 
 
-def _complete_end(data: bytes, offset: int) -> int | None:
+def _complete_end(data: bytes, offset: int, path: Path) -> int | None:
     """Where the block at offset ends; None while it is not all there."""
     try:
         return block_end(data, offset)
     except InvalidEncoding as failure:
         if failure.reason == EncodingReason.TRUNCATED:
             return None
-        raise InvalidBlock(BlockReason.RLP_STRUCTURES_ENCODING, str(failure)) from failure
+        raise InvalidBlock(
+            BlockReason.RLP_STRUCTURES_ENCODING, f"{path} is not a sequence of blocks: {failure}"
+        ) from failure
 
 
 def import_file(chain: Chain, path: Path, progress: Progress = _ignore_progress) -> int:

@@ -6,6 +6,7 @@ at once.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +25,19 @@ EPILOG = """
 \b
 Examples:
   ghostd --dev                          development chain, instant blocks, ten funded accounts
-  ghostd --network testnet              the bootstrap validator of the test network
+  ghostd --network testnet              the test network, its blocks sealed here
   ghostd --genesis my.json --block-time 2 --data-dir ./data
-  ghostd export chain.rlp.gz            every block of the default network, as geth's
-  ghostd db verify                      recompute the state root from the flat state
+  ghostd export chain.rlp.gz            all blocks of the test network, in geth's format
+  ghostd import chain.rlp.gz --data-dir ./copy
+  ghostd db verify                      does the state on disk match the head?
+
+\b
+JSON-RPC answers on http://127.0.0.1:8545 unless told otherwise. Chains are kept in
+~/.ghostchain/<network> (or $GHOSTCHAIN_HOME/<network>). SIGTERM or Ctrl-C stops cleanly.
+
+\b
+Exit codes: 0 done, 1 refused or not verified, 2 wrong usage, 3 the data directory cannot be
+used, 4 the system refused (a port that is taken, for example).
 """
 
 
@@ -36,7 +46,7 @@ class DefaultToRun(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
-        if not args or (args[0] not in self.commands and args[0] not in own):
+        if not args or (args[0].startswith("-") and args[0] not in own):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -59,16 +69,21 @@ def store_options(command: Command) -> Command:
         click.option(
             "--data-dir",
             type=click.Path(file_okay=False, path_type=Path),
-            help="Where the chain is kept.  [default: ~/.ghostchain/<network>]",
+            help="Where the chain is kept; made when absent.  [default: ~/.ghostchain/<network>]",
         ),
         click.option(
-            "--chain-id", type=click.IntRange(min=1), help="Instead of the genesis's chain id."
+            "--chain-id",
+            type=click.IntRange(min=1),
+            metavar="ID",
+            help="A chain id instead of the genesis's own; a directory keeps the one it began "
+            "with.",
         ),
         click.option(
             "--prune",
             type=click.IntRange(min=128),
             metavar="N",
-            help="Keep the state history of the last N blocks only.  [default: all]",
+            help="Keep the state of the last N blocks only. Blocks, receipts, logs always stay; "
+            "what was pruned does not come back.  [default: the state of every block]",
         ),
     )
     for option in reversed(options):
@@ -99,7 +114,11 @@ def log_options(command: Command) -> Command:
 )
 @click.version_option(__version__, prog_name="ghostd")
 def cli() -> None:
-    """GhostChain's node. Without a command it runs: `ghostd run --help` lists how."""
+    """GhostChain's node: it seals blocks, executes them and answers JSON-RPC.
+
+    Without a command it runs, so `ghostd --dev` is `ghostd run --dev`; `ghostd run --help` lists
+    the options. `ghostd COMMAND --help` tells about each command.
+    """
 
 
 @cli.command()
@@ -108,24 +127,35 @@ def cli() -> None:
     "--dev",
     is_flag=True,
     help="Development chain: chain id 31337, ten funded accounts, a block at once for every "
-    "transaction. Kept in memory-like scratch space unless --data-dir is given.",
+    "transaction. Its chain is gone when it stops, unless --data-dir keeps it.",
 )
-@click.option("--rpc-host", default="127.0.0.1", show_default=True, help="Where JSON-RPC listens.")
+@click.option(
+    "--rpc-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The address JSON-RPC listens on; 0.0.0.0 for all of this machine's.",
+)
 @click.option(
     "--rpc-port",
     type=click.IntRange(0, 65_535),
+    metavar="PORT",
     default=8545,
     show_default=True,
-    help="HTTP and WebSocket on one port; 0 picks a free one and prints it.",
+    help="JSON-RPC's port, for HTTP and WebSocket; 0 picks a free one and prints it.",
 )
 @click.option(
-    "--ws-port", type=click.IntRange(0, 65_535), help="A second port that serves WebSocket too."
+    "--ws-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="A second port that serves WebSocket too.  [default: none]",
 )
 @click.option(
     "--rpc-cors",
     multiple=True,
     metavar="ORIGIN",
-    help="An origin whose web pages may call; '*' for any. May be repeated.",
+    help="An origin whose web pages may call, as https://app.example; '*' for any. May be repeated."
+    "  [default: none]",
 )
 @click.option(
     "--rpc-allowed-host",
@@ -133,17 +163,20 @@ def cli() -> None:
     default=("localhost",),
     show_default=True,
     metavar="NAME",
-    help="A Host header name that is answered besides IP addresses; '*' for any.",
+    help="A name that this node is called by, besides its IP addresses; '*' for any. May be "
+    "repeated; replaces the default.",
 )
 @click.option(
     "--block-time",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="One block each so many seconds, empty ones too, instead of the network's way.",
+    help="A block every so many seconds, empty ones too.  [default: at once with --dev, else when "
+    "transactions wait and every 6 s]",
 )
 @click.option(
     "--gas-limit",
     type=click.IntRange(min=5_000, max=(1 << 63) - 1),
+    metavar="GAS",
     help="Gas limit that blocks move towards (and a new chain begins with).  "
     "[default: the genesis's; 1,000,000,000 with --dev]",
 )
@@ -165,7 +198,9 @@ def run(**options: Any) -> None:
 @store_options
 @log_options
 def init(genesis_file: Path | None, **options: Any) -> None:
-    """Make a data directory from a genesis (GENESIS_FILE in geth's format, or the network's).
+    """Make a data directory and print its genesis hash.
+
+    The genesis is GENESIS_FILE (in geth's format), or else the network's own.
 
     Running a node does this by itself; `init` is for preparing one, or for reading the genesis
     hash before anything runs.
@@ -183,7 +218,9 @@ def init(genesis_file: Path | None, **options: Any) -> None:
 @store_options
 @log_options
 def import_(files: tuple[Path, ...], **options: Any) -> None:
-    """Import blocks from RLP chain FILES (as `geth export` writes them, .gz too).
+    """Import blocks from chain files.
+
+    FILES hold the RLP of blocks one after the other, as `geth export` writes them; .gz is read too.
 
     Every block is executed and checked. Blocks that are already here are skipped; the first
     invalid one ends the import, with what came before it kept.
@@ -200,7 +237,11 @@ def import_(files: tuple[Path, ...], **options: Any) -> None:
 @store_options
 @log_options
 def export(file: Path, first: int | None, last: int | None, **options: Any) -> None:
-    """Export blocks FIRST to LAST (all by default) to an RLP chain FILE; .gz is compressed."""
+    """Export blocks to a chain file.
+
+    Writes blocks FIRST to LAST (all by default) to FILE, as `geth export` does; a name that ends in
+    .gz is compressed. The file appears when it is complete.
+    """
     from ghostchain.node.maintenance import export_file
 
     export_file(configuration_of(options), file, first, last, **log_choice(options))
@@ -215,7 +256,11 @@ def db() -> None:
 @store_options
 @log_options
 def verify(**options: Any) -> None:
-    """Recompute the state root from the flat state and compare it with the head's header."""
+    """Check the state on disk against the head.
+
+    Recomputes the state root from every account and slot, without the stored trie, and compares it
+    with the head's header. Exit code 0 when they agree, 1 when not.
+    """
     from ghostchain.node.maintenance import verify_database
 
     sys.exit(verify_database(configuration_of(options), **log_choice(options)))
@@ -223,7 +268,7 @@ def verify(**options: Any) -> None:
 
 @cli.command()
 def version() -> None:
-    """What this is: program, Python, libraries, and the SIMD levels that this CPU allows."""
+    """Show versions, and the SIMD levels of this CPU."""
     from ghostchain.node.maintenance import version_lines
 
     for line in version_lines():
@@ -246,9 +291,10 @@ PATHS = click.argument(
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a case, passed ones too.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
 def statetest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: int | None) -> None:
-    """Run official state tests from files, folders or .tar.xz PATHS.
+    """Run official state tests.
 
-    The last line is `N passed, M failed`; the exit code is 1 when anything failed.
+    PATHS are files, folders or .tar.xz archives. A line for each failed case; the last
+    line is `N passed, M failed`; the exit code is 1 when anything failed.
     """
     from ghostchain.node.conformance import run_statetests
 
@@ -261,9 +307,10 @@ def statetest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: in
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a case, passed ones too.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
 def blocktest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: int | None) -> None:
-    """Run official blockchain tests from files, folders or .tar.xz PATHS.
+    """Run official blockchain tests.
 
-    The last line is `N passed, M failed`; the exit code is 1 when anything failed.
+    PATHS are files, folders or .tar.xz archives. A line for each failed case; the last
+    line is `N passed, M failed`; the exit code is 1 when anything failed.
     """
     from ghostchain.node.conformance import run_blocktests
 
@@ -280,7 +327,7 @@ def blocktest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: in
     help="How long each contract's last transaction is repeated, at least.",
 )
 def bench(paths: tuple[Path, ...], seconds: float) -> None:
-    """Time contracts in the format of revmc's `data` folder.
+    """Time contracts (revmc's format).
 
     All transactions but the last run once; the last runs many times on the same state. A JSON line
     each: name, gas_used, time_ns of the best run, mgas_per_s.
@@ -312,8 +359,15 @@ def main() -> None:
         click.echo(f"ghostd: {failure}", err=True)
         sys.exit(exit_code_of(failure))
     except OSError as failure:
-        click.echo(f"ghostd: {failure}", err=True)
+        click.echo(f"ghostd: {words_for(failure)}", err=True)
         sys.exit(4)
+
+
+def words_for(failure: OSError) -> str:
+    """What the system refused, and what to do where that is known."""
+    if failure.errno == errno.EADDRINUSE:
+        return f"{failure.strerror or failure}; choose another --rpc-port (0 picks a free one)"
+    return str(failure)
 
 
 def exit_code_of(failure: GhostError) -> int:

@@ -25,7 +25,7 @@ from ghostchain import __version__
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.transfer import export_file as export_blocks
 from ghostchain.chain.transfer import import_file
-from ghostchain.chain.verify import verify_state
+from ghostchain.chain.verify import verify_directory
 from ghostchain.crypto import keccak, secp256k1
 from ghostchain.node import logs
 from ghostchain.node.configuration import NodeConfiguration, default_data_dir
@@ -43,6 +43,15 @@ def directory_of(configuration: NodeConfiguration) -> Path:
     return configuration.data_dir or default_data_dir(configuration.network)
 
 
+def refuse_absent(directory: Path) -> None:
+    """Raises ForeignDirectory when there is no such directory."""
+    if not directory.exists():
+        raise ForeignDirectory(
+            f"{directory}: there is no chain here; name another with --data-dir or --network, or "
+            "make one with `ghostd init`"
+        )
+
+
 @contextmanager
 def opened(configuration: NodeConfiguration, *, create: bool) -> Iterator[Chain]:
     """The chain, open for this process alone.
@@ -50,11 +59,8 @@ def opened(configuration: NodeConfiguration, *, create: bool) -> Iterator[Chain]
     Raises: StorageError; ForeignDirectory when there is none and create is not set.
     """
     directory = directory_of(configuration)
-    if not create and not directory.exists():
-        raise ForeignDirectory(
-            f"{directory}: there is no chain here; name another with --data-dir or --network, or "
-            "make one with `ghostd init`"
-        )
+    if not create:
+        refuse_absent(directory)
     chain = Chain.open(directory, genesis_of(configuration), prune=configuration.prune)
     try:
         yield chain
@@ -138,25 +144,26 @@ def export_file(
 
 
 def verify_database(configuration: NodeConfiguration, *, json_logs: bool, level: str) -> int:
-    """Tells whether the flat state has the root that the head names. Returns the exit code."""
+    """Tells whether the flat state has the root that the head names. Returns the exit code.
+
+    Works on a directory that does not open as a chain, too: the stored trie is not looked at.
+    """
     logs.configure(json=json_logs, level=level)
-    with opened(configuration, create=False) as chain:
-        with progress_display("verifying", None, "accounts") as bar:
-            found = verify_state(
-                chain.storage.database,
-                counter(bar),
-            )
-        event(
-            logger,
-            logging.INFO if found.agrees else logging.ERROR,
-            "state verified" if found.agrees else "state does not agree with the head",
-            block=found.block,
-            accounts=found.accounts,
-            slots=found.slots,
-            root=bytes(found.state_root),
-        )
-        for mismatch in found.mismatches:
-            event(logger, logging.ERROR, mismatch)
+    directory, genesis = directory_of(configuration), genesis_of(configuration)
+    refuse_absent(directory)
+    with progress_display("verifying", None, "accounts") as bar:
+        found = verify_directory(directory, genesis, counter(bar))
+    event(
+        logger,
+        logging.INFO if found.agrees else logging.ERROR,
+        "state verified" if found.agrees else "state does not agree with the head",
+        block=found.block,
+        accounts=found.accounts,
+        slots=found.slots,
+        root=bytes(found.state_root),
+    )
+    for mismatch in found.mismatches:
+        event(logger, logging.ERROR, mismatch)
     return 0 if found.agrees else 1
 
 

@@ -89,6 +89,10 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
         f"  history  {history}",
         f"  blocks   sealed here {pace}",
     ]
+    if configuration.coinbase is not None:
+        lines.append(f"  tips     to 0x{configuration.coinbase.hex()}")
+    elif configuration.network == "testnet":
+        lines.append("  tips     to the bootstrap validator, whose key is published and worthless")
     if configuration.dev:
         lines.append(
             "  accounts (10,000 GCC each; these keys are public, never use them elsewhere)"
@@ -96,8 +100,6 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
         lines += [
             f"    {account.checksum_address}  0x{account.key.hex()}" for account in dev_accounts()
         ]
-    elif configuration.network == "testnet":
-        lines.append("  validator  the bootstrap validator, whose key is published and worthless")
     click.echo("\n".join(lines))
 
 
