@@ -359,7 +359,7 @@ size_t trie_forest_memory(const ghost_forest *forest) {
     return sizeof *forest + forest->pool.reserved + table_bytes(forest) +
            forest->arena.reserved + forest->encoded.capacity +
            (forest->fresh.capacity + forest->retired.capacity + forest->trees.capacity +
-            forest->ends.capacity) * sizeof(void *) +
+            forest->order.capacity + forest->ends.capacity) * sizeof(void *) +
            forest->changes.capacity * sizeof(change) +
            forest->deletions.capacity * sizeof(deletion) + forest->jobs.capacity * sizeof(job) +
            forest->writes.capacity * sizeof(ghost_node_write);

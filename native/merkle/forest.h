@@ -94,6 +94,7 @@ struct ghost_forest {
     vector changes;         /* change */
     vector trees;           /* tree *: storage tries that it touches */
     vector jobs;            /* job */
+    vector order;           /* job *: by depth */
     vector writes;          /* ghost_node_write; none where they are deferred */
     vector encoded;         /* uint8_t: what ghost_forest_encoded_writes gives */
     vector ends;            /* size_t: ends of the keys and values in it */
@@ -131,6 +132,10 @@ int trie_write_deletion(ghost_forest *forest, const tree *tree, const uint8_t *p
 
 /* Computes the pending references of these trees and appends their node writes. */
 int trie_trees_hash(ghost_forest *forest, tree *const *trees, size_t count);
+/* Does so for what is below `top`, which stands at the first depth nibbles of key and will not
+ * change below any more, though it may itself be moved. */
+int trie_subtree_hash(ghost_forest *forest, tree *tree, inner *top, const uint8_t key[32],
+                      unsigned depth);
 
 /* ---- saving.c ---- */
 

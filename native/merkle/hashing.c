@@ -206,35 +206,51 @@ static int delete_wiped(ghost_forest *forest, tree *tree) {
     return GHOST_OK;
 }
 
+/* Does the collected jobs, the deepest first. */
+static int do_collected(ghost_forest *forest) {
+    int status = GHOST_OK;
+    job *jobs = forest->jobs.data;
+    size_t count = forest->jobs.count, starts[KEY_NIBBLES + 2] = {0};
+    forest->order.count = 0;
+    job **order = trie_vector_reserve(&forest->order, count, sizeof *order);
+    if (order == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    /* starts[k] counts the jobs at depths above 64 - k. */
+    for (size_t i = 0; i < count; i++)
+        starts[KEY_NIBBLES - jobs[i].depth + 1]++;
+    for (unsigned k = 1; k < KEY_NIBBLES + 2; k++)
+        starts[k] += starts[k - 1];
+    for (size_t i = 0; i < count; i++)
+        order[starts[KEY_NIBBLES - jobs[i].depth]++] = &jobs[i];
+    for (size_t first = 0; first < count && status == GHOST_OK;) {
+        size_t end = first + 1;
+        while (end < count && end - first < CHUNK_JOBS && order[end]->depth == order[first]->depth)
+            end++;
+        status = do_jobs(forest, order + first, end - first);
+        first = end;
+    }
+    if (status == GHOST_OK && !forest->deferred)
+        status = delete_embedded(forest);
+    return status;
+}
+
 int trie_trees_hash(ghost_forest *forest, tree *const *trees, size_t count) {
     int status = GHOST_OK;
     forest->jobs.count = 0;
     for (size_t i = 0; i < count && status == GHOST_OK; i++)
         status = collect_tree(forest, trees[i]);
-    job *jobs = forest->jobs.data;
-    size_t job_count = forest->jobs.count, starts[KEY_NIBBLES + 2] = {0};
-    job **sorted = status == GHOST_OK ? malloc((job_count + 1) * sizeof *sorted) : NULL;
-    if (sorted == NULL)
-        return status == GHOST_OK ? GHOST_OUT_OF_MEMORY : status;
-    /* Deepest first: starts[k] counts the jobs at depths above 64 - k. */
-    for (size_t i = 0; i < job_count; i++)
-        starts[KEY_NIBBLES - jobs[i].depth + 1]++;
-    for (unsigned k = 1; k < KEY_NIBBLES + 2; k++)
-        starts[k] += starts[k - 1];
-    for (size_t i = 0; i < job_count; i++)
-        sorted[starts[KEY_NIBBLES - jobs[i].depth]++] = &jobs[i];
-    for (size_t first = 0; first < job_count && status == GHOST_OK;) {
-        size_t end = first + 1;
-        while (end < job_count && end - first < CHUNK_JOBS &&
-               sorted[end]->depth == sorted[first]->depth)
-            end++;
-        status = do_jobs(forest, sorted + first, end - first);
-        first = end;
-    }
-    free(sorted);
-    if (status == GHOST_OK && !forest->deferred)
-        status = delete_embedded(forest);
+    if (status == GHOST_OK)
+        status = do_collected(forest);
     for (size_t i = 0; i < count && status == GHOST_OK; i++)
         status = delete_wiped(forest, trees[i]);
     return status;
+}
+
+int trie_subtree_hash(ghost_forest *forest, tree *tree, inner *top, const uint8_t key[32],
+                      unsigned depth) {
+    uint8_t path[KEY_NIBBLES] = {0};
+    key_nibbles(path, key, 0, depth);
+    forest->jobs.count = 0;
+    int status = collect(forest, tree, top, path, depth);
+    return status == GHOST_OK ? do_collected(forest) : status;
 }

@@ -49,6 +49,7 @@ static void end_apply(ghost_forest *forest) {
     trie_vector_clear(&forest->changes, sizeof(change), kept);
     trie_vector_clear(&forest->trees, sizeof(tree *), kept);
     trie_vector_clear(&forest->jobs, sizeof(job), kept);
+    trie_vector_clear(&forest->order, sizeof(job *), kept);
     trie_vector_clear(&forest->writes, sizeof(ghost_node_write), kept);
     trie_vector_clear(&forest->encoded, 1, kept);
     trie_vector_clear(&forest->ends, sizeof(size_t), kept);
@@ -107,7 +108,7 @@ void ghost_forest_free(ghost_forest *forest) {
     ghost_forest_reset(forest, trie_empty_root);
     vector *vectors[] = {&forest->fresh, &forest->retired, &forest->changes, &forest->trees,
                          &forest->jobs, &forest->writes, &forest->encoded, &forest->ends,
-                         &forest->deletions};
+                         &forest->deletions, &forest->order};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         free(vectors[i]->data);
     trie_arena_clear(&forest->arena, 0);

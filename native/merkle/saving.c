@@ -22,7 +22,10 @@ size_t ghost_node_key(uint8_t *key, const uint8_t *owner, const uint8_t *path,
 }
 
 size_t trie_encoded_max(const node *node) {
-    return node->kind == NODE_BRANCH ? 20 + 32 * (size_t)node->count : 256;
+    if (node->kind == NODE_BRANCH)
+        return 20 + 32 * (size_t)node->count;
+    /* A path, two headers, and the hashes that an account leaf may leave out; or a reference. */
+    return 112 + (node->kind == NODE_LEAF ? node->length : 0);
 }
 
 int trie_deletion_push(ghost_forest *forest, const uint8_t *owner, const uint8_t *path,
@@ -179,9 +182,8 @@ static int count_unsaved(void *context, const tree *tree, const slot *slot, cons
     size_t *bytes = context;
     (void)tree, (void)path;
     *bytes += 34 + depth;
-    /* A leaf's RLP is about a hundred bytes, whatever the bound. */
     if (slot->state == SLOT_HASHED)
-        *bytes += slot->node->kind == NODE_BRANCH ? trie_encoded_max(slot->node) : 112;
+        *bytes += trie_encoded_max(slot->node);
     return GHOST_OK;
 }
 

@@ -271,6 +271,21 @@ static inline bool adds(const change *change, const leaf *resident) {
            (resident == NULL || memcmp(change->key, resident->key, 32) != 0);
 }
 
+/* Subtrees with as many changes are hashed as soon as they are updated, while they are in the cache.
+ * Fewer would leave lanes of the multi-buffer keccak empty. */
+#ifdef GHOST_VERIFY
+enum { HASHED_EARLY_MIN = 2 };
+#else
+enum { HASHED_EARLY_MIN = 100 };
+#endif
+
+static int hash_early(update *update, const slot *slot, const uint8_t key[32], unsigned depth,
+                      size_t changes) {
+    if (changes < HASHED_EARLY_MIN || slot->state != SLOT_DIRTY || slot->node->kind == NODE_LEAF)
+        return GHOST_OK;
+    return trie_subtree_hash(update->forest, update->tree, (inner *)slot->node, key, depth);
+}
+
 /* Builds what stands at `out` when it held nothing, or only the leaf `resident`, before. Changes of
  * the resident's key are done already; deletions of others are of keys that are not there. */
 static int build(update *update, slot *out, unsigned depth, size_t low, size_t high,
@@ -288,6 +303,7 @@ static int build(update *update, slot *out, unsigned depth, size_t low, size_t h
         return GHOST_OK;
     }
     const uint8_t *key = changes[low].key;
+    size_t added = high - low;
     unsigned shared = shared_nibbles(key, changes[high - 1].key, depth);
     if (resident != NULL) {
         unsigned with_leaf = shared_nibbles(key, resident->key, depth);
@@ -308,7 +324,8 @@ static int build(update *update, slot *out, unsigned depth, size_t low, size_t h
     uint8_t path[KEY_NIBBLES];
     TRY(draft_finish(update, &draft, &branch));
     key_nibbles(path, key, depth, shared - depth);
-    return wrap(update, key, depth, path, shared - depth, &branch, out);
+    TRY(wrap(update, key, depth, path, shared - depth, &branch, out));
+    return hash_early(update, out, key, depth, added);
 }
 
 static int update_leaf(update *update, slot *out, unsigned depth, size_t low, size_t high) {
@@ -477,8 +494,10 @@ static int update_slot(update *update, slot *slot, unsigned depth, size_t low, s
     if (slot->node->kind == NODE_LEAF)
         return update_leaf(update, slot, depth, low, high);
     if (slot->node->kind == NODE_EXTENSION)
-        return update_extension(update, slot, depth, low, high);
-    return update_branch(update, slot, depth, low, high);
+        TRY(update_extension(update, slot, depth, low, high));
+    else
+        TRY(update_branch(update, slot, depth, low, high));
+    return hash_early(update, slot, update->changes[low].key, depth, high - low);
 }
 
 int trie_tree_update(update *update, size_t count) {

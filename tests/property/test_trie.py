@@ -3,6 +3,7 @@ nothing, and the store holds exactly the nodes that the root reaches."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -321,26 +322,31 @@ def check_altered_proofs(root: bytes, key: bytes, nodes: list[bytes], cut: int, 
         verify_proof(root, key, [*nodes[:index], bytes(node), *nodes[index + 1 :]])
 
 
-def test_a_history_on_every_level(level: int) -> None:
-    """The same long history, drawn from a fixed seed, on each SIMD path; small caches included."""
-    import random
-
+@pytest.mark.parametrize("deferred", [False, True], ids=["at once", "deferred"])
+def test_large_blocks_on_every_level(level: int, deferred: bool) -> None:
+    """Blocks large enough that subtrees are hashed early, drawn from a fixed seed, on each SIMD
+    path; keys part anywhere, and many go again."""
     chance = random.Random(447)
-    for cache_bytes_max in (0, 4000, 1 << 20):
-        history = History(cache_bytes_max)
-        for number in range(12):
+
+    def draw(length: int) -> bytes:
+        choices = bytes(chance.choice((0, 0, 1, 15)) for _ in range(len(PARTING_NIBBLES)))
+        near = choices + bytes(12) if length == 20 else place(tuple(choices))
+        return chance.choice((near, chance.randbytes(length)))
+
+    for cache_bytes_max in (0, 20_000):
+        history = History(cache_bytes_max, deferred)
+        for number in range(6):
             changes: dict[bytes, Account | None] = {}
-            for _ in range(chance.randrange(1, 60)):
-                key = chance.randbytes(20)
+            for _ in range(chance.choice((3, 30, 300))):
+                key = draw(20)
                 if history.accounts and chance.random() < 0.5:
                     key = chance.choice(list(history.accounts))
                 storage = {
-                    chance.choice((chance.randbytes(32), bytes(31) + chance.randbytes(1))): (
-                        chance.choice((0, 1, chance.getrandbits(256)))
-                    )
-                    for _ in range(chance.choice((0, 0, 1, 30)))
+                    draw(32): chance.choice((0, 1, chance.getrandbits(256)))
+                    for _ in range(chance.choice((0,) * 20 + (1, 30, 300)))
                 }
                 state = (number, chance.getrandbits(96), bytes(EMPTY_CODE_HASH), storage)
-                changes[key] = None if chance.random() < 0.2 else state
+                changes[key] = None if chance.random() < 0.3 else state
             wiped = frozenset(key for key in changes if chance.random() < 0.1)
-            history.run(Block(changes, wiped, chance.random() < 0.8, chance.random() < 0.2))
+            kept, reopened, saved = (chance.random() < share for share in (0.8, 0.3, 0.5))
+            history.run(Block(changes, wiped, kept, reopened, saved))
