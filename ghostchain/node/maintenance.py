@@ -35,7 +35,7 @@ from ghostchain.primitives.errors import ForeignDirectory
 
 logger = logging.getLogger("ghostd")
 
-LIBRARIES = ("aiohttp", "ckzg", "coincurve", "cffi", "numba", "plyvel", "py-arkworks-bls12381")
+LIBRARIES = ("aiohttp", "cffi", "ckzg", "coincurve", "numba", "plyvel")
 
 
 def directory_of(configuration: NodeConfiguration) -> Path:
