@@ -28,7 +28,6 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import (
     AccountOverride,
-    AccountProof,
     BlockFees,
     Event,
     ForkSettings,
@@ -39,10 +38,10 @@ from ghostchain.rpc.backend import (
     PooledTransaction,
     Refusal,
     Simulation,
-    SlotProof,
     SyncProgress,
     UnknownAccount,
 )
+from ghostchain.state.proofs import AccountProof
 from ghostchain.state.views import OverlaidView, Override
 from ghostchain.txpool.driver import PoolDriver, Submission
 from ghostchain.txpool.effects import Accepted, Effect, Promoted
@@ -177,12 +176,7 @@ class NodeBackend:
         yield Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
-        proof = self._chain.prove(address, keys, number)
-        return AccountProof(
-            account=proof.account,
-            nodes=proof.nodes,
-            slots=tuple(SlotProof(slot.key, slot.value, slot.nodes) for slot in proof.slots),
-        )
+        return self._chain.prove(address, keys, number)
 
     def fees(self, number: int) -> BlockFees:
         if number > self._chain.head.number:

@@ -17,15 +17,14 @@ from typing import Protocol
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
-from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.state.proofs import AccountProof
 
 __all__ = [
     "AccountOverride",
-    "AccountProof",
     "Backend",
     "BlockFees",
     "Event",
@@ -37,7 +36,6 @@ __all__ = [
     "PooledTransaction",
     "Refusal",
     "Simulation",
-    "SlotProof",
     "StateUnavailable",
     "SyncProgress",
     "UnknownAccount",
@@ -112,22 +110,6 @@ class AccountOverride:
     code: bytes | None = None
     state: Mapping[Hash32, Hash32] | None = None
     state_diff: Mapping[Hash32, Hash32] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SlotProof:
-    key: Hash32
-    value: int
-    nodes: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AccountProof:
-    """EIP-1186. account is EMPTY where there is none; nodes go from the root down, RLP each."""
-
-    account: Account
-    nodes: tuple[bytes, ...]
-    slots: tuple[SlotProof, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ from ghostchain.primitives.types import (
 )
 from ghostchain.rpc.backend import (
     AccountOverride,
-    AccountProof,
     BlockFees,
     Event,
     ForkSettings,
@@ -46,10 +45,10 @@ from ghostchain.rpc.backend import (
     PoolContent,
     PooledTransaction,
     Refusal,
-    SlotProof,
     SyncProgress,
     UnknownAccount,
 )
+from ghostchain.state.proofs import AccountProof, SlotProof
 
 CHAIN_ID = 31337
 GAS_LIMIT = 30_000_000
