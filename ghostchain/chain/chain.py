@@ -149,16 +149,21 @@ class Chain:
         genesis: Genesis,
         *,
         prune: int | None = None,
+        is_durable: bool = True,
         on_step: Callable[[str], None] | None = None,
     ) -> Chain:
         """The chain in data_dir, created from genesis when the directory is free, recovered when
         the last process was killed.
 
         prune: keep the state of that many blocks behind the head; None keeps all.
+        is_durable: False only for a directory that goes with this process; a commit then does not
+        wait for the disk.
         on_step: told of each step that reaches the disk (tests cut there).
         Raises: StorageError.
         """
-        storage = open_storage(data_dir, genesis, prune=prune, on_step=on_step)
+        storage = open_storage(
+            data_dir, genesis, prune=prune, is_durable=is_durable, on_step=on_step
+        )
         try:
             chain = cls(genesis, storage)
             # Blocks whose records were written but whose batch was not: decided, so run again.

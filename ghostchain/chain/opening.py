@@ -77,6 +77,7 @@ def open_storage(
     genesis: Genesis,
     *,
     prune: int | None,
+    is_durable: bool = True,
     on_step: Callable[[str], None] | None = None,
 ) -> OpenedStorage:
     """Raises: StorageError; nothing has been written into a directory that is not ours."""
@@ -88,9 +89,15 @@ def open_storage(
     opened: list[Callable[[], None]] = [directory.close]
     try:
         _refuse_lost_database(data_dir)
-        database = Database.open(data_dir / STATE_NAME, on_step=step)
+        database = Database.open(data_dir / STATE_NAME, is_durable=is_durable, on_step=step)
         opened.append(database.close)
-        files = SegmentLog(data_dir / BLOCKS_NAME, "blocks", identity=genesis.hash, on_step=step)
+        files = SegmentLog(
+            data_dir / BLOCKS_NAME,
+            "blocks",
+            identity=genesis.hash,
+            is_durable=is_durable,
+            on_step=step,
+        )
         opened.append(files.close)
         blooms = BloomFile(data_dir / BLOOMS_NAME)
         opened.append(blooms.close)

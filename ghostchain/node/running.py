@@ -61,7 +61,13 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghostd-")))
         if not json_logs:
             print_banner(configuration, genesis, data_dir)
-        chain = Chain.open(data_dir, genesis, prune=configuration.prune)
+        # Waiting for the disk would make a directory durable that is gone at the end.
+        chain = Chain.open(
+            data_dir,
+            genesis,
+            prune=configuration.prune,
+            is_durable=configuration.data_dir is not None,
+        )
         stack.callback(chain.close)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(configuration, chain, data_dir))

@@ -66,8 +66,11 @@ class Snapshot:
 class Database:
     """One LevelDB. Reads are safe from any thread; one thread at a time writes."""
 
-    def __init__(self, handle: Any, path: Path, on_step: Callable[[str], None]) -> None:
+    def __init__(
+        self, handle: Any, path: Path, on_step: Callable[[str], None], *, is_durable: bool
+    ) -> None:
         self._handle = handle
+        self._is_durable = is_durable
         self._path = path
         self._on_step = on_step
         self._failed = False
@@ -78,10 +81,13 @@ class Database:
         path: Path,
         *,
         write_buffer_bytes: int = WRITE_BUFFER_BYTES,
+        is_durable: bool = True,
         on_step: Callable[[str], None] = _ignore_step,
     ) -> Database:
         """Opens or creates the database in `path`; its log is replayed by LevelDB.
 
+        is_durable: whether commits wait for the disk; not in a directory that nobody will open
+        again.
         Raises: StorageCorrupt, StorageFull, StorageFailed.
         """
         options = {
@@ -96,7 +102,7 @@ class Database:
         except (plyvel.Error, OSError) as error:
             raise _open_failure(error, path) from error
         on_step("open")
-        return cls(handle, path, on_step)
+        return cls(handle, path, on_step, is_durable=is_durable)
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -116,7 +122,7 @@ class Database:
 
     def batch(self) -> Any:
         """A new batch (`put`, `delete`) for `commit`."""
-        return self._handle.write_batch(sync=True)
+        return self._handle.write_batch(sync=self._is_durable)
 
     def commit(self, batch: Any) -> None:
         """Writes the batch, all of it or nothing, durably.

@@ -98,16 +98,19 @@ class SegmentLog:
         *,
         identity: bytes,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
+        is_durable: bool = True,
         on_step: Callable[[str], None] = _ignore_step,
     ) -> None:
         """Opens the log as it is on disk; call `set_end` before appending.
 
+        is_durable: whether `sync` waits for the disk.
         Raises: StorageCorrupt when a segment's header is not ours.
         """
         self._directory = directory
         self._stem = stem
         self._identity = identity[:16].ljust(16, b"\0")
         self._segment_bytes_max = segment_bytes_max
+        self._is_durable = is_durable
         self._on_step = on_step
         self._files: dict[int, int] = {}
         self._files_lock = threading.Lock()
@@ -210,8 +213,9 @@ class SegmentLog:
             file = self._file(end.segment)
         if end.offset == SEGMENT_HEADER.size:
             _write_all(file, self._header(end.segment), 0)
-            os.fsync(file)
-            _sync_directory(self._directory)
+            if self._is_durable:
+                os.fsync(file)
+                _sync_directory(self._directory)
             self._on_step("segment")
         _write_all(file, record, end.offset)
         self._on_step("append")
@@ -262,7 +266,8 @@ class SegmentLog:
     def _sync_file(self, segment: int) -> None:
         with self._files_lock:
             file = self._file(segment)
-        os.fdatasync(file)
+        if self._is_durable:
+            os.fdatasync(file)
         self._on_step("sync")
 
     def _refuse_if_failed(self) -> None:
