@@ -155,7 +155,7 @@ def cli() -> None:
     multiple=True,
     metavar="ORIGIN",
     help="An origin whose web pages may call, as https://app.example; '*' for any. May be repeated."
-    "  [default: none]",
+    "  [default: none; any with --dev]",
 )
 @click.option(
     "--rpc-allowed-host",

@@ -83,7 +83,7 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
         network=network,
         data_dir=data_dir,
         sealing=sealing_of(network, options.get("block_time")),
-        rpc=rpc_of(options),
+        rpc=rpc_of(options, dev=network == DEV_NETWORK),
         genesis_path=genesis_path,
         chain_id=options.get("chain_id"),
         gas_limit=gas_limit,
@@ -98,14 +98,16 @@ def sealing_of(network: str, block_time: float | None) -> SealingPolicy:
     return INSTANT if network == DEV_NETWORK else HEARTBEAT
 
 
-def rpc_of(options: Mapping[str, Any]) -> RpcConfiguration:
+def rpc_of(options: Mapping[str, Any], *, dev: bool) -> RpcConfiguration:
+    """Where JSON-RPC listens. A development chain, whose keys protect nothing, answers web pages of
+    any origin unless told which; other chains answer none unless told."""
     if "rpc_port" not in options:
         return RpcConfiguration()
     return RpcConfiguration(
         host=options["rpc_host"],
         port=options["rpc_port"],
         ws_port=options["ws_port"],
-        cors_origins=tuple(options["rpc_cors"]),
+        cors_origins=tuple(options["rpc_cors"]) or (("*",) if dev else ()),
         allowed_hosts=tuple(options["rpc_allowed_host"]),
     )
 
