@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ghostchain.chain import writer
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.networks import network
 from ghostchain.chain.verify import verify_state
@@ -73,8 +74,16 @@ def test_readers_never_see_half_a_block(tmp_path: Path) -> None:
     assert not failures, failures
 
 
-def test_overlapping_import_equals_one_by_one(tmp_path: Path, blocks: list[Block]) -> None:
-    """Each block is readable when it is yielded, and nothing differs in the end."""
+@pytest.mark.parametrize("cache_bytes", [1, writer.EXECUTOR_CACHE_BYTES])
+def test_overlapping_import_equals_one_by_one(
+    tmp_path: Path, blocks: list[Block], monkeypatch: pytest.MonkeyPatch, cache_bytes: int
+) -> None:
+    """Each block is readable when it is yielded, and nothing differs in the end.
+
+    Without caches the next block reads everything of the one that is on its way to disk.
+    """
+    monkeypatch.setattr(writer, "EXECUTOR_CACHE_BYTES", cache_bytes)
+    monkeypatch.setattr(writer, "FOREST_CACHE_BYTES", cache_bytes)
     chain = Chain.open(tmp_path, DEV)
     heads: list[int] = []
     end = chain.subscribe(lambda header: heads.append(header.number))
