@@ -133,7 +133,7 @@ static inline void fp_negate(fp *out, const fp *a) {
     fp_sub(out, &zero, a);
 }
 
-#if GHOST_FIELD_ADX
+#if GHOST_FIELD_ADX && defined(__OPTIMIZE__) /* unoptimised, registers run out */
 
 /* As in field4.h: rows of a's limbs times b, each followed by a reduction by one limb. */
 #define FP_ROW_FIRST                                                                            \

@@ -67,7 +67,7 @@ ALWAYS_INLINE void field_negate(u256 *out, const u256 *a, const field4 *f) {
     field_sub(out, &zero, a, f);
 }
 
-#if GHOST_FIELD_ADX
+#if GHOST_FIELD_ADX && defined(__OPTIMIZE__) /* unoptimised, registers run out */
 
 /* t0..t3 (and t4 as a fifth limb) += limb of a times b: low halves on the carry chain, high
  * halves on the overflow chain. The first row starts from nothing. */

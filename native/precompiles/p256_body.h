@@ -41,7 +41,7 @@ static void element_double(u256 *out, const u256 *a) {
  * and -1/p is 1 modulo 2^64, so the factor of each step is the lowest limb t itself, and t + t p is
  * 2^96 t, a shift, plus 2^192 t (2^64 - 2^32 + 1), one product. The limbs change their names
  * instead of their places: after each step the lowest is free and becomes the highest. */
-#if GHOST_FIELD_ADX
+#if GHOST_FIELD_ADX && defined(__OPTIMIZE__) /* unoptimised, registers run out */
 
 #define P256_REDUCE(t0, t1, t2, t3, t4)                                                         \
     "movq %[" #t0 "], %%rdx\n\t movq %[" #t0 "], %[zero]\n\t"                                   \
