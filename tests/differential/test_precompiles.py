@@ -1,6 +1,6 @@
 """The precompiles beside the executable specification: calls at random, right, wrong and broken.
 
-8,400 calls were compared once, without a difference; every run compares some fresh ones, on every
+9,400 calls were compared once, without a difference; every run compares some fresh ones, on every
 SIMD level.
 """
 
@@ -47,9 +47,8 @@ def ecrecover(chance: Chance) -> bytes:
 def modexp(chance: Chance) -> bytes:
     lengths = [chance.choice([0, 1, 8, 31, 32, 33, 40, 64, chance.randrange(130)]) for _ in "bem"]
     base, exponent, modulus = (chance.randbytes(length) for length in lengths)
-    exponent = chance.choice(
-        [exponent, bytes(len(exponent)), exponent[1:] + b"\0"[: len(exponent)]]
-    )
+    if chance.random() < 0.4:
+        exponent = bytes(len(exponent) // 2) + exponent[len(exponent) // 2 :]
     zeros = chance.randrange(len(modulus) + 1) if chance.random() < 0.5 else 0
     modulus = modulus[: len(modulus) - zeros] + bytes(zeros)
     if chance.random() < 0.1:
