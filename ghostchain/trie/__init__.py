@@ -10,7 +10,10 @@ The flow of one block: the executor gives a `ChangeSet` (sorted accounts and slo
 and returns the state root; the chain compares it with the header, puts `encoded_writes` into the
 same database batch as the flat state, and calls `commit`, or else calls `discard`.
 
-Invariants: the database holds exactly the nodes reachable from the last committed root, each under
-its path; a node read back is believed only if it has the hash that its parent holds; `discard`
-leaves the forest as it was before `apply`.
+A forest may defer: it then keeps what many blocks change until the chain asks for all of it at
+once, and after a crash the chain applies the changes since again.
+
+Invariants: with all writes made, the database holds exactly the nodes reachable from the committed
+root, each under its path; a node read back is believed only if it has the hash that its parent
+holds; `discard` leaves the forest as it was before `apply`.
 """

@@ -271,8 +271,8 @@ static inline bool adds(const change *change, const leaf *resident) {
            (resident == NULL || memcmp(change->key, resident->key, 32) != 0);
 }
 
-/* Subtrees with as many changes are hashed as soon as they are updated, while they are in the cache.
- * Fewer would leave lanes of the multi-buffer keccak empty. */
+/* Subtrees with as many changes are hashed as soon as they are updated, while they are in the
+ * cache. Fewer would leave lanes of the multi-buffer keccak empty. */
 #ifdef GHOST_VERIFY
 enum { HASHED_EARLY_MIN = 2 };
 #else

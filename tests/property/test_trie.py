@@ -322,6 +322,47 @@ def check_altered_proofs(root: bytes, key: bytes, nodes: list[bytes], cut: int, 
         verify_proof(root, key, [*nodes[:index], bytes(node), *nodes[index + 1 :]])
 
 
+ACCOUNT_LEAF = rlp_of([b"\x01", b"\x02" * 9, b"\x33" * 32, b"\x44" * 32])
+NODES = [
+    *trie_of({keccak.keccak256(bytes([i])): ACCOUNT_LEAF for i in range(40)})[1].values(),
+    *trie_of({place((0,) * 7 + (i,)): rlp_of(integer(i + 1)) for i in range(3)})[1].values(),
+    *trie_of({place((i,) + (0,) * 7): rlp_of(b"\x99" * 32) for i in (0, 15)})[1].values(),
+]
+
+
+@given(
+    node=st.sampled_from(NODES),
+    other=st.sampled_from(NODES),
+    cuts=st.tuples(*[st.integers(0, 600)] * 3),
+    flips=st.lists(st.tuples(st.integers(0, 600), st.integers(1, 255)), max_size=3),
+    owner=st.none() | st.just(bytes(32)),
+)
+def test_what_is_read_as_a_node_is_one(
+    node: bytes,
+    other: bytes,
+    cuts: tuple[int, int, int],
+    flips: list[tuple[int, int]],
+    owner: bytes | None,
+) -> None:
+    """Nodes cut, joined and altered: each is refused, or encodes back to the very same bytes."""
+    data = bytearray(node)
+    if cuts[0] % 3 == 0:
+        data = data[: cuts[0] % (len(data) + 1)] + other[cuts[1] % (len(other) + 1) :]
+    for position, flip in flips:
+        if data:
+            data[position % len(data)] ^= flip
+    encoded = bytes(data)
+    root = keccak.keccak256(encoded)
+    forest = Forest(lambda _, path: None if path else encoded, EMPTY_ROOT, 1 << 20)
+    # Its path, where it is a leaf, is all of the key; a branch or extension leads nowhere.
+    for key in (bytes(32), b"\xff" * 32):
+        try:
+            nodes = forest.prove(owner, root, key)
+        except StorageCorrupt:
+            continue
+        assert nodes == [encoded]
+
+
 @pytest.mark.parametrize("deferred", [False, True], ids=["at once", "deferred"])
 def test_large_blocks_on_every_level(level: int, deferred: bool) -> None:
     """Blocks large enough that subtrees are hashed early, drawn from a fixed seed, on each SIMD
