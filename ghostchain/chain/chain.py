@@ -530,8 +530,13 @@ def _prefetch(
 ) -> Iterator[Future[Prepared]]:
     """The blocks being prepared, a few ahead of the one that is asked for."""
     ahead: deque[Future[Prepared]] = deque()
-    for block in blocks:
-        ahead.append(submit(block))
-        if len(ahead) > PREPARED_AHEAD:
-            yield ahead.popleft()
+    try:
+        for block in blocks:
+            ahead.append(submit(block))
+            if len(ahead) > PREPARED_AHEAD:
+                yield ahead.popleft()
+    except Exception:
+        # The source ends badly, and what it gave before is whole.
+        yield from ahead
+        raise
     yield from ahead

@@ -43,6 +43,7 @@ from ghostchain.rpc.backend import (
 )
 from ghostchain.state.proofs import AccountProof
 from ghostchain.state.views import OverlaidView, Override
+from ghostchain.storage.files import storage_failure
 from ghostchain.txpool.driver import PoolDriver, Submission
 from ghostchain.txpool.effects import Accepted, Effect, Promoted
 from ghostchain.txpool.validation import TRANSACTION_GAS_CAP, Rules
@@ -81,15 +82,24 @@ class NodeBackend:
         self._pool: PoolDriver | None = None
         self._coinbase = Address(bytes(20))
         self._on_pending: Callable[[], None] = lambda: None
+        self._on_failure: Callable[[BaseException], None] = lambda failure: None
         self._listeners: list[Callable[[Event], None]] = []
         self._executors = HeadExecutors(chain)
         chain.subscribe(self._on_head)
 
-    def attach(self, pool: PoolDriver, coinbase: Address, on_pending: Callable[[], None]) -> None:
-        """Joins what is made after the backend: the pool, and whoever seals."""
+    def attach(
+        self,
+        pool: PoolDriver,
+        coinbase: Address,
+        on_pending: Callable[[], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        """Joins what is made after the backend: the pool, whoever seals, and who is told (on the
+        event loop) of what the node cannot live with."""
         self._pool = pool
         self._coinbase = coinbase
         self._on_pending = on_pending
+        self._on_failure = on_failure
 
     @property
     def _driver(self) -> PoolDriver:
@@ -208,7 +218,12 @@ class NodeBackend:
 
     async def submit(self, raws: Sequence[bytes]) -> Sequence[Hash32 | Refusal]:
         loop = asyncio.get_running_loop()
-        answers = await loop.run_in_executor(self._admission, self._driver.submit, raws)
+        try:
+            answers = await loop.run_in_executor(self._admission, self._driver.submit, raws)
+        except OSError as error:
+            failure = storage_failure(error, self._driver.path)
+            self._on_failure(failure)
+            raise failure from error
         return [answer_of(submission) for submission in answers]
 
     def pool_transaction(self, transaction_hash: bytes) -> PooledTransaction | None:

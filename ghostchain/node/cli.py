@@ -6,7 +6,7 @@ at once.
 
 from __future__ import annotations
 
-import errno
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +84,13 @@ def store_options(command: Command) -> Command:
             metavar="N",
             help="Keep the state of the last N blocks only. Blocks, receipts, logs always stay; "
             "what was pruned does not come back.  [default: the state of every block]",
+        ),
+        click.option(
+            "--gas-limit",
+            type=click.IntRange(min=5_000, max=(1 << 63) - 1),
+            metavar="GAS",
+            help="Gas limit that blocks move towards; the development chain begins with it.  "
+            "[default: the genesis's; 1,000,000,000 with --dev]",
         ),
     )
     for option in reversed(options):
@@ -172,13 +179,6 @@ def cli() -> None:
     metavar="SECONDS",
     help="A block every so many seconds, empty ones too.  [default: at once with --dev, else when "
     "transactions wait and every 6 s]",
-)
-@click.option(
-    "--gas-limit",
-    type=click.IntRange(min=5_000, max=(1 << 63) - 1),
-    metavar="GAS",
-    help="Gas limit that blocks move towards (and a new chain begins with).  "
-    "[default: the genesis's; 1,000,000,000 with --dev]",
 )
 @click.option(
     "--coinbase", metavar="ADDRESS", help="Who gets the tips.  [default: the network's validator]"
@@ -356,18 +356,21 @@ def main() -> None:
     try:
         cli.main(prog_name="ghostd", standalone_mode=True)
     except GhostError as failure:
-        click.echo(f"ghostd: {failure}", err=True)
+        report(failure)
         sys.exit(exit_code_of(failure))
     except OSError as failure:
-        click.echo(f"ghostd: {words_for(failure)}", err=True)
+        report(failure)
         sys.exit(4)
 
 
-def words_for(failure: OSError) -> str:
-    """What the system refused, and what to do where that is known."""
-    if failure.errno == errno.EADDRINUSE:
-        return f"{failure.strerror or failure}; choose another --rpc-port (0 picks a free one)"
-    return str(failure)
+def report(failure: Exception) -> None:
+    """One line on standard error, in the form of the logs there."""
+    from ghostchain.node.logs import event, speaks_json
+
+    if speaks_json():
+        event(logging.getLogger("ghostd"), logging.CRITICAL, str(failure))
+    else:
+        click.echo(f"ghostd: {failure}", err=True)
 
 
 def exit_code_of(failure: GhostError) -> int:

@@ -27,6 +27,7 @@ from ghostchain.execution.executor import (
 from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.node.conformance import test_files
+from ghostchain.node.statetest import MALFORMED
 from ghostchain.primitives.types import Address, Hash32
 
 RUNS_MIN = 5
@@ -71,11 +72,13 @@ def word(text: str) -> bytes:
 
 
 def parse(content: bytes) -> Iterator[Benchmark]:
-    """The benchmarks of one file. Raises KeyError or ValueError when it is in another format."""
+    """The benchmarks of one file. Raises one of MALFORMED when it is in another format."""
     for name, fields in orjson.loads(content).items():
         transactions = fields["transaction"]
         if isinstance(transactions, dict):
             transactions = [transactions]
+        if not transactions:
+            raise ValueError(f"{name} has no transaction")
         yield Benchmark(
             name=name,
             environment=environment_of(fields["env"]),
@@ -151,7 +154,7 @@ def run_benchmarks(paths: Sequence[Path], *, seconds: float) -> int:
     for name, content in test_files(paths):
         try:
             benchmarks = list(parse(content))
-        except (KeyError, ValueError, TypeError) as failure:
+        except MALFORMED as failure:
             click.echo(f"{name}: not a benchmark file ({failure!r})", err=True)
             failed += 1
             continue

@@ -85,6 +85,11 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(document, default=str).decode()
 
 
+def speaks_json() -> bool:
+    """Whether `configure` chose JSON."""
+    return any(isinstance(one.formatter, JsonFormatter) for one in logging.getLogger().handlers)
+
+
 def configure(*, json: bool, level: str, stream: TextIO | None = None) -> None:
     """All of the node's logs go to stream (standard error) in the chosen form."""
     stream = stream or sys.stderr

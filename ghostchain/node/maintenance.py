@@ -32,6 +32,7 @@ from ghostchain.node.configuration import NodeConfiguration, default_data_dir
 from ghostchain.node.genesis import genesis_of
 from ghostchain.node.logs import event
 from ghostchain.primitives.errors import ForeignDirectory
+from ghostchain.storage.directory import read_identity
 
 logger = logging.getLogger("ghostd")
 
@@ -43,13 +44,15 @@ def directory_of(configuration: NodeConfiguration) -> Path:
     return configuration.data_dir or default_data_dir(configuration.network)
 
 
-def refuse_absent(directory: Path) -> None:
-    """Raises ForeignDirectory when there is no such directory."""
-    if not directory.exists():
+def existing(configuration: NodeConfiguration) -> Path:
+    """The directory, which holds a chain. Raises: StorageError."""
+    directory = directory_of(configuration)
+    if read_identity(directory) is None:
         raise ForeignDirectory(
             f"{directory}: there is no chain here; name another with --data-dir or --network, or "
             "make one with `ghostd init`"
         )
+    return directory
 
 
 @contextmanager
@@ -58,9 +61,7 @@ def opened(configuration: NodeConfiguration, *, create: bool) -> Iterator[Chain]
 
     Raises: StorageError; ForeignDirectory when there is none and create is not set.
     """
-    directory = directory_of(configuration)
-    if not create:
-        refuse_absent(directory)
+    directory = directory_of(configuration) if create else existing(configuration)
     chain = Chain.open(directory, genesis_of(configuration), prune=configuration.prune)
     try:
         yield chain
@@ -117,9 +118,14 @@ def import_files(
     logs.configure(json=json_logs, level=level)
     with opened(configuration, create=True) as chain:
         for file in files:
-            with progress_display(f"importing {file.name}", None, "blocks") as bar:
-                count = import_file(chain, file, counter(bar))
-            event(logger, logging.INFO, "imported", file=file, blocks=count, head=chain.head.number)
+            before = chain.head.number
+            try:
+                with progress_display(f"importing {file.name}", None, "blocks") as bar:
+                    import_file(chain, file, counter(bar))
+            finally:
+                # Also when a bad block ends it: what came before is kept.
+                head = chain.head.number
+                event(logger, logging.INFO, "imported", file=file, blocks=head - before, head=head)
 
 
 def export_file(
@@ -149,8 +155,7 @@ def verify_database(configuration: NodeConfiguration, *, json_logs: bool, level:
     Works on a directory that does not open as a chain, too: the stored trie is not looked at.
     """
     logs.configure(json=json_logs, level=level)
-    directory, genesis = directory_of(configuration), genesis_of(configuration)
-    refuse_absent(directory)
+    directory, genesis = existing(configuration), genesis_of(configuration)
     with progress_display("verifying", None, "accounts") as bar:
         found = verify_directory(directory, genesis, counter(bar))
     event(

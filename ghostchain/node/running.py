@@ -54,6 +54,8 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         cannot be bound.
     """
     logs.configure(json=json_logs, level=level)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave_early)
     genesis = genesis_of(configuration)
     with contextlib.ExitStack() as stack:
         data_dir = configuration.data_dir
@@ -72,6 +74,11 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(configuration, chain, data_dir))
     event(logger, logging.INFO, "stopped")
+
+
+def leave_early(number: int, frame: object) -> None:
+    """A signal before the node is up: what is open is closed on the way out."""
+    raise SystemExit(0)
 
 
 def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: Path) -> None:
@@ -110,16 +117,40 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
 
 
 async def serve(configuration: NodeConfiguration, chain: Chain, data_dir: Path) -> None:
-    """The node is up until a signal asks it to stop."""
-    stop = asyncio.Event()
+    """The node is up until a signal asks it to stop.
+
+    Raises: StorageFailed, or whatever else made it stop.
+    """
+    stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with running(configuration, chain, data_dir) as server:
+        loop.add_signal_handler(number, stop.asked.set)
+    async with running(configuration, chain, data_dir, stop) as server:
         url = f"http://{url_host(configuration.rpc.host)}:{server.port}"
         event(logger, logging.INFO, "json-rpc ready", url=url, head=chain.head.number)
-        await stop.wait()
+        await stop.asked.wait()
         event(logger, logging.INFO, "stopping")
+    if stop.failure is not None:
+        raise stop.failure
+
+
+class Stop:
+    """Why the node stops: it was asked to, or something failed that it cannot go on without."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    def fail(self, failure: BaseException) -> None:
+        """The node must not go on answering as if it could still write. Event loop only."""
+        if self.failure is None:
+            self.failure = failure
+        self.asked.set()
+
+    def follow(self, task: asyncio.Task[None]) -> None:
+        """A task that the node needs has ended."""
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self.fail(failure)
 
 
 def url_host(host: str) -> str:
@@ -131,9 +162,9 @@ def url_host(host: str) -> str:
 
 @contextlib.asynccontextmanager
 async def running(
-    configuration: NodeConfiguration, chain: Chain, data_dir: Path
+    configuration: NodeConfiguration, chain: Chain, data_dir: Path, stop: Stop
 ) -> AsyncIterator[RpcServer]:
-    """Pool, sealer and JSON-RPC over an open chain."""
+    """Pool, sealer and JSON-RPC over an open chain. stop is told what fails meanwhile."""
     writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
     admission = ThreadPoolExecutor(1, thread_name_prefix="admission")
     backend = NodeBackend(chain, client_version(), admission, dev=configuration.dev)
@@ -146,35 +177,42 @@ async def running(
         now_ns=time.time_ns,
     )
     restored = await asyncio.get_running_loop().run_in_executor(admission, driver.restore)
+    if driver.bytes_lost:
+        event(logger, logging.WARNING, "pool journal cut or damaged", bytes_lost=driver.bytes_lost)
     if restored:
         event(logger, logging.INFO, "pool restored", transactions=restored)
     settings = SealerSettings(
         configuration.coinbase or bootstrap_validator(), configuration.gas_limit
     )
     sealer = Sealer(chain, driver, configuration.sealing, settings, writer)
-    backend.attach(driver, settings.coinbase, sealer.on_pending)
+    backend.attach(driver, settings.coinbase, sealer.on_pending, stop.fail)
     server = RpcServer(backend, rpc_options(configuration))
     sealing = asyncio.create_task(sealer.run(), name="sealer")
-    sealing.add_done_callback(stop_on_failure)
+    sealing.add_done_callback(stop.follow)
     try:
-        await server.start()
+        await listen(server, configuration)
         yield server
     finally:
         await server.stop()
         sealing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sealing
+        # Its failure, if any, is what stopped the node; here only its end is awaited.
+        await asyncio.gather(sealing, return_exceptions=True)
         writer.shutdown()
         admission.shutdown()
         driver.close()
 
 
-def stop_on_failure(task: asyncio.Task[None]) -> None:
-    """A sealer that cannot seal (a full disk, say) stops the node: it must not go on answering as
-    if blocks were still made."""
-    if not task.cancelled() and task.exception() is not None:
-        event(logger, logging.CRITICAL, "sealing failed", error=str(task.exception()))
-        signal.raise_signal(signal.SIGTERM)
+async def listen(server: RpcServer, configuration: NodeConfiguration) -> None:
+    """Raises: OSError with words for whoever chose the port."""
+    try:
+        await server.start()
+    except OSError as failure:
+        rpc = configuration.rpc
+        ports = f"{rpc.port}" + ("" if rpc.ws_port is None else f" or {rpc.ws_port}")
+        raise OSError(
+            f"JSON-RPC cannot listen on {rpc.host}, port {ports}: {failure.strerror or failure}; "
+            "choose another with --rpc-port (0 picks a free one)"
+        ) from failure
 
 
 def rpc_options(configuration: NodeConfiguration) -> RpcOptions:

@@ -49,6 +49,9 @@ def run_state_test_file(name: str, content: bytes) -> list[CaseResult]:
             results.append(CaseResult(test_name, "", False, "not a state test"))
             continue
         for fork_name, posts in test["post"].items():
+            if not isinstance(posts, list):
+                results.append(CaseResult(test_name, fork_name, False, "no list of cases"))
+                continue
             for index, post in enumerate(posts):
                 case_name = test_name if len(posts) == 1 else f"{test_name}#{index}"
                 reason = _difference(executor, test, fork_name, post)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable
+from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable, StorageError
 from ghostchain.rpc.backend import Refusal, UnknownAccount
 from ghostchain.rpc.errors import (
     INTERNAL_ERROR,
@@ -228,6 +228,10 @@ def error_of(error: Exception, item: Bound) -> RpcError:
         case InvalidTransaction():
             values = {name: value for name, value in error.values.items() if value is not None}
             return server_error(reason_message(error.reason, values))
+        case StorageError():
+            # Named, so where it happened in here tells the operator nothing more.
+            logger.error("%s failed: %s", item.method.name, error)
+            return RpcError(INTERNAL_ERROR, "the node's storage failed")
         case _:
             logger.error("%s failed", item.method.name, exc_info=error)
             return RpcError(INTERNAL_ERROR, "internal error")

@@ -7,11 +7,13 @@ acknowledged is exactly what the journal holds.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ghostchain._native import ffi
@@ -74,6 +76,16 @@ class PoolDriver:
         self._order = itertools.count()
         self.lock = threading.RLock()
 
+    @property
+    def path(self) -> Path:
+        """Where the journal lies."""
+        return self._journal.path
+
+    @property
+    def bytes_lost(self) -> int:
+        """What `restore` could not read of the journal: the last write before a kill, or damage."""
+        return self._journal.bytes_lost
+
     def restore(self) -> int:
         """What the journal acknowledged before the last stop waits again. Returns how many do."""
         raws = self._journal.load()
@@ -109,8 +121,11 @@ class PoolDriver:
             self._listener(effects)
 
     def close(self) -> None:
+        """The journal is as short as it can be. Where the disk has no room for that, it stays as it
+        is: what is stale in it is left behind when it is restored."""
         with self.lock:
-            self._journal.rewrite(self._live_raws())
+            with contextlib.suppress(OSError):
+                self._journal.rewrite(self._live_raws())
             self._journal.close()
 
     # ---- admission ----

@@ -1,7 +1,8 @@
 """The pool on disk: accepted transactions as records in one append-only file.
 
-A record is `length (4 bytes, big-endian) | crc32 (4) | canonical bytes`. A torn or damaged tail
-ends the reading: what stands before it was acknowledged and is whole, nothing after it was.
+A record is `length (4 bytes, big-endian) | crc32 (4) | canonical bytes`. A torn tail ends the
+reading: what stands before it was acknowledged, nothing after it was. A record whose bytes the disk
+has changed is left out alone.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ def encode_records(raws: Iterable[bytes]) -> bytes:
 
 
 def decode_records(data: bytes) -> tuple[list[bytes], int]:
-    """(the whole records, how many bytes of data they take)."""
+    """(the whole records, where the last of them ends)."""
     raws: list[bytes] = []
-    offset = 0
+    offset = whole_end = 0
     while offset + RECORD_HEAD.size <= len(data):
         length, checksum = RECORD_HEAD.unpack_from(data, offset)
         end = offset + RECORD_HEAD.size + length
         if length > RECORD_BYTES_MAX or end > len(data):
             break
         raw = data[offset + RECORD_HEAD.size : end]
-        if zlib.crc32(raw) != checksum:
-            break
-        raws.append(raw)
+        if zlib.crc32(raw) == checksum:
+            raws.append(raw)
+            whole_end = end
         offset = end
-    return raws, offset
+    return raws, whole_end
 
 
 class Journal:
@@ -45,12 +46,17 @@ class Journal:
         self.path = path
         self.durable = durable
         self.records = 0
+        self.bytes_lost = 0
         self._file = -1
 
     def load(self) -> list[bytes]:
-        """The acknowledged transactions; the torn tail, if any, is cut off. Opens for appending."""
+        """The acknowledged transactions; the torn tail, if any, is cut off. Opens for appending.
+
+        Effects: bytes_lost is what the file held beside whole records.
+        """
         data = self.path.read_bytes() if self.path.exists() else b""
         raws, end = decode_records(data)
+        self.bytes_lost = len(data) - sum(RECORD_HEAD.size + len(raw) for raw in raws)
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.ftruncate(self._file, end)
         os.lseek(self._file, end, os.SEEK_SET)
@@ -86,6 +92,7 @@ class Journal:
                 sync_directory(self.path.parent)
         except OSError:
             os.close(file)
+            scratch.unlink(missing_ok=True)
             raise
         if self._file >= 0:
             os.close(self._file)

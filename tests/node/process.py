@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import unittest.mock
 import urllib.request
 from collections import deque
 from pathlib import Path
 from typing import Any
+
+from ghostchain.node import cli
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
@@ -133,6 +139,28 @@ class Ghostd:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def invoke(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """As run_ghostd, in this process, which saves starting one. Not for commands that run on."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    output, errors = io.StringIO(), io.StringIO()
+    code = 0
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        unittest.mock.patch.object(sys, "argv", ["ghostd", *arguments]),
+    ):
+        root.handlers[:] = []
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 def run_ghostd(*arguments: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
