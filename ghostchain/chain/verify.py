@@ -90,6 +90,9 @@ def verify_directory(
     """
     if read_identity(data_dir) is None:
         raise ForeignDirectory(f"{data_dir} holds no chain")
+    if not (data_dir / STATE_NAME / "CURRENT").exists():
+        # LevelDB would begin an empty database here and sweep away what is left of the old one.
+        raise StorageCorrupt(f"{data_dir / STATE_NAME} is missing or incomplete")
     directory = DataDirectory.claim(
         data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id
     )

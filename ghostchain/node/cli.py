@@ -367,10 +367,20 @@ def report(failure: Exception) -> None:
     """One line on standard error, in the form of the logs there."""
     from ghostchain.node.logs import event, speaks_json
 
+    words = str(failure) + advice_for(failure)
     if speaks_json():
-        event(logging.getLogger("ghostd"), logging.CRITICAL, str(failure))
+        event(logging.getLogger("ghostd"), logging.CRITICAL, words)
     else:
-        click.echo(f"ghostd: {failure}", err=True)
+        click.echo(f"ghostd: {words}", err=True)
+
+
+def advice_for(failure: Exception) -> str:
+    """What to do, where every failure of a kind has the same way out."""
+    from ghostchain.primitives.errors import StorageCorrupt
+
+    if isinstance(failure, StorageCorrupt):
+        return "; restore the directory from a copy, or import an export into an empty one"
+    return ""
 
 
 def exit_code_of(failure: GhostError) -> int:

@@ -1,6 +1,8 @@
 """LevelDB behind one door: reads, iteration, snapshots, and synchronous batches.
 
 Keys start with one byte that names their room; `state/store.py` and `chain/index.py` list theirs.
+Every block that LevelDB reads from disk is held against its checksum: what the disk has changed is
+damage, not data.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Snapshot:
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            value: bytes | None = self._snapshot.get(key)
+            value: bytes | None = self._snapshot.get(key, verify_checksums=True)
         except (plyvel.Error, RuntimeError) as error:
             raise _read_failure(error) from error
         return value
@@ -106,7 +108,7 @@ class Database:
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            value: bytes | None = self._handle.get(key)
+            value: bytes | None = self._handle.get(key, verify_checksums=True)
         except (plyvel.Error, RuntimeError) as error:
             raise _read_failure(error) from error
         return value
@@ -152,7 +154,7 @@ def _iterate(
     handle: Any, start: bytes, stop: bytes, reverse: bool
 ) -> Iterator[Iterator[tuple[bytes, bytes]]]:
     try:
-        iterator = handle.iterator(start=start, stop=stop, reverse=reverse)
+        iterator = handle.iterator(start=start, stop=stop, reverse=reverse, verify_checksums=True)
     except (plyvel.Error, RuntimeError) as error:
         raise _read_failure(error) from error
     try:
@@ -173,6 +175,9 @@ def after(prefix: bytes) -> bytes:
 def _read_failure(error: Exception) -> StorageFailed | StorageCorrupt:
     if isinstance(error, plyvel.CorruptionError):
         return StorageCorrupt(f"the database is damaged: {_text(error)}")
+    if "Invalid argument" in _text(error):
+        # A read beyond the end of a table: it has been cut.
+        return StorageCorrupt(f"the database is cut short: {_text(error)}")
     return StorageFailed(f"reading the database failed: {_text(error)}")
 
 

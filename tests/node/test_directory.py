@@ -220,14 +220,20 @@ def test_damaged_file_is_recovered_or_refused(
         data = tmp_path / name.replace("/", "-")
         shutil.copytree(made, data)
         DAMAGES[damage](data / name)
+        damaged = contents(data)
         verified = invoke("db", "verify", *DEV, str(data))
         assert verified.returncode in (0, 1, 3), (name, verified.stderr)
+        if verified.returncode == 3:
+            tables = {name for name in damaged if name.endswith(".ldb")}
+            assert tables <= contents(data).keys(), f"{name}: verifying swept tables away"
         assert "Traceback" not in verified.stderr
         result = invoke("init", *DEV, str(data))
         outcomes[name] = result.returncode
         if result.returncode == 0:
             look_at_everything(data, blocks)
         else:
+            advice = "choose another --data-dir" if name == "IDENTITY" else "restore the directory"
+            assert advice in result.stderr or "restore the directory" in result.stderr
             refused(result)
         shutil.rmtree(data)
     print(damage, outcomes)
