@@ -115,10 +115,11 @@ class CandidateOutcomes(Sequence[CandidateOutcome]):
         return CandidateOutcome(bool(self._included[index]), Reason(self._reasons[index]))
 
 
-def candidate_outcomes(outcomes: Column) -> CandidateOutcomes:
-    """A copy that outlives the executor's result."""
+def candidate_outcomes(outcomes: Column, candidate_count: int) -> CandidateOutcomes:
+    """A copy that outlives the executor's result; candidates beyond it were not tried."""
     return CandidateOutcomes(
-        outcomes["included"].tobytes(), outcomes["reason"].astype(np.uint8).tobytes()
+        outcomes["included"].tobytes().ljust(candidate_count, b"\0"),
+        outcomes["reason"].astype(np.uint8).tobytes().ljust(candidate_count, b"\0"),
     )
 
 

@@ -131,7 +131,6 @@ def block_size(block: Block) -> int:
     size = len(encode_header(block.header)) + body + 4 * count + BLOCK_FRAME_BYTES
     if size <= BLOCK_BYTES_MAX:
         return size
-
     return len(encode_block(block))
 
 
@@ -204,7 +203,7 @@ class BlockWriter:
                     BlockReason.INVALID_STATE_ROOT,
                     f"state root 0x{header.state_root.hex()}, not 0x{state_root.hex()}",
                 )
-            return self._pending(block, prepared.batch, result)
+            return self._pending(block, prepared.batch, result, len(prepared.batch))
         except BaseException:
             self.discard()
             raise
@@ -223,6 +222,7 @@ class BlockWriter:
         """
         self._check_proposal(proposal, parent)
         draft = self._draft(proposal, parent, parent_hash)
+        candidate_count = len(batch)
         batch = _within_block_size(batch, len(proposal.withdrawals))
         result = self._executor.run_block(
             environment_of(self._config, draft), batch, proposal.withdrawals, skip_invalid=True
@@ -232,7 +232,7 @@ class BlockWriter:
             included = np.flatnonzero(outcome_columns(result.native)["included"]).tolist()
             transactions = raw_transactions(batch, included)
             block = Block(header, transactions, tuple(proposal.withdrawals))
-            return self._pending(block, batch, result)
+            return self._pending(block, batch, result, candidate_count)
         except BaseException:
             self.discard()
             raise
@@ -288,9 +288,11 @@ class BlockWriter:
             requests_hash=result.requests_hash if has_requests else None,
         )
 
-    def _pending(self, block: Block, batch: TransactionBatch, result: BlockResult) -> Pending:
+    def _pending(
+        self, block: Block, batch: TransactionBatch, result: BlockResult, candidate_count: int
+    ) -> Pending:
         encoded = encode_header(block.header)
-        outcomes = candidate_outcomes(outcome_columns(result.native))
+        outcomes = candidate_outcomes(outcome_columns(result.native), candidate_count)
         return Pending(SealedBlock(block, keccak256(encoded), outcomes), encoded, batch, result)
 
     def stage(self, pending: Pending) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from ghostchain.chain.chain import Chain, Recent, SealedBlock
 from ghostchain.chain.genesis import account_of, encode_account
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.chain.transfer import export_file, import_file, read_blocks
+from ghostchain.chain.validation import BLOCK_BYTES_MAX
 from ghostchain.chain.verify import verify_state
 from ghostchain.chain.writer import Proposal
 from ghostchain.crypto.hashes import contract_address, logs_bloom
@@ -205,6 +206,29 @@ def test_candidates_that_cannot_go_in_are_named(tmp_path: Path) -> None:
     paid = build(chain, [], withdrawals=[Withdrawal(0, 0, Address(b"\x77" * 20), 5)])
     assert paid.block.withdrawals[0].amount_gwei == 5
     assert balance(chain, Address(b"\x77" * 20), 2) == 5 * 10**9
+    chain.close()
+
+
+def test_block_stays_within_its_size(tmp_path: Path) -> None:
+    """EIP-7934: what would make the block too large waits, and every candidate has its outcome."""
+    chain = Chain.open(tmp_path / "chain", DEV)
+    data = bytes(120_000)
+    raws = [
+        transaction(nonce % 10, nonce // 10, data=data, gas_limit=5_000_000) for nonce in range(80)
+    ]
+    sealed = build(chain, raws)
+    assert len(sealed.outcomes) == 80
+    count = len(sealed.block.transactions)
+    assert [outcome.included for outcome in sealed.outcomes] == [True] * count + [False] * (
+        80 - count
+    )
+    assert sealed.outcomes[79].reason == TransactionReason.OK
+    encoded = encode_block(sealed.block)
+    assert BLOCK_BYTES_MAX - 130_000 < len(encoded) <= BLOCK_BYTES_MAX
+    larger = replace(sealed.block, transactions=(*sealed.block.transactions, raws[count]))
+    with pytest.raises(InvalidBlock) as caught:
+        chain.import_block(larger)
+    assert caught.value.reason == BlockReason.RLP_BLOCK_LIMIT_EXCEEDED
     chain.close()
 
 
