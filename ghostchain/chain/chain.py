@@ -489,6 +489,7 @@ class Chain:
             self._published = Published(
                 sealed.block.header, sealed.hash, self._storage.database.snapshot()
             )
+        self._proofs.forget_old(sealed.block.header.number)
         for listener in tuple(self._listeners):
             listener(sealed.block.header)
 

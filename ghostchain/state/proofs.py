@@ -27,8 +27,11 @@ from ghostchain.state.views import View
 from ghostchain.storage.database import Snapshot
 from ghostchain.trie.merkle import Forest, node_key
 
-FORESTS_KEPT = 4
-CACHE_BYTES_MAX = 32 << 20
+FORESTS_KEPT = 2
+# A forest goes when the head is so many blocks beyond it: its snapshot keeps the database from
+# dropping what was overwritten since.
+BLOCKS_KEPT = 16
+CACHE_BYTES_MAX = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +159,17 @@ class ProofService:
                 )
             forest = _RewoundForest(base, number, root)
             self._forests[number] = (base.number, forest)
-            # Forests on old snapshots would keep LevelDB from dropping what was overwritten.
-            for old, (at, _) in list(self._forests.items()):
-                if len(self._forests) > FORESTS_KEPT or base.number - at > PROOF_BLOCKS:
-                    del self._forests[old]
+            while len(self._forests) > FORESTS_KEPT:
+                self._forests.popitem(last=False)
             return forest
+
+    def forget_old(self, head: int) -> None:
+        """Drops what was kept for blocks long ago. Never waits."""
+        if not self._forests or not self._lock.acquire(blocking=False):
+            return
+        try:
+            for number, (base, _) in list(self._forests.items()):
+                if head - base > BLOCKS_KEPT:
+                    del self._forests[number]
+        finally:
+            self._lock.release()

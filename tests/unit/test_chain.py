@@ -37,6 +37,7 @@ from ghostchain.primitives.errors import (
 )
 from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import ZERO_ADDRESS, Address, Hash32
+from ghostchain.state import proofs
 from ghostchain.trie.merkle import verify_proof
 
 DEV = network("dev")
@@ -327,6 +328,24 @@ def test_proofs_of_the_head_and_of_recent_blocks(tmp_path: Path) -> None:
         chain = Chain.open(tmp_path, DEV)
     with pytest.raises(StateUnavailable):
         chain.prove(contract, [], 99)
+    chain.close()
+
+
+def test_proofs_reach_so_far_and_pin_nothing_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the window a proof is refused; what was kept for one goes when the head moves on."""
+    monkeypatch.setattr(proofs, "PROOF_BLOCKS", 6)
+    monkeypatch.setattr(proofs, "BLOCKS_KEPT", 2)
+    chain = Chain.open(tmp_path, DEV)
+    grow(chain, 8)
+    for number in (8, 5, 2, 5):
+        assert chain.prove(SENDERS[0], [], number).account.nonce == number
+    assert len(chain._proofs._forests) == proofs.FORESTS_KEPT
+    with pytest.raises(StateUnavailable, match="block 1 is 7 behind the head"):
+        chain.prove(SENDERS[0], [], 1)
+    grow(chain, 3)
+    assert not chain._proofs._forests
     chain.close()
 
 
