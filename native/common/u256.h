@@ -51,8 +51,8 @@ static inline bool u256_less(const u256 *a, const u256 *b) {
             "movq %5, %0\n\t"
             "sbbq %9, %0"
             : "=&r"(scratch), "=@ccc"(borrow)
-            : "r"(a->limbs[0]), "rm"(a->limbs[1]), "rm"(a->limbs[2]), "rm"(a->limbs[3]),
-              "rm"(b->limbs[0]), "rm"(b->limbs[1]), "rm"(b->limbs[2]), "rm"(b->limbs[3]));
+            : "r"(a->limbs[0]), "rme"(a->limbs[1]), "rme"(a->limbs[2]), "rme"(a->limbs[3]),
+              "rme"(b->limbs[0]), "rme"(b->limbs[1]), "rme"(b->limbs[2]), "rme"(b->limbs[3]));
     return borrow;
 }
 
@@ -65,7 +65,7 @@ static inline bool u256_add(u256 *out, const u256 *a, const u256 *b) {
             "adcq %7, %2\n\t"
             "adcq %8, %3"
             : "+&r"(word0), "+&r"(word1), "+&r"(word2), "+&r"(word3), "=@ccc"(carry)
-            : "rm"(b->limbs[0]), "rm"(b->limbs[1]), "rm"(b->limbs[2]), "rm"(b->limbs[3]));
+            : "rme"(b->limbs[0]), "rme"(b->limbs[1]), "rme"(b->limbs[2]), "rme"(b->limbs[3]));
     *out = (u256){{word0, word1, word2, word3}};
     return carry;
 }
@@ -79,7 +79,7 @@ static inline bool u256_sub(u256 *out, const u256 *a, const u256 *b) {
             "sbbq %7, %2\n\t"
             "sbbq %8, %3"
             : "+&r"(word0), "+&r"(word1), "+&r"(word2), "+&r"(word3), "=@ccc"(borrow)
-            : "rm"(b->limbs[0]), "rm"(b->limbs[1]), "rm"(b->limbs[2]), "rm"(b->limbs[3]));
+            : "rme"(b->limbs[0]), "rme"(b->limbs[1]), "rme"(b->limbs[2]), "rme"(b->limbs[3]));
     *out = (u256){{word0, word1, word2, word3}};
     return borrow;
 }
@@ -149,47 +149,83 @@ static inline u256 u256_not(const u256 *a) {
     return (u256){{~a->limbs[0], ~a->limbs[1], ~a->limbs[2], ~a->limbs[3]}};
 }
 
-/* a * b modulo 2^256: ten products of words, the top four without their upper halves. */
+/* a * b + c, which two words always hold: returns the lower, sets *high. */
+static inline uint64_t multiply_add(uint64_t *high, uint64_t a, uint64_t b, uint64_t c) {
+#if defined(__x86_64__)
+    uint64_t low;
+    __asm__("mulq %3\n\t"
+            "addq %4, %0\n\t"
+            "adcq $0, %1"
+            : "=&a"(low), "=&d"(*high)
+            : "0"(a), "rm"(b), "rme"(c)
+            : "cc");
+    return low;
+#else
+    unsigned __int128 sum = (unsigned __int128)a * b + c;
+    *high = (uint64_t)(sum >> 64);
+    return (uint64_t)sum;
+#endif
+}
+
+/* a * b modulo 2^256, a row for each word of b: few values are alive at a time. */
 static inline u256 u256_mul(const u256 *a, const u256 *b) {
-    typedef unsigned __int128 wide;
     const uint64_t a0 = a->limbs[0], a1 = a->limbs[1], a2 = a->limbs[2];
     const uint64_t b0 = b->limbs[0], b1 = b->limbs[1], b2 = b->limbs[2];
-    wide low = (wide)a0 * b0;
-    wide first = (wide)a0 * b1, second = (wide)a1 * b0;
-    wide middle = (low >> 64) + (uint64_t)first + (uint64_t)second;
-    wide high = (wide)a0 * b2 + (((wide)(a0 * b->limbs[3] + a1 * b2)) << 64);
-    high += (wide)a1 * b1 + (((wide)(a2 * b1 + a->limbs[3] * b0)) << 64);
-    high += (wide)a2 * b0;
-    high += (first >> 64) + (middle >> 64);
-    high += second >> 64;
-    return (u256){{(uint64_t)low, (uint64_t)middle, (uint64_t)high, (uint64_t)(high >> 64)}};
+    uint64_t carry, word3 = a->limbs[3] * b0 + a0 * b->limbs[3];
+    const unsigned __int128 first = (unsigned __int128)a0 * b0;
+    const uint64_t word0 = (uint64_t)first;
+    uint64_t word1 = multiply_add(&carry, a1, b0, (uint64_t)(first >> 64));
+    uint64_t word2 = multiply_add(&carry, a2, b0, carry);
+    word3 += carry + a2 * b1 + a1 * b2;
+    word1 = multiply_add(&carry, a0, b1, word1);
+    word3 += __builtin_add_overflow(word2, carry, &word2);
+    word2 = multiply_add(&carry, a1, b1, word2);
+    word3 += carry;
+    word2 = multiply_add(&carry, a0, b2, word2);
+    return (u256){{word0, word1, word2, word3 + carry}};
 }
 
 /* The shifts read words from a window over the number and what comes in beside it: whole words
  * move by where the window begins, without a branch. << 1 << (63 - n) is << (64 - n), also for
- * n = 0. */
+ * n = 0. The window is the caller's, for one with many shifts to have a single one. */
 
-/* a shifted left by 0-255 bits. */
-static inline u256 u256_shift_left(const u256 *a, unsigned bits) {
-    const uint64_t words[8] = {0, 0, 0, 0, a->limbs[0], a->limbs[1], a->limbs[2], a->limbs[3]};
-    const uint64_t *from = &words[4 - bits / 64];
+static inline u256 u256_shift_left_through(uint64_t window[8], const u256 *a, unsigned bits) {
     const unsigned rest = bits % 64, back = 63 - rest;
+    for (int i = 0; i < 4; i++)
+        window[i] = 0;
+    for (int i = 0; i < 4; i++)
+        window[4 + i] = a->limbs[i];
+    const uint64_t *from = &window[4 - bits / 64];
     return (u256){{(from[0] << rest) | (from[-1] >> 1 >> back),
                    (from[1] << rest) | (from[0] >> 1 >> back),
                    (from[2] << rest) | (from[1] >> 1 >> back),
                    (from[3] << rest) | (from[2] >> 1 >> back)}};
 }
 
-/* a shifted right by 0-255 bits, fill (0 or all ones) coming in from above. */
-static inline u256 u256_shift_right(const u256 *a, unsigned bits, uint64_t fill) {
-    const uint64_t words[8] = {a->limbs[0], a->limbs[1], a->limbs[2], a->limbs[3],
-                               fill, fill, fill, fill};
-    const uint64_t *from = &words[bits / 64];
+static inline u256 u256_shift_right_through(uint64_t window[8], const u256 *a, unsigned bits,
+                                            uint64_t fill) {
     const unsigned rest = bits % 64, back = 63 - rest;
+    for (int i = 0; i < 4; i++)
+        window[i] = a->limbs[i];
+    for (int i = 0; i < 4; i++)
+        window[4 + i] = fill;
+    const uint64_t *from = &window[bits / 64];
     return (u256){{(from[0] >> rest) | (from[1] << 1 << back),
                    (from[1] >> rest) | (from[2] << 1 << back),
                    (from[2] >> rest) | (from[3] << 1 << back),
                    (from[3] >> rest) | (from[4] << 1 << back)}};
+}
+
+/* a shifted left by 0-255 bits. */
+static inline u256 u256_shift_left(const u256 *a, unsigned bits) {
+    uint64_t window[8];
+    return u256_shift_left_through(window, a, bits);
+}
+
+/* a shifted right by 0-255 bits, fill (0 or all ones) coming in from above. */
+static inline u256 u256_shift_right(const u256 *a, unsigned bits, uint64_t fill) {
+    uint64_t window[8];
+    return u256_shift_right_through(window, a, bits, fill);
 }
 
 /* Leading zero bits, 256 of zero. */
@@ -265,7 +301,10 @@ static inline void u256_to_be(uint8_t out[32], const u256 *a) {
 }
 
 static inline u256 u256_from_address(const ghost_address *address) {
-    return u256_from_be_short(address->bytes, 20);
+    uint32_t high;
+    memcpy(&high, address->bytes, 4);
+    return (u256){{load_be64(address->bytes + 12), load_be64(address->bytes + 4),
+                   __builtin_bswap32(high), 0}};
 }
 
 static inline ghost_address u256_to_address(const u256 *a) {

@@ -58,23 +58,18 @@ const ghost_opcode_info ghost_opcode_table[256] = {
             HELP_WITH(evm_memory_reach(frame, (size))); \
     } while (0)
 
-static inline u256 word_shift_left(const u256 *a, const u256 *bits) {
+/* window: 64 bytes of scratch, one for all handlers. */
+static inline u256 word_shift_left(uint64_t *window, const u256 *a, const u256 *bits) {
     if (UNLIKELY(!u256_fits_u64(bits) || bits->limbs[0] > 255))
         return (u256){{0}};
-    return u256_shift_left(a, (unsigned)bits->limbs[0]);
+    return u256_shift_left_through(window, a, (unsigned)bits->limbs[0]);
 }
 
-static inline u256 word_shift_right(const u256 *a, const u256 *bits) {
-    if (UNLIKELY(!u256_fits_u64(bits) || bits->limbs[0] > 255))
-        return (u256){{0}};
-    return u256_shift_right(a, (unsigned)bits->limbs[0], 0);
-}
-
-static inline u256 word_shift_arithmetic(const u256 *a, const u256 *bits) {
-    uint64_t fill = (uint64_t)((int64_t)a->limbs[3] >> 63);
+static inline u256 word_shift_right(uint64_t *window, const u256 *a, const u256 *bits,
+                                    uint64_t fill) {
     if (UNLIKELY(!u256_fits_u64(bits) || bits->limbs[0] > 255))
         return (u256){{fill, fill, fill, fill}};
-    return u256_shift_right(a, (unsigned)bits->limbs[0], fill);
+    return u256_shift_right_through(window, a, (unsigned)bits->limbs[0], fill);
 }
 
 #include "careful.inc"
