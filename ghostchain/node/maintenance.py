@@ -36,7 +36,7 @@ from ghostchain.storage.directory import read_identity
 
 logger = logging.getLogger("ghostd")
 
-LIBRARIES = ("aiohttp", "cffi", "ckzg", "coincurve", "numba", "plyvel")
+LIBRARIES = ("aiohttp", "cffi", "ckzg", "coincurve", "numpy", "plyvel")
 
 
 def directory_of(configuration: NodeConfiguration) -> Path:
