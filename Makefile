@@ -29,8 +29,9 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@test -e "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" || \
 	  { echo "Python.h is missing: apt-get install python3-dev"; exit 1; }
+	@echo "installing what GhostChain needs into $(VENV), a minute or two"
 	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' wheel cffi
-	$(BIN)/python -m pip install --quiet --no-build-isolation \
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation \
 	  --config-settings editable_mode=compat --editable '.[test,lint,bench]'
 	@touch $@
 
