@@ -316,18 +316,33 @@ u256 u256_mul_mod(const u256 *a, const u256 *b, const u256 *modulus) {
     return remainder;
 }
 
+/* a * a modulo 2^256: the products of different words count twice. */
+static u256 square(const u256 *a) {
+    typedef unsigned __int128 wide;
+    const uint64_t a0 = a->limbs[0], a1 = a->limbs[1], a2 = a->limbs[2];
+    const wide low = (wide)a0 * a0, cross = (wide)a0 * a1;
+    wide middle = (low >> 64) + ((wide)(uint64_t)cross << 1);
+    wide high = (wide)a1 * a1 + ((wide)a0 * a2 << 1) + (cross >> 64 << 1) + (middle >> 64);
+    high += (wide)(a0 * a->limbs[3] + a1 * a2) << 65;
+    return (u256){{(uint64_t)low, (uint64_t)middle, (uint64_t)high, (uint64_t)(high >> 64)}};
+}
+
+/* From the exponent's top bit down: a square for each bit, a product more for each that is set. */
 u256 u256_exp(const u256 *base, const u256 *exponent) {
-    u256 power = u256_from_u64(1), square = *base;
+    u256 power = u256_from_u64(1);
+    unsigned bits = 256 - u256_leading_zeros(exponent);
+    if (bits == 0)
+        return power;
     if (u256_fits_u64(base) && base->limbs[0] == 2) {
-        if (!u256_fits_u64(exponent) || exponent->limbs[0] > 255)
+        if (bits > 8)
             return (u256){{0}};
         return u256_shift_left(&power, (unsigned)exponent->limbs[0]);
     }
-    unsigned bits = 256 - u256_leading_zeros(exponent);
-    for (unsigned i = 0; i < bits; i++) {
+    power = *base;
+    for (unsigned i = bits - 1; i-- > 0;) {
+        power = square(&power);
         if ((exponent->limbs[i / 64] >> (i % 64)) & 1)
-            power = u256_mul(&power, &square);
-        square = u256_mul(&square, &square);
+            power = u256_mul(&power, base);
     }
     return power;
 }

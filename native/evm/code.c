@@ -4,8 +4,9 @@
 #include <stdlib.h>
 
 enum {
-    JUMPS_MIN = 8,
-    JUMPS_MAX = 512
+    /* bits of the table of jumps; a fourth of it filled when all destinations were in it */
+    JUMP_BITS_MIN = 4,
+    JUMP_BITS_MAX = 10
 };
 
 /* ---- jump destinations ---- */
@@ -34,20 +35,20 @@ void *ghost_evm_analyse(const uint8_t *bytes, size_t length) {
         return NULL;
     code->bytes = bytes;
     code->length = length;
-    uint64_t count = mark_destinations(code), jumps = JUMPS_MIN;
-    while (jumps < count && jumps < JUMPS_MAX)
-        jumps *= 2;
+    uint64_t count = mark_destinations(code);
+    unsigned bits = JUMP_BITS_MIN;
+    while (UINT64_C(1) << bits < 4 * count && bits < JUMP_BITS_MAX)
+        bits++;
     code->targets = calloc(count + 1, sizeof *code->targets);
-    code->jumps = calloc(jumps, sizeof *code->jumps);
-    code->jump_mask = jumps - 1;
-    code->memory = size + (count + 1) * sizeof *code->targets + jumps * sizeof *code->jumps;
+    code->jumps = calloc(UINT64_C(1) << bits, sizeof *code->jumps);
+    code->jump_shift = 64 - bits;
+    code->memory = size + (count + 1) * sizeof *code->targets + (sizeof *code->jumps << bits);
     if (code->targets == NULL || code->jumps == NULL) {
         ghost_evm_analysis_free(code);
         return NULL;
     }
-    /* a place that does not belong where it stands is never found */
-    for (uint64_t i = 0; i < jumps; i++)
-        code->jumps[i].pc = i ^ 1;
+    /* 0 belongs at place 0, 1 elsewhere: what stands where it does not belong is never found. */
+    code->jumps[0].pc = 1;
     return code;
 }
 
@@ -81,6 +82,6 @@ const uint64_t *evm_find_target(evm_code *code, const u256 *target, int *exit) {
     if (found == NULL)
         *exit = GHOST_EXIT_ABORT;
     else
-        code->jumps[pc & code->jump_mask] = (evm_jump){pc, found};
+        code->jumps[evm_jump_place(pc, code->jump_shift)] = (evm_jump){pc, found};
     return found;
 }

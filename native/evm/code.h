@@ -103,8 +103,8 @@ typedef struct evm_jump_group {
     uint64_t before;
 } evm_jump_group;
 
-/* Where jumps to computed places went, found by the low bits of the place. Never holds one that is
- * not a destination. */
+/* Where jumps to computed places went, found by a hash of the place. Never holds one that is not a
+ * destination. */
 typedef struct evm_jump {
     uint64_t pc;
     const uint64_t *target;
@@ -121,7 +121,7 @@ typedef struct evm_code {
     const uint64_t *entry;         /* where pc 0 was translated to, or NULL */
     const uint64_t **targets;      /* the same for each jump destination */
     evm_jump *jumps;
-    uint64_t jump_mask;
+    uint64_t jump_shift;           /* 64 less the bits of a place in jumps */
     evm_chunk *chunks;
     uint64_t *next, *end;          /* free words of the newest chunk */
     uint64_t memory;               /* bytes taken in all */
@@ -147,6 +147,10 @@ static inline bool evm_is_destination(const evm_code *code, uint64_t pc) {
 static inline uint64_t evm_destination_rank(const evm_code *code, uint64_t pc) {
     const evm_jump_group *group = &code->groups[pc / 64];
     return group->before + evm_bit_count(group->bits & ((UINT64_C(1) << (pc % 64)) - 1));
+}
+
+static inline uint64_t evm_jump_place(uint64_t pc, uint64_t jump_shift) {
+    return (pc * UINT64_C(0x9e3779b97f4a7c15)) >> jump_shift;
 }
 
 static inline bool evm_is_jump_target(const ghost_code *code, const u256 *target) {

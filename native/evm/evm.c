@@ -104,7 +104,7 @@ void ghost_evm_execute(ghost_vm *vm, const ghost_message *message, ghost_account
     frame->output = NULL;
     frame->output_length = 0;
     frame->jumps = translated->jumps;
-    frame->jump_mask = translated->jump_mask;
+    frame->jump_shift = translated->jump_shift;
     int exit = vm->tracer != NULL ? run_careful(frame, 0) : run_fast(frame, NULL);
     bool gives_back = exit <= GHOST_EXIT_REVERT;
     result->exit = (uint8_t)exit;

@@ -32,7 +32,7 @@ typedef struct evm_frame {
     const uint8_t *output;        /* of RETURN and REVERT */
     size_t output_length;
     const struct evm_jump *jumps; /* of the code (code.h) */
-    uint64_t jump_mask;
+    uint64_t jump_shift;
     ghost_message child;          /* here, not on the native stack: 1,024 frames fit a thread's */
     ghost_call_result child_result;
 } evm_frame;

@@ -252,7 +252,7 @@ def test_jumps_reach_only_destinations() -> None:
     assert run(push(200) + bytes([JUMP, JUMPDEST])).exit is Exit.BAD_JUMP
     dynamic = bytes([PUSH0, CALLDATALOAD, JUMP, JUMPDEST, STOP, INVALID])
     assert run(dynamic, (3).to_bytes(32, "big")).exit is Exit.SUCCESS
-    for target in (0, 4, 5, 6, 100, 1 << 32, (1 << 64) + 3, 1 << 255):
+    for target in (0, 1, 4, 5, 6, 100, 1 << 32, (1 << 64) - 1, (1 << 64) + 3, 1 << 255):
         assert run(dynamic, target.to_bytes(32, "big")).exit is Exit.BAD_JUMP
 
 
