@@ -54,6 +54,7 @@ from ghostchain.state.store import StateStore, nodes_of
 from ghostchain.state.views import WriterView
 from ghostchain.storage.database import Database
 from ghostchain.storage.files import SegmentLog
+from ghostchain.storage.memory import return_free_memory
 from ghostchain.trie.merkle import Forest
 
 EXECUTOR_CACHE_BYTES = 48 << 20
@@ -329,6 +330,10 @@ class BlockWriter:
             put_state(batch)
             index.put_transactions(batch, number, transactions["hash"])
             self._write(batch, sealed, pending.encoded, records)
+            del batch
+            if self._state.is_flushing:
+                # A good moment: the largest of all batches has just been freed.
+                return_free_memory()
 
         return write
 

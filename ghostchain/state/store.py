@@ -21,7 +21,9 @@ from ghostchain.state.undo import Undo, decode_undo, encode_undo
 from ghostchain.storage.database import Batch, Database, Reader, after
 from ghostchain.trie.merkle import Forest, node_key
 
-NODE_BUFFER_BYTES_MAX = 48 << 20
+# Small blocks change the same upper nodes over and over, for which this is plenty. Large ones have
+# few nodes in common, and holding more of them would only make the batch that flushes them large.
+NODE_BUFFER_BYTES_MAX = 12 << 20
 # What an entry of the node buffer takes, about: key, node of a state of many accounts, dictionary.
 NODE_BYTES = 400
 # The trie on disk is at most so many blocks behind: what recovery has to replay.
@@ -101,6 +103,11 @@ class StateStore:
     def trie_block(self) -> tuple[int, bytes]:
         """Number and root of the block that the trie on disk belongs to."""
         return self._trie
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether the staged block takes all buffered trie nodes to disk with it."""
+        return self._staged_flush
 
     @property
     def oldest_readable(self) -> int:
