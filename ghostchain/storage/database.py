@@ -16,7 +16,7 @@ import plyvel
 
 from ghostchain.primitives.errors import StorageCorrupt, StorageFailed, StorageFull
 
-WRITE_BUFFER_BYTES = 64 << 20
+WRITE_BUFFER_BYTES = 32 << 20
 BLOCK_CACHE_BYTES = 16 << 20
 BLOOM_BITS_PER_KEY = 10
 OPEN_FILES_MAX = 256

@@ -7,6 +7,10 @@ import ctypes
 # From this size on an allocation is mapped on its own, and unmapped when it is freed.
 MAPPED_BYTES_MIN = 1 << 20
 M_MMAP_THRESHOLD = -3
+# Heaps that threads share. By default each thread gets one of its own, and what one thread writes
+# and another frees (a block, a memtable) leaves a hole in every one of them.
+HEAPS_MAX = 2
+M_ARENA_MAX = -8
 
 _LIBRARY = ctypes.CDLL(None)
 
@@ -21,6 +25,7 @@ def return_large_allocations() -> None:
     mallopt = getattr(_LIBRARY, "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN)
+        mallopt(M_ARENA_MAX, HEAPS_MAX)
 
 
 def return_free_memory() -> None:
