@@ -581,3 +581,98 @@ def test_random_programs_run_as_in_revm(seed: int, gas: int) -> None:
     assert (result.success, result.gas_used) == (success, gas_used), result.exit
     if success:
         assert (result.output, len(result.logs)) == (output, log_count)
+
+
+COMPUTING = [*range(0x01, 0x08), *range(0x10, 0x1E), 0x01, 0x03, 0x16, 0x10, 0x11, 0x14, 0x15, 0x19]
+
+
+class DenseProgram:
+    """Code without a failure in it that ends by returning its whole stack: runs of instructions as
+    compilers write them (constants, DUP, SWAP, comparisons before jumps), the size of the stack
+    always known."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.code = bytearray()
+        self.size = 0
+
+    def constant(self) -> None:
+        bits = self.chance.choice([0, 1, 5, 6, 8, 64, 65, 160, 256])
+        self.code += push(self.chance.getrandbits(bits) if bits else 0)
+        self.size += 1
+
+    def from_outside(self) -> None:
+        self.code += push(self.chance.randrange(0, 64)) + bytes([CALLDATALOAD])
+        self.size += 1
+
+    def step(self) -> None:
+        """One instruction, or one with its operands."""
+        dice = self.chance.random()
+        if self.size < 4 or (dice < 0.2 and self.size < 60):
+            self.chance.choice([self.constant, self.constant, self.from_outside])()
+        elif dice < 0.55:
+            opcode = self.chance.choice(COMPUTING)
+            self.code.append(opcode)
+            self.size -= 1 if opcode not in (0x15, 0x19) else 0
+        elif dice < 0.7 and self.size < 60:
+            depth = self.chance.randrange(1, min(self.size, 16) + 1)
+            self.code.append(0x7F + depth)
+            self.size += 1
+        elif dice < 0.85:
+            depth = self.chance.randrange(1, min(self.size - 1, 16) + 1)
+            self.code.append(0x8F + depth)
+        elif dice < 0.9:
+            self.code.append(POP)
+            self.size -= 1
+        else:
+            self.memory()
+
+    def memory(self) -> None:
+        place = push(self.chance.randrange(0, 200))
+        if self.chance.random() < 0.5:
+            self.code += place + bytes([MLOAD])
+            self.size += 1
+        else:
+            swap = self.chance.choice([b"", b"\x90\x90", b"\x90"])
+            # behind a SWAP1 the stored word becomes the place, so it is made small first
+            small = push(0xFF) + bytes([0x16]) if swap == b"\x90" else b""
+            self.code += small + place + swap + bytes([MSTORE])
+            self.size -= 1
+
+    def branch(self) -> None:
+        """A jump over a few instructions that leave the stack's size as it is."""
+        for _ in range(self.chance.randrange(3)):
+            if self.size > 3:
+                self.code.append(self.chance.choice([0x10, 0x11, 0x12, 0x13, 0x14]))
+                self.size -= 1
+        self.code += bytes([0x15]) * self.chance.randrange(4)
+        skipped = self.chance.choice(
+            [b"", bytes([PUSH0, POP]), bytes([0x19]), push(7) + bytes([ADD]), bytes([0x80, ADD])]
+        )
+        target = len(self.code) + 4 + len(skipped)
+        self.code += push(target, 2) + bytes([JUMPI]) + skipped + bytes([JUMPDEST])
+        self.size -= 1
+
+    def finish(self) -> bytes:
+        for place in range(self.size):
+            self.code += push(256 + 32 * place) + bytes([MSTORE])
+        self.code += push(256 + 32 * self.size) + bytes([PUSH0, RETURN])
+        return bytes(self.code)
+
+
+@given(seed=st.integers(0, 1 << 64))
+def test_dense_programs_leave_the_stack_of_revm(seed: int) -> None:
+    """Every word of the stack and of memory, and the gas, after code that compilers might write."""
+    chance = random.Random(seed)
+    program = DenseProgram(chance)
+    for _ in range(chance.randrange(5, 150)):
+        if program.size > 4 and chance.random() < 0.12:
+            program.branch()
+        else:
+            program.step()
+    code, data = program.finish(), chance.randbytes(80)
+    success, gas_used, output, _ = run_revm(code, b"", data, 1_000_000)
+    result = run(code, data, gas=1_000_000, fork=Fork.CANCUN)
+    assert success
+    assert (result.exit, result.gas_used) == (Exit.SUCCESS, gas_used)
+    assert result.output == output
