@@ -19,6 +19,7 @@ from pathlib import Path
 
 import click
 import uvloop
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ghostchain import __version__
 from ghostchain.chain.chain import Chain
@@ -54,6 +55,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         cannot be bound.
     """
     logs.configure(json=json_logs, level=level)
+    logging.getLogger("aiohttp.server").addFilter(is_fault_of_ours)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave_early)
     genesis = genesis_of(configuration)
@@ -74,6 +76,13 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(configuration, chain, data_dir))
     event(logger, logging.INFO, "stopped")
+
+
+def is_fault_of_ours(record: logging.LogRecord) -> bool:
+    """Whether what aiohttp reports is more than a client that speaks no proper HTTP or leaves in
+    the middle of its request: that one gets its 400, if it is there, and no room in the log."""
+    failure = record.exc_info[1] if record.exc_info else None
+    return not isinstance(failure, HttpProcessingError | ConnectionError)
 
 
 def leave_early(number: int, frame: object) -> None:

@@ -90,10 +90,12 @@ class Sealer:
             self._wake()
         while True:
             await self._until_due()
+            paced = self._sealing.paces(now_ns=time.monotonic_ns())
             self._sealing.on_started()
-            building = self._loop.run_in_executor(self._writer, self._seal)
+            building = self._loop.run_in_executor(self._writer, self._seal, paced)
             more_waits = await asyncio.shield(building)
-            self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=more_waits)
+            if more_waits is not None:
+                self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=more_waits)
 
     async def _until_due(self) -> None:
         while True:
@@ -109,12 +111,17 @@ class Sealer:
 
     # ---- on the writer thread ----
 
-    def _seal(self) -> bool:
-        """The next block is the head, with what of the pool goes in. Returns whether more waits."""
+    def _seal(self, paced: bool) -> bool | None:
+        """The next block is the head, with what of the pool goes in. Returns whether more waits.
+
+        paced: an empty block is due too. None: nothing that waits pays, so no block was made.
+        """
         started_ns = time.monotonic_ns()
         parent = self._chain.head
         environment = self._chain.next_fees()
         candidates, is_cut = self._candidates(environment.base_fee, environment.blob_base_fee)
+        if not candidates and not paced:
+            return None
         batch = TransactionBatch.decode([candidate.raw for candidate in candidates])
         batch.recover(senders=[candidate.sender for candidate in candidates])
         sealed = self._chain.build_block(

@@ -63,6 +63,11 @@ class Sealing:
         if more_waits:
             self.on_pending(now_ns=now_ns)
 
+    def paces(self, *, now_ns: int) -> bool:
+        """Whether a block is due by the clock alone, an empty one too."""
+        interval = self.policy.interval_ns
+        return interval is not None and now_ns >= self.last_sealed_ns + interval
+
     def deadline_ns(self) -> int | None:
         """When to seal if nothing else happens; None: not before something waits."""
         moments = []

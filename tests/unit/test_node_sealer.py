@@ -78,7 +78,7 @@ def sealed_until(folder: Path, raws: list[bytes], done: Callable[[Chain], bool])
         assert [answer.refusal for answer in answers] == [None] * len(raws)
         with ThreadPoolExecutor(1) as writer:
             asyncio.run(play(chain, driver, writer))
-        assert len(driver.pool) == 0
+        assert not list(driver.pool.best(chain.next_fees().base_fee))
     finally:
         driver.close()
         chain.close()
@@ -115,3 +115,30 @@ def test_more_than_one_block_of_promised_gas_is_sealed_without_another_wake(
     counts = sealed_until(tmp_path, raws, done)
     assert sum(counts) == 150
     assert len(counts) >= 2
+
+
+def test_what_pays_too_little_makes_no_empty_block(tmp_path: Path) -> None:
+    """Else anybody could make the chain longer for nothing."""
+    cheap = [raw(0, sender=1, fee=1)]
+    counts = sealed_until(tmp_path, [*cheap, raw(0)], lambda chain: chain.head.number >= 1)
+    assert counts == [1]
+    chain = Chain.open(tmp_path / "data", network("dev"))
+    pool = Pool()
+    driver = PoolDriver(
+        pool,
+        Journal(tmp_path / "pool.journal", durable=False),
+        rules=lambda: pool_rules(chain),
+        accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
+    )
+    try:
+        assert driver.restore() == 1
+        with ThreadPoolExecutor(1) as writer:
+            settings = SealerSettings(Address(bytes(20)))
+            sealer = Sealer(chain, driver, INSTANT, settings, writer)
+            assert sealer._seal(paced=False) is None
+            assert chain.head.number == 1
+            assert sealer._seal(paced=True) is False
+            assert chain.head.number == 2
+    finally:
+        driver.close()
+        chain.close()

@@ -61,3 +61,12 @@ def test_fixed_pace_does_not_drift_nor_rush() -> None:
 def test_block_time_must_be_positive() -> None:
     with pytest.raises(ValueError, match="positive"):
         every(0)
+
+
+def test_only_the_clock_asks_for_empty_blocks() -> None:
+    """What waits may pay too little for the next block: that is no reason for an empty one."""
+    assert not Sealing(INSTANT, now_ns=0).paces(now_ns=10**18)
+    sealing = Sealing(HEARTBEAT, now_ns=0)
+    sealing.on_pending(now_ns=1)
+    assert not sealing.paces(now_ns=1)
+    assert sealing.paces(now_ns=6 * NANOSECONDS)
