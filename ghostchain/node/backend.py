@@ -42,6 +42,7 @@ from ghostchain.rpc.backend import (
     UnknownAccount,
 )
 from ghostchain.state.proofs import AccountProof
+from ghostchain.state.store import PROOF_BLOCKS
 from ghostchain.state.views import OverlaidView, Override
 from ghostchain.storage.files import storage_failure
 from ghostchain.txpool.driver import PoolDriver, Submission
@@ -121,6 +122,12 @@ class NodeBackend:
 
     def earliest(self) -> int:
         return 0
+
+    def oldest_state(self) -> int:
+        return self._chain.oldest_state
+
+    def oldest_proof(self) -> int:
+        return max(self._chain.oldest_state, self._chain.head.number - PROOF_BLOCKS)
 
     def number_of(self, block_hash: bytes) -> int | None:
         return self._chain.number_of(block_hash)

@@ -176,7 +176,13 @@ class Backend(Protocol):
         """The latest committed block."""
 
     def earliest(self) -> int:
-        """The first block whose body and receipts are kept: 0 for an archive."""
+        """The first block whose body and receipts are kept."""
+
+    def oldest_state(self) -> int:
+        """The first block whose state can be read: 0 for an archive."""
+
+    def oldest_proof(self) -> int:
+        """The first block whose state can be proven."""
 
     def number_of(self, block_hash: bytes) -> int | None:
         """The number of a block of this chain."""

@@ -178,7 +178,7 @@ class MemoryBackend:
         self.listeners: list[Callable[[Event], None]] = []
         self.submissions: list[int] = []
         self.progress: SyncProgress | None = None
-        self.oldest_state = 0
+        self.pruned_below = 0
         accounts = {address: Account(balance=10_000 * ETHER) for address in ACCOUNTS}
         self.append(State(accounts, {}, {}), (), ())
 
@@ -305,6 +305,12 @@ class MemoryBackend:
     def earliest(self) -> int:
         return 0
 
+    def oldest_state(self) -> int:
+        return self.pruned_below
+
+    def oldest_proof(self) -> int:
+        return self.pruned_below
+
     def number_of(self, block_hash: bytes) -> int | None:
         return self.hashes.index(Hash32(block_hash)) if block_hash in self.hashes else None
 
@@ -362,7 +368,7 @@ class MemoryBackend:
                     log_index += 1
 
     def state_at(self, number: int) -> State:
-        if number < self.oldest_state:
+        if number < self.pruned_below:
             raise StateUnavailable(f"state of block {number} was pruned")
         return self.states[number]
 

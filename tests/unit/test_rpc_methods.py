@@ -648,3 +648,12 @@ def test_pruned_state_says_so() -> None:
         failure = node.refuse("eth_getBalance", ALICE, "0x0")
         assert failure.code == -32000
         assert "not available" in failure.message
+
+
+def test_capabilities_say_what_was_pruned(node: RunningServer, backend: MemoryBackend) -> None:
+    """State and proofs begin where the node can read them, blocks at the first."""
+    backend.pruned_below = 2
+    found = node.ask("eth_capabilities")
+    assert found["state"]["oldestBlock"] == "0x2"
+    assert found["stateproofs"]["oldestBlock"] == "0x2"
+    assert found["blocks"]["oldestBlock"] == "0x0"

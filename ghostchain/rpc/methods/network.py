@@ -36,14 +36,17 @@ def syncing(services: Services) -> Any:
 def capabilities(services: Services) -> Any:
     """What of the past this node can answer (execution-apis eth_capabilities)."""
     head = services.backend.head()
-    oldest = services.backend.earliest()
-    kept = {"disabled": False, "oldestBlock": hex(oldest)}
+    oldest = {
+        **dict.fromkeys(("tx", "logs", "receipts", "blocks"), services.backend.earliest()),
+        "state": services.backend.oldest_state(),
+        "stateproofs": services.backend.oldest_proof(),
+    }
     return {
         "head": {
             "number": hex(head.number),
             "hash": format_data(services.backend.hash_of(head.number) or b""),
         },
-        **dict.fromkeys(("state", "tx", "logs", "receipts", "blocks", "stateproofs"), kept),
+        **{what: {"disabled": False, "oldestBlock": hex(block)} for what, block in oldest.items()},
     }
 
 

@@ -89,7 +89,7 @@ def by_sender_and_nonce(services: Services, deadline: Deadline, sender: Address,
         deadline.check()
         return account_at(backend.state_at(number), sender).nonce
 
-    high, low = backend.head().number, backend.earliest()
+    high, low = backend.head().number, backend.oldest_state()
     if nonce_after(high) <= nonce:
         return None
     while low < high:
