@@ -644,7 +644,7 @@ def test_pruned_state_says_so() -> None:
     chain = MemoryBackend()
     with RunningServer(chain) as node:
         node.ask("eth_sendTransaction", {"from": ALICE, "to": BOB})
-        chain.oldest_state = 1
+        chain.pruned_below = 1
         failure = node.refuse("eth_getBalance", ALICE, "0x0")
         assert failure.code == -32000
         assert "not available" in failure.message
