@@ -75,7 +75,7 @@ LARGE_FILES: set[str] = set()
 LARGE_FUNCTIONS: set[str] = set()
 
 BANNED_WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b")
-SKIPPED_FOLDERS = {".venv", "build", "dist", "node_modules", ".git", "__pycache__"}
+SKIPPED_FOLDERS = {".venv", ".venv-eels", "build", "dist", "node_modules", ".git", "__pycache__"}
 
 
 def tree_files(*suffixes: str) -> list[Path]:
