@@ -57,8 +57,8 @@ from ghostchain.storage.files import SegmentLog
 from ghostchain.storage.memory import return_free_memory
 from ghostchain.trie.merkle import Forest
 
-EXECUTOR_CACHE_BYTES = 40 << 20
-FOREST_CACHE_BYTES = 40 << 20
+EXECUTOR_CACHE_BYTES = 32 << 20
+FOREST_CACHE_BYTES = 32 << 20
 NO_NONCE = bytes(8)
 # RLP beside header, transactions and withdrawals: list heads and the empty ommers.
 BLOCK_FRAME_BYTES = 64

@@ -19,7 +19,8 @@ from ghostchain.primitives.errors import StorageCorrupt, StorageFailed, StorageF
 WRITE_BUFFER_BYTES = 32 << 20
 BLOCK_CACHE_BYTES = 16 << 20
 BLOOM_BITS_PER_KEY = 10
-OPEN_FILES_MAX = 256
+# Tables are mapped while they are open, so this bounds resident memory too (2 MB each).
+OPEN_FILES_MAX = 96
 
 
 class Batch(Protocol):
