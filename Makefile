@@ -59,10 +59,14 @@ eels: .venv-eels/installed ## the executable specification, in an environment of
 	.venv-eels/bin/python -m pip install --quiet 'ethereum-execution==2.20.0'
 	@touch $@
 
-clients: tests/clients/node_modules/installed ## the JavaScript clients that tests drive a node with
+clients: ## the JavaScript clients that tests drive a node with
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory tests/clients/node_modules/installed; \
+	else \
+	  echo "npm is not here (apt-get install nodejs npm): tests with ethers, viem and Foundry skip"; \
+	fi
 
 tests/clients/node_modules/installed: tests/clients/package.json
-	@command -v npm >/dev/null || { echo "npm is missing: apt-get install nodejs npm"; exit 1; }
 	tests/clients/install.sh
 	@touch $@
 
