@@ -359,6 +359,7 @@ class Chain:
         schedule = self.config.blob_schedule_at(time)
         return BlockEnvironment(
             fork=self.config.fork_at(time),
+            hybrid=self.config.hybrid_at(time),
             chain_id=self.config.chain_id,
             number=parent.number + 1,
             timestamp=time,

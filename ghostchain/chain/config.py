@@ -51,6 +51,8 @@ class ChainConfig:
     # Seconds between a block and its child, at least. Ethereum's is 1. A chain that makes several
     # blocks a second lets them share one (0), or its clock would run ahead of everybody's.
     timestamp_step_min: int = 1
+    # From this time on GhostChain's own rules hold besides Ethereum's; None: never.
+    hybrid_time: int | None = None
 
     @classmethod
     def from_steps(cls, chain_id: int, steps: Sequence[ForkStep]) -> ChainConfig:
@@ -66,6 +68,9 @@ class ChainConfig:
         if self.fork_at(timestamp) >= Fork.OSAKA:
             return BLOBS_PER_TRANSACTION_MAX
         return self.blob_schedule_at(timestamp).max
+
+    def hybrid_at(self, timestamp: int) -> bool:
+        return self.hybrid_time is not None and self.hybrid_time <= timestamp
 
     def fork_at(self, timestamp: int) -> Fork:
         return [fork for time, fork in self.forks if time <= timestamp][-1]
@@ -97,20 +102,32 @@ def parse_config(fields: Mapping[str, object], genesis_time: int) -> ChainConfig
         forks=tuple(forks),
         blobs=_blob_schedules(fields),
         deposit_contract=DEPOSIT_CONTRACT if deposit is None else _address(deposit),
-        timestamp_step_min=_timestamp_step(fields.get("ghost")),
+        timestamp_step_min=_timestamp_step(_ghost(fields)),
+        hybrid_time=_hybrid_time(_ghost(fields)),
     )
 
 
-def _timestamp_step(ghost: object) -> int:
-    """`config.ghost.timestampStepMin`, GhostChain's own addition to the format."""
+def _ghost(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """`config.ghost`, GhostChain's own addition to the format."""
+    ghost = fields.get("ghost")
     if ghost is None:
-        return 1
+        return {}
     if not isinstance(ghost, Mapping):
         raise InvalidGenesis("config.ghost must be an object")
+    return ghost
+
+
+def _timestamp_step(ghost: Mapping[str, object]) -> int:
     step = integer(ghost.get("timestampStepMin", 1), "config.ghost.timestampStepMin")
     if step not in (0, 1):
         raise InvalidGenesis(f"config.ghost.timestampStepMin must be 0 or 1, not {step}")
     return step
+
+
+def _hybrid_time(ghost: Mapping[str, object]) -> int | None:
+    if ghost.get("hybridTime") is None:
+        return None
+    return integer(ghost["hybridTime"], "config.ghost.hybridTime")
 
 
 def _refuse_early_and_unknown_forks(fields: Mapping[str, object], genesis_time: int) -> None:

@@ -140,6 +140,7 @@ def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:
     schedule = config.blob_schedule_at(header.timestamp)
     return BlockEnvironment(
         fork=config.fork_at(header.timestamp),
+        hybrid=config.hybrid_at(header.timestamp),
         chain_id=config.chain_id,
         number=header.number,
         timestamp=header.timestamp,

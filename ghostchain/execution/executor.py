@@ -102,10 +102,11 @@ class BlockEnvironment:
     """What a block shows to its transactions.
 
     Units: timestamp in seconds, base_fee in wei per gas. deposit_contract: whose logs are deposits
-    (EIP-6110).
+    (EIP-6110). hybrid: what GhostChain adds to Ethereum holds.
     """
 
     fork: Fork
+    hybrid: bool = False
     chain_id: int
     number: int
     timestamp: int
@@ -428,6 +429,7 @@ class BlockResult:
 def _fill_environment(native: Any, env: BlockEnvironment) -> None:
     for name in (
         "fork",
+        "hybrid",
         "chain_id",
         "number",
         "timestamp",

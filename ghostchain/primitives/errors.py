@@ -99,6 +99,16 @@ class TransactionReason(IntEnum):
     INSUFFICIENT_MAX_FEE_PER_BLOB_GAS = 36
     SET_CODE_CREATE = 37
     SET_CODE_EMPTY = 38
+    CALL_COUNT = 48
+    CALL_CREATES = 49
+    SIGNATURE_SCHEME = 50
+    SIGNATURE_LENGTH = 51
+    PAYER_FORM = 52
+    PAYER_SIGNATURE = 53
+    FEE_TOKEN_UNKNOWN = 54
+    FEE_TOKEN_CLOSED = 55
+    INSUFFICIENT_FEE_TOKEN = 56
+    PAYER_FUNDS = 57
 
     @property
     def can_become_valid(self) -> bool:
@@ -108,7 +118,8 @@ class TransactionReason(IntEnum):
     @property
     def test_suite_names(self) -> tuple[str, ...]:
         """The names under which the official test suites expect this reason."""
-        return tuple(f"TransactionException.{name}" for name in _TEST_SUITE_NAMES[self])
+        names = _TEST_SUITE_NAMES.get(self, ())
+        return tuple(f"TransactionException.{name}" for name in names)
 
 
 _PASSING_REASONS = frozenset(
@@ -120,6 +131,9 @@ _PASSING_REASONS = frozenset(
         TransactionReason.INSUFFICIENT_MAX_FEE_PER_GAS,
         TransactionReason.BLOB_ALLOWANCE_EXCEEDED,
         TransactionReason.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,
+        TransactionReason.FEE_TOKEN_CLOSED,
+        TransactionReason.INSUFFICIENT_FEE_TOKEN,
+        TransactionReason.PAYER_FUNDS,
     }
 )
 

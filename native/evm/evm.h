@@ -109,6 +109,7 @@ typedef struct ghost_evm_memory ghost_evm_memory;   /* stacks, memory, return da
 
 struct ghost_vm {
     uint32_t fork;
+    bool hybrid;                  /* engines other than the EVM run (ghost_block_env.hybrid) */
     ghost_state *state;
     ghost_block_context block;
     ghost_tx_context tx;

@@ -75,6 +75,7 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     executor->blob_gas_used = 0;
     executor->base_fee = u256_from_be(env->base_fee);
     executor->vm.fork = state->fork;
+    executor->vm.hybrid = env->hybrid != 0;
     executor->vm.status = GHOST_OK;
     ghost_block_context *block = &executor->vm.block;
     block->number = env->number;

@@ -21,6 +21,8 @@ typedef struct ghost_state_loader {
 
 typedef struct ghost_block_env {
     uint32_t fork;                        /* enum ghost_fork: 0 Cancun, 1 Prague, 2 Osaka */
+    uint32_t hybrid;                      /* 1: what is beyond Ethereum holds: engines by code
+                                             prefix, types 0x47 and 0x7b, system contracts */
     uint64_t chain_id;
     uint64_t number;
     uint64_t timestamp;

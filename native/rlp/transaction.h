@@ -1,6 +1,7 @@
-/* Transactions 0-4 out of their canonical bytes, with strict RLP, in batches.
+/* Transactions out of their canonical bytes, with strict RLP, in batches.
  * Types: legacy, EIP-2930, EIP-1559, EIP-4844 (canonical form, and the network form whose sidecar
- * is skipped and reported), EIP-7702. */
+ * is skipped and reported), EIP-7702; CIP-64 (0x7b) and GhostTx (0x47), which only a hybrid chain
+ * runs. */
 #ifndef GHOST_TRANSACTION_H
 #define GHOST_TRANSACTION_H
 
@@ -45,8 +46,49 @@ enum ghost_tx_reason {
     GHOST_TX_BLOB_VERSIONED_HASH = 35,
     GHOST_TX_INSUFFICIENT_MAX_FEE_PER_BLOB_GAS = 36,
     GHOST_TX_SET_CODE_CREATE = 37,                   /* TYPE_4_TX_CONTRACT_CREATION */
-    GHOST_TX_SET_CODE_EMPTY = 38                     /* TYPE_4_EMPTY_AUTHORIZATION_LIST */
+    GHOST_TX_SET_CODE_EMPTY = 38,                    /* TYPE_4_EMPTY_AUTHORIZATION_LIST */
+    /* of 0x7b and 0x47; the first five found while decoding */
+    GHOST_TX_CALL_COUNT = 48,           /* a GhostTx without calls, or with too many */
+    GHOST_TX_CALL_CREATES = 49,         /* a creation that is not the only call */
+    GHOST_TX_SIGNATURE_SCHEME = 50,     /* a tag that names no scheme */
+    GHOST_TX_SIGNATURE_LENGTH = 51,     /* key or signature of a length that is not the scheme's */
+    GHOST_TX_PAYER_FORM = 52,           /* a fee payer without signature, or the reverse */
+    GHOST_TX_PAYER_SIGNATURE = 53,      /* found in recovery: not the fee payer's */
+    GHOST_TX_FEE_TOKEN_UNKNOWN = 54,    /* no token that pays fees */
+    GHOST_TX_FEE_TOKEN_CLOSED = 55,     /* its rate is zero: not accepted now */
+    GHOST_TX_INSUFFICIENT_FEE_TOKEN = 56,     /* too little of it for the largest fee */
+    GHOST_TX_PAYER_FUNDS = 57           /* the fee payer has too little */
 };
+
+enum ghost_tx_type {
+    GHOST_TX_TYPE_GHOST = 0x47,
+    GHOST_TX_TYPE_FEE_CURRENCY = 0x7b   /* CIP-64 */
+};
+
+/* How a GhostTx is signed. */
+enum ghost_signature_scheme {
+    GHOST_SCHEME_SECP256K1 = 0,         /* no key; 65 bytes: r, s, y parity */
+    GHOST_SCHEME_ED25519 = 1,           /* RFC 8032; key 32, signature 64 bytes */
+    GHOST_SCHEME_ML_DSA_65 = 2          /* FIPS 204, empty context; key 1,952, signature 3,309 */
+};
+
+/* One call of a GhostTx. */
+typedef struct ghost_tx_call {
+    uint8_t to[20];
+    uint8_t is_create;
+    uint8_t value[32];
+    const uint8_t *data;
+    size_t data_length;
+} ghost_tx_call;
+
+/* A tagged signature as the wire has it, lengths those of the scheme. */
+typedef struct ghost_tx_signature {
+    uint8_t scheme;                     /* enum ghost_signature_scheme */
+    const uint8_t *key;
+    size_t key_length;
+    const uint8_t *signature;
+    size_t signature_length;
+} ghost_tx_signature;
 
 /* One entry of an EIP-2930 access list. keys points at key_count consecutive 32-byte keys. */
 typedef struct ghost_access_entry {
@@ -98,6 +140,17 @@ typedef struct ghost_tx {
     uint8_t signing_hash[32];
     uint8_t hash[32];           /* of raw; where decoding failed, of the bytes as they came */
     uint8_t sender[20];         /* valid after recovery */
+    /* of 0x7b and 0x47; the rest of the fields stand for the first call of a GhostTx, but for
+     * value, which is the sum of all calls' */
+    uint8_t has_fee_token;      /* 0: fees are paid in GCC */
+    uint8_t has_fee_payer;
+    uint8_t fee_token[20];
+    uint8_t fee_payer[20];
+    const ghost_tx_call *calls; /* NULL but for 0x47 */
+    size_t call_count;
+    ghost_tx_signature signature;
+    ghost_tx_signature payer_signature;
+    uint8_t payer_signing_hash[32];     /* what the fee payer signs; valid after recovery */
     const uint8_t *raw;         /* canonical bytes, as in a block */
     size_t raw_length;
     size_t sidecar_length;      /* bytes of a type-3 network form beyond the canonical ones, or 0 */
