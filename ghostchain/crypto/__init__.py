@@ -1,6 +1,7 @@
 """Doors to the cryptographic kernels: what the chain hashes and signs with.
 
-`keccak` hashes one message or many at once; `secp256k1` recovers senders in batches and signs. Each
+`keccak` hashes one message or many at once; `secp256k1` recovers senders in batches and signs;
+`ed25519` verifies what validators and accounts with such keys sign (by libsodium). Each other
 module is the door to the kernel of the same name under `native/`: it turns bytes into pointers and
 status codes into errors, and holds no arithmetic of its own.
 

@@ -1,0 +1,57 @@
+"""What validators sign: the bytes of a consensus message, and of the claim to a consensus key.
+
+Consensus signs these and the slashing contract reads them as evidence, so the format stands here
+once. Each begins with 16 bytes that no other signed thing of the chain begins with, and names the
+chain, so that a signature means nothing elsewhere. All integers are big-endian.
+
+    vote    "GhostChain vote\\0" | chain id 8 | kind 1 | height 8 | round 4 | block id 32
+    claim   "GhostChain key\\0\\0" | chain id 8 | operator 20
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ghostchain.primitives.types import Address
+
+VOTE_DOMAIN = b"GhostChain vote\0"
+CLAIM_DOMAIN = b"GhostChain key\0\0"
+
+NIL_BLOCK = bytes(32)
+"""The block id of a vote for no block."""
+
+
+class VoteKind(IntEnum):
+    """The messages of one round of which a validator signs one at most (arXiv 1807.04938)."""
+
+    PROPOSAL = 1
+    PREVOTE = 2
+    PRECOMMIT = 3
+
+
+def vote_bytes(chain_id: int, kind: int, height: int, round: int, block_id: bytes) -> bytes:
+    """What a validator signs to propose or to vote: 69 bytes.
+
+    Shapes: chain_id and height under 2**64, round under 2**32, kind under 2**8, block_id 32 bytes.
+    Raises: OverflowError or ValueError when one does not fit.
+    """
+    if len(block_id) != 32:
+        raise ValueError(f"a block id has 32 bytes, not {len(block_id)}")
+    return b"".join(
+        (
+            VOTE_DOMAIN,
+            chain_id.to_bytes(8, "big"),
+            kind.to_bytes(1, "big"),
+            height.to_bytes(8, "big"),
+            round.to_bytes(4, "big"),
+            block_id,
+        )
+    )
+
+
+def key_claim_bytes(chain_id: int, operator: Address) -> bytes:
+    """What the holder of a consensus key signs to let an operator register it: 44 bytes.
+
+    It proves possession, so nobody registers another's key, to occupy it or to be slashed by it.
+    """
+    return CLAIM_DOMAIN + chain_id.to_bytes(8, "big") + operator

@@ -1,0 +1,98 @@
+"""Ed25519 beside RFC 8032 and OpenSSL, and the bytes that validators sign."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghostchain.crypto import ed25519
+from ghostchain.encoding.votes import VoteKind, key_claim_bytes, vote_bytes
+from ghostchain.primitives.types import Address
+
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+# RFC 8032, section 7.1: seed, public key, message, signature.
+VECTORS = [
+    (
+        "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd"
+        "25bf5f0595bbe24655141438e7a100b",
+    ),
+    (
+        "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c3"
+        "87b2eaeb4302aeeb00d291612bb0c00",
+    ),
+]
+
+
+@pytest.mark.parametrize(("seed", "key", "message", "signature"), VECTORS)
+def test_rfc_8032_vectors(seed: str, key: str, message: str, signature: str) -> None:
+    seed_bytes, data = bytes.fromhex(seed), bytes.fromhex(message)
+    assert ed25519.public_key_of(seed_bytes).hex() == key
+    assert ed25519.sign(seed_bytes, data).hex() == signature
+    assert ed25519.verify(bytes.fromhex(key), data, bytes.fromhex(signature))
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=80), st.integers(0, 511))
+def test_agrees_with_openssl_and_refuses_a_flipped_bit(seed: bytes, data: bytes, bit: int) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    public_key = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    signature = ed25519.sign(seed, data)
+    assert ed25519.public_key_of(seed) == public_key
+    assert signature == key.sign(data)
+    flipped = bytearray(signature)
+    flipped[bit // 8] ^= 1 << bit % 8
+    assert not ed25519.verify(public_key, data, bytes(flipped))
+    assert not ed25519.verify(public_key, data + b"\0", signature)
+
+
+def test_malleable_and_weak_signatures_are_refused() -> None:
+    """S + L verifies in a lax implementation, and the identity as key signs everything in one."""
+    seed = bytes(range(32))
+    public_key, signature = ed25519.public_key_of(seed), ed25519.sign(seed, b"message")
+    scalar = int.from_bytes(signature[32:], "little") + ORDER
+    assert not ed25519.verify(
+        public_key, b"message", signature[:32] + scalar.to_bytes(32, "little")
+    )
+    identity = (1).to_bytes(32, "little")
+    assert not ed25519.verify(identity, b"message", identity + bytes(32))
+
+
+@pytest.mark.parametrize(("key_length", "length"), [(31, 64), (33, 64), (32, 63), (32, 65), (0, 0)])
+def test_wrong_lengths_are_no_signature(key_length: int, length: int) -> None:
+    assert not ed25519.verify(bytes(key_length), b"", bytes(length))
+
+
+def test_vote_bytes_are_what_the_page_says() -> None:
+    block_id = bytes(range(32))
+    data = vote_bytes(0x0102, VoteKind.PRECOMMIT, 0x0304, 5, block_id)
+    assert data == b"GhostChain vote\0" + bytes.fromhex(
+        "0000000000000102 03 0000000000000304 00000005" + block_id.hex()
+    )
+    claim = key_claim_bytes(7, Address(b"\x11" * 20))
+    assert claim == b"GhostChain key\0\0" + (7).to_bytes(8, "big") + b"\x11" * 20
+
+
+@pytest.mark.parametrize(
+    ("chain_id", "height", "round", "block_id"),
+    [
+        (2**64, 1, 1, bytes(32)),
+        (1, 2**64, 1, bytes(32)),
+        (1, 1, 2**32, bytes(32)),
+        (1, 1, 1, bytes(31)),
+        (1, -1, 1, bytes(32)),
+    ],
+)
+def test_votes_that_do_not_fit_are_refused(
+    chain_id: int, height: int, round: int, block_id: bytes
+) -> None:
+    with pytest.raises((OverflowError, ValueError)):
+        vote_bytes(chain_id, VoteKind.PREVOTE, height, round, block_id)
