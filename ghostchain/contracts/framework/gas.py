@@ -1,0 +1,42 @@
+"""What running Python costs: the one table of prices for native contracts.
+
+Everything that touches the world (storage, logs, calls, balances, code) has the EVM's price and is
+charged by the host. What is here pays for the interpreter's time between those.
+
+The measure: a native contract must not run slower per gas than the slowest thing an attacker can
+buy elsewhere, and a block must stay executable in about its own block time. Thirty million gas a
+second is that floor, so a microsecond of Python is worth 30 gas; entering a contract (the callback,
+the message, dispatch) was measured at 25 to 40 microseconds with its first few statements, decoding
+or encoding a word at about half of one, a storage key's hash at 1.2.
+
+A loop in a contract whose length a caller chooses pays `STEP` for each round, by
+`NativeContract.charge`, unless each round touches storage (100 gas at least, which pays for it).
+"""
+
+from __future__ import annotations
+
+DISPATCH = 1_500
+"""Entering a contract: building its message, finding the function, leaving again."""
+
+WORD = 18
+"""Decoding or encoding 32 bytes of arguments, results, event data or call data."""
+
+HASH = 42
+"""The key of a mapping's entry or of an array's data: KECCAK256 of two words, as the EVM has it."""
+
+STEP = 30
+"""About a microsecond of Python: a round of a loop with some arithmetic."""
+
+# The hosts' prices are the EVM's; these are for the in-memory host and for reading.
+WARM_ACCESS = 100
+COLD_SLOT = 2_100
+COLD_ACCOUNT = 2_600
+STORE_SET = 20_000
+STORE_CHANGE = 2_900
+LOG = 375
+LOG_TOPIC = 375
+LOG_BYTE = 8
+CALL_VALUE = 9_000
+CALL_STIPEND = 2_300
+NEW_ACCOUNT = 25_000
+STORE_SENTRY = 2_300
