@@ -13,7 +13,15 @@ from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding, InvalidTransaction
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log, Receipt
-from ghostchain.primitives.transaction import AccessEntry, Authorization, Transaction
+from ghostchain.primitives.transaction import (
+    SCHEME_LENGTHS,
+    AccessEntry,
+    Authorization,
+    Call,
+    SchemeSignature,
+    SignatureScheme,
+    Transaction,
+)
 from ghostchain.primitives.types import Address, Hash32
 
 
@@ -69,8 +77,53 @@ authorizations = st.builds(
 
 
 @st.composite
-def transactions(draw: st.DrawFn, types: tuple[int, ...] = (0, 1, 2, 3, 4)) -> Transaction:
-    """Well-formed transactions of every type, with a signature in range by nobody in particular."""
+def scheme_signatures(draw: st.DrawFn) -> SchemeSignature:
+    """Signatures with lengths and numbers in range by nobody in particular."""
+    scheme = draw(st.sampled_from(SignatureScheme))
+    if scheme == SignatureScheme.SECP256K1:
+        r = draw(st.integers(1, SIGNATURE_ORDER - 1))
+        s = draw(st.integers(1, SIGNATURE_ORDER // 2))
+        joined = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([draw(st.integers(0, 1))])
+        return SchemeSignature(scheme, b"", joined)
+    # Long ones are one byte over and over, since a drawn kilobyte says no more and costs much.
+    key, signature = (bytes([draw(uint8s)]) * length for length in SCHEME_LENGTHS[scheme])
+    return SchemeSignature(scheme, key, signature)
+
+
+@st.composite
+def call_lists(draw: st.DrawFn) -> tuple[Call, ...]:
+    """The calls of a GhostTx, whose values together fit 256 bits; or one creation."""
+    if draw(st.booleans()):
+        return (Call(draw(st.one_of(st.none(), addresses)), draw(uint256s), draw(payloads)),)
+    call = st.builds(Call, addresses, edged_integers(248), payloads)
+    return tuple(draw(st.lists(call, min_size=1, max_size=4)))
+
+
+@st.composite
+def ghost_transactions(draw: st.DrawFn) -> Transaction:
+    """Well-formed GhostTx, with signatures in range by nobody in particular."""
+    payer = draw(st.one_of(st.none(), addresses))
+    return Transaction(
+        type=0x47,
+        chain_id=draw(uint64s),
+        nonce=draw(uint64s),
+        max_fee_per_gas=draw(uint256s),
+        max_priority_fee_per_gas=draw(uint256s),
+        gas_limit=draw(uint64s),
+        to=None,
+        calls=draw(call_lists()),
+        access_list=draw(access_lists),
+        fee_token=draw(st.one_of(st.none(), addresses)),
+        fee_payer=payer,
+        sender_signature=draw(scheme_signatures()),
+        payer_signature=None if payer is None else draw(scheme_signatures()),
+    )
+
+
+@st.composite
+def transactions(draw: st.DrawFn, types: tuple[int, ...] = (0, 1, 2, 3, 4, 0x7B)) -> Transaction:
+    """Well-formed transactions of the types with one call, with a signature in range by nobody in
+    particular."""
     kind = draw(st.sampled_from(types))
     chain_id = draw(st.one_of(st.none(), uint64s)) if kind == 0 else draw(uint64s)
     max_fee = draw(uint256s)
@@ -89,6 +142,7 @@ def transactions(draw: st.DrawFn, types: tuple[int, ...] = (0, 1, 2, 3, 4)) -> T
         max_fee_per_blob_gas=draw(uint256s) if blob else 0,
         blob_versioned_hashes=tuple(draw(st.lists(hashes, max_size=3))) if blob else (),
         authorizations=tuple(draw(st.lists(authorizations, max_size=3))) if kind == 4 else (),
+        fee_token=draw(st.one_of(st.none(), addresses)) if kind == 0x7B else None,
         y_parity=draw(st.integers(0, 1)),
         r=draw(st.integers(1, SIGNATURE_ORDER - 1)),
         s=draw(st.integers(1, SIGNATURE_ORDER // 2)),
@@ -99,7 +153,7 @@ private_keys = st.integers(1, SIGNATURE_ORDER - 1).map(lambda number: number.to_
 
 # Bytes that mean something at the head of an item, more telling than chance.
 _HEADS = st.sampled_from(
-    list(bytes.fromhex("00 01 02 03 04 7f 80 81 94 a0 a1 b7 b8 b9 bf c0 c1 f7 f8 f9 ff"))
+    list(bytes.fromhex("00 01 02 03 04 47 7b 7f 80 81 94 a0 a1 b7 b8 b9 bf c0 c1 f7 f8 f9 ff"))
 )
 
 

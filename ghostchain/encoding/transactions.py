@@ -1,26 +1,31 @@
-"""Transactions 0 to 4: their bytes, the bytes their signature covers, and back. The door to
-`native/rlp`.
+"""Transactions many at once: the door to `native/rlp`.
 
-`TransactionBatch` decodes, hashes and recovers many transactions natively; blocks, the pool and the
-executor work on it. The codec below it is plain Python, one transaction at a time: what wallets,
-tests and readers use, and the oracle of the native decoder. Both read in the same order, so that
-bytes with several faults are refused for the same one: size, type byte, the outer list, the number
-of fields, the fields from first to last, and then the signature (parity, range, upper half).
+`TransactionBatch` decodes, hashes and recovers natively; blocks, the pool and the executor work on
+it. Transactions one at a time are `encoding/codec.py`, whose names stand here too.
 
-Spec: EIP-155, EIP-2718, EIP-2930, EIP-1559, EIP-4844, EIP-7594 (sidecars), EIP-7702, EIP-2.
-Oracle: the codec in this file over valid and mutated bytes, eth-account, and the TransactionTests
-of ethereum/tests, in tests/oracle/test_transactions.py and tests/conformance.
+Spec and order of refusal: those of `encoding/codec.py`.
+Oracle: that codec over valid and mutated bytes, eth-account, and the TransactionTests of
+ethereum/tests, in tests/oracle/test_transactions.py and tests/conformance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 from ghostchain._native import ffi, lib
-from ghostchain.encoding import rlp
-from ghostchain.encoding.rlp import Decoded
+from ghostchain.crypto.schemes import verify
+from ghostchain.encoding.codec import (
+    SIGNATURE_ORDER,
+    SIZE_MAX,
+    authorization_payload,
+    decode_transaction,
+    encode_transaction,
+    payer_payload,
+    signing_payload,
+    unwrap,
+)
 from ghostchain.primitives.errors import (
     EncodingReason,
     InvalidEncoding,
@@ -30,25 +35,16 @@ from ghostchain.primitives.errors import (
 from ghostchain.primitives.transaction import (
     AccessEntry,
     Authorization,
+    Call,
+    SchemeSignature,
+    SignatureScheme,
     Transaction,
     TransactionType,
 )
 from ghostchain.primitives.types import Address, Hash32
 
-SIZE_MAX = 1 << 24
-"""Canonical bytes of the largest transaction that is looked at, unless the caller says less."""
-
 LENGTH_MIN = 10
 """No transaction is shorter: nine fields of a byte each under a head."""
-
-SIGNATURE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-"""n, the order of secp256k1."""
-
-SIDECAR_VERSIONS = (b"\x01",)
-"""Versions that a network form names (EIP-7594); without a version it is EIP-4844's own."""
-
-AUTHORIZATION_MAGIC = 0x05
-
 
 __all__ = [
     "SIGNATURE_ORDER",
@@ -57,13 +53,11 @@ __all__ = [
     "authorization_payload",
     "decode_transaction",
     "encode_transaction",
+    "payer_payload",
     "signing_payload",
     "split_transactions",
     "unwrap",
 ]
-
-
-# ---- many at once ----
 
 
 def split_transactions(body: bytes) -> tuple[bytes, ...]:
@@ -150,9 +144,13 @@ class TransactionBatch:
         """Finds the senders, and the authorities of EIP-7702, of all items not yet recovered.
 
         senders: those of the items not yet recovered, where an earlier recovery of the same bytes
-        found them; only authorities are looked for then. Raises: ValueError when they do not fit.
-        threads: at most so many, 0 for one per core. Where a sender cannot be recovered the reason
-        becomes SIGNATURE_INVALID; an authority that cannot be is only marked.
+        found them; only authorities are looked for then, and no signature of a GhostTx is verified
+        again. Raises: ValueError when they do not fit.
+        threads: at most so many, 0 for one per core; they share out secp256k1 alone. Where a sender
+        cannot be recovered, or its signature does not hold, the reason becomes SIGNATURE_INVALID;
+        where the fee payer's does not, PAYER_SIGNATURE; an authority that cannot be recovered is
+        only marked.
+        Cost: see `crypto/schemes.py` for a signature that is not of secp256k1.
         """
         known = ffi.NULL
         if senders is not None:
@@ -161,8 +159,22 @@ class TransactionBatch:
             if len(senders) != wanted or len(joined) != 20 * wanted:
                 raise ValueError("one sender of 20 bytes for each item that is not yet recovered")
             known = ffi.from_buffer(joined)
-        _check_memory(lib.ghost_tx_batch_recover(self._batch, self._recovered, known, threads))
+        unverified = ffi.new("size_t *")
+        _check_memory(
+            lib.ghost_tx_batch_recover(self._batch, self._recovered, known, threads, unverified)
+        )
+        if unverified[0]:
+            self._verify(self._recovered)
         self._recovered = self._count
+
+    def _verify(self, first: int) -> None:
+        """Settles the signatures that native recovery left open, in items from first on. Until then
+        the items count as refused, so nothing that ends this early lets one through."""
+        stride, at = ffi.sizeof("ghost_tx"), ffi.offsetof("ghost_tx", "unverified")
+        marks = memoryview(self._buffer())[at::stride].tolist()
+        for index in range(first, self._count):
+            if marks[index]:
+                _settle(self._items[index])
 
     def __len__(self) -> int:
         return self._count
@@ -288,10 +300,28 @@ def _integer(field: Any) -> int:
     return int.from_bytes(ffi.buffer(field), "big")
 
 
+def _settle(item: Any) -> None:
+    """The reason of a `ghost_tx` is what its open signatures make of it: the sender's first."""
+    if item.unverified & lib.GHOST_TX_UNVERIFIED_SENDER:
+        digest = ffi.buffer(item.signing_hash)[:]
+        if not verify(_signature_record(item.signature), digest):
+            item.reason = lib.GHOST_TX_SIGNATURE_INVALID
+            return
+    if item.reason == lib.GHOST_TX_PAYER_SIGNATURE:
+        return
+    if item.unverified & lib.GHOST_TX_UNVERIFIED_PAYER:
+        digest = ffi.buffer(item.payer_signing_hash)[:]
+        if not verify(_signature_record(item.payer_signature), digest):
+            item.reason = lib.GHOST_TX_PAYER_SIGNATURE
+            return
+    item.reason = lib.GHOST_TX_OK
+
+
 def _record(item: Any) -> Transaction:
     """The record of a `ghost_tx`."""
     entries = (item.access_list[i] for i in range(item.access_count))
     hashes = _bytes(item.blob_hashes, 32 * item.blob_count)
+    is_ghost = item.type == TransactionType.GHOST
     return Transaction(
         type=item.type,
         chain_id=item.chain_id if item.has_chain_id else None,
@@ -299,9 +329,9 @@ def _record(item: Any) -> Transaction:
         max_fee_per_gas=_integer(item.max_fee_per_gas),
         max_priority_fee_per_gas=_integer(item.max_priority_fee_per_gas),
         gas_limit=item.gas_limit,
-        to=None if item.is_create else Address(ffi.buffer(item.to)[:]),
-        value=_integer(item.value),
-        data=_bytes(item.data, item.data_length),
+        to=None if is_ghost else _recipient(item),
+        value=0 if is_ghost else _integer(item.value),
+        data=b"" if is_ghost else _bytes(item.data, item.data_length),
         access_list=tuple(
             AccessEntry(
                 Address(ffi.buffer(entry.address)[:]),
@@ -314,9 +344,31 @@ def _record(item: Any) -> Transaction:
         authorizations=tuple(
             _authorization_record(item.authorizations[i]) for i in range(item.authorization_count)
         ),
-        y_parity=item.y_parity,
-        r=_integer(item.r),
-        s=_integer(item.s),
+        calls=tuple(_call_record(item.calls[i]) for i in range(item.call_count)),
+        fee_token=Address(ffi.buffer(item.fee_token)[:]) if item.has_fee_token else None,
+        fee_payer=Address(ffi.buffer(item.fee_payer)[:]) if item.has_fee_payer else None,
+        sender_signature=_signature_record(item.signature) if is_ghost else None,
+        payer_signature=_signature_record(item.payer_signature) if item.has_fee_payer else None,
+        y_parity=0 if is_ghost else item.y_parity,
+        r=0 if is_ghost else _integer(item.r),
+        s=0 if is_ghost else _integer(item.s),
+    )
+
+
+def _recipient(item: Any) -> Address | None:
+    """Of a `ghost_tx` or a `ghost_tx_call`."""
+    return None if item.is_create else Address(ffi.buffer(item.to)[:])
+
+
+def _call_record(item: Any) -> Call:
+    return Call(_recipient(item), _integer(item.value), _bytes(item.data, item.data_length))
+
+
+def _signature_record(item: Any) -> SchemeSignature:
+    return SchemeSignature(
+        SignatureScheme(item.scheme),
+        _bytes(item.key, item.key_length),
+        _bytes(item.signature, item.signature_length),
     )
 
 
@@ -333,364 +385,3 @@ def _authorization_record(item: Any) -> Authorization:
 
 def _hash_tuple(joined: bytes) -> tuple[Hash32, ...]:
     return tuple(Hash32(joined[start : start + 32]) for start in range(0, len(joined), 32))
-
-
-# ---- encoding ----
-
-
-def encode_transaction(tx: Transaction) -> bytes:
-    """The canonical bytes of a signed transaction, as in a block."""
-    signature = [
-        rlp.encode_integer(_v_of(tx) if tx.type == TransactionType.LEGACY else tx.y_parity),
-        rlp.encode_integer(tx.r),
-        rlp.encode_integer(tx.s),
-    ]
-    payload = rlp.list_of([*_unsigned_fields(tx), *signature])
-    return payload if tx.type == TransactionType.LEGACY else bytes((tx.type,)) + payload
-
-
-def signing_payload(tx: Transaction) -> bytes:
-    """The bytes whose keccak256 is signed."""
-    fields = _unsigned_fields(tx)
-    if tx.type != TransactionType.LEGACY:
-        return bytes((tx.type,)) + rlp.list_of(fields)
-    if tx.chain_id is not None:
-        fields += [rlp.encode_integer(tx.chain_id), b"\x80", b"\x80"]
-    return rlp.list_of(fields)
-
-
-def authorization_payload(chain_id: int, address: Address, nonce: int) -> bytes:
-    """The bytes whose keccak256 an authority signs (EIP-7702)."""
-    return bytes((AUTHORIZATION_MAGIC,)) + rlp.list_of(
-        (rlp.encode_integer(chain_id), rlp.encode_bytes(address), rlp.encode_integer(nonce))
-    )
-
-
-def _v_of(tx: Transaction) -> int:
-    return tx.y_parity + (27 if tx.chain_id is None else 35 + 2 * tx.chain_id)
-
-
-def _unsigned_fields(tx: Transaction) -> list[bytes]:
-    """The fields before the signature, encoded."""
-    integer = rlp.encode_integer
-    call = [
-        integer(tx.gas_limit),
-        rlp.encode_bytes(tx.to or b""),
-        integer(tx.value),
-        rlp.encode_bytes(tx.data),
-    ]
-    if tx.type == TransactionType.LEGACY:
-        return [integer(tx.nonce), integer(tx.gas_price), *call]
-    fields = [integer(tx.chain_id or 0), integer(tx.nonce)]
-    if tx.type != TransactionType.ACCESS_LIST:
-        fields.append(integer(tx.max_priority_fee_per_gas))
-    fields += [integer(tx.max_fee_per_gas), *call, _encode_access_list(tx.access_list)]
-    if tx.type == TransactionType.BLOB:
-        hashes = [rlp.encode_bytes(versioned) for versioned in tx.blob_versioned_hashes]
-        fields += [integer(tx.max_fee_per_blob_gas), rlp.list_of(hashes)]
-    if tx.type == TransactionType.SET_CODE:
-        fields.append(rlp.list_of([_encode_authorization(item) for item in tx.authorizations]))
-    return fields
-
-
-def _encode_access_list(entries: tuple[AccessEntry, ...]) -> bytes:
-    return rlp.list_of(
-        [
-            rlp.list_of(
-                (
-                    rlp.encode_bytes(entry.address),
-                    rlp.list_of([rlp.encode_bytes(key) for key in entry.keys]),
-                )
-            )
-            for entry in entries
-        ]
-    )
-
-
-def _encode_authorization(item: Authorization) -> bytes:
-    return rlp.list_of(
-        (
-            rlp.encode_integer(item.chain_id),
-            rlp.encode_bytes(item.address),
-            rlp.encode_integer(item.nonce),
-            rlp.encode_integer(item.y_parity),
-            rlp.encode_integer(item.r),
-            rlp.encode_integer(item.s),
-        )
-    )
-
-
-# ---- decoding ----
-
-
-class NetworkForm(NamedTuple):
-    """A transaction as it is submitted, taken apart: its canonical bytes, and how many more bytes
-    its blob sidecar took (0 without one)."""
-
-    canonical: bytes
-    sidecar_length: int
-
-
-def decode_transaction(raw: bytes, *, size_max: int = SIZE_MAX) -> Transaction:
-    """The transaction of these bytes: canonical ones, or the network form of type 3, whose sidecar
-    is left out unread.
-
-    The sender is not recovered, so a signature in range that recovers to no key passes here.
-    Raises: InvalidTransaction with a decoding reason.
-    """
-    try:
-        canonical, _ = unwrap(raw, size_max=size_max)
-        kind, fields = _fields_of(canonical)
-        tx = _DECODERS[kind](fields)
-    except InvalidEncoding as failure:
-        raise InvalidTransaction(_REASONS[failure.reason], str(failure)) from failure
-    _check_signature(tx)
-    return tx
-
-
-def unwrap(raw: bytes, *, size_max: int = SIZE_MAX) -> NetworkForm:
-    """The canonical bytes of a transaction that may carry a blob sidecar.
-
-    Only the outermost items of a sidecar are looked at; whether its blobs, commitments and proofs
-    are right is the pool's to ask.
-    Raises: InvalidTransaction SIZE, TYPE_UNKNOWN; InvalidEncoding.
-    """
-    if not raw:
-        raise InvalidEncoding(EncodingReason.TRUNCATED, "no bytes")
-    if raw[0] == TransactionType.BLOB:
-        form = _unwrap_blob(raw)
-        if form is not None:
-            _check_size(len(form.canonical), size_max)
-            return form
-    _check_size(len(raw), size_max)
-    return NetworkForm(raw, 0)
-
-
-def _unwrap_blob(raw: bytes) -> NetworkForm | None:
-    """The network form of a type-3 transaction, None when the bytes are no such form."""
-    is_list, start, end = rlp.span(raw, 1)
-    if not is_list or start == end or raw[start] < 0xC0:
-        return None
-    if end != len(raw):
-        raise InvalidEncoding(EncodingReason.TRAILING_BYTES)
-    items = rlp.spans(raw, start, end)
-    versioned = len(items) == 5
-    if len(items) not in (4, 5):
-        message = f"a blob transaction with a sidecar of {len(items)} items"
-        raise InvalidEncoding(EncodingReason.FIELD_COUNT, message)
-    if versioned:
-        is_list, first, _, stop = items[1]
-        if is_list:
-            raise InvalidEncoding(EncodingReason.NOT_BYTES, "a list as the sidecar's version")
-        if raw[first:stop] not in SIDECAR_VERSIONS:
-            message = "a sidecar of an unknown version"
-            raise InvalidEncoding(EncodingReason.FIELD_WIDTH, message)
-    if not all(item[0] for item in items[2 if versioned else 1 :]):
-        raise InvalidEncoding(EncodingReason.NOT_A_LIST, "a sidecar holds three lists")
-    canonical = raw[:1] + raw[items[0][1] : items[0][3]]
-    return NetworkForm(canonical, len(raw) - len(canonical))
-
-
-def _check_size(length: int, size_max: int) -> None:
-    if length > size_max:
-        message = f"a transaction of {length} bytes, at most {size_max} are allowed"
-        raise InvalidTransaction(TransactionReason.SIZE, message, size=length, limit=size_max)
-
-
-def _fields_of(canonical: bytes) -> tuple[int, list[Decoded]]:
-    """The type, and the fields as decoded items, their number checked."""
-    first = canonical[0]
-    if first >= 0xC0:
-        kind, offset = int(TransactionType.LEGACY), 0
-    elif first >= 0x80:
-        raise InvalidEncoding(EncodingReason.NOT_A_LIST)
-    elif first in _DECODERS and first != TransactionType.LEGACY:
-        kind, offset = first, 1
-    else:
-        message = f"transaction type {first:#04x} is not known"
-        raise InvalidTransaction(TransactionReason.TYPE_UNKNOWN, message, type=first)
-    is_list, start, end = rlp.span(canonical, offset)
-    if not is_list:
-        raise InvalidEncoding(EncodingReason.NOT_A_LIST)
-    if end != len(canonical):
-        raise InvalidEncoding(EncodingReason.TRAILING_BYTES)
-    items = rlp.spans(canonical, start, end)
-    if len(items) != _FIELD_COUNTS[kind]:
-        message = f"{len(items)} fields, type {kind} has {_FIELD_COUNTS[kind]}"
-        raise InvalidEncoding(EncodingReason.FIELD_COUNT, message)
-    return kind, [_lazy(canonical, item) for item in items]
-
-
-def _lazy(canonical: bytes, item: tuple[bool, int, int, int]) -> Decoded:
-    """A byte string as such; a list still encoded, marked by a list around it, because faults are
-    told field by field."""
-    is_list, first, payload, end = item
-    return [canonical[first:end]] if is_list else canonical[payload:end]
-
-
-def _list_parts(field: Decoded) -> list[Decoded]:
-    """The parts of a field that is a list, each as `_lazy` leaves it."""
-    encoded = rlp.as_bytes(rlp.as_list(field)[0])
-    _, start, end = rlp.span(encoded)
-    return [_lazy(encoded, item) for item in rlp.spans(encoded, start, end)]
-
-
-def _tuple_parts(field: Decoded, length: int) -> list[Decoded]:
-    parts = _list_parts(field)
-    return rlp.as_list(parts, length=length)
-
-
-def _uint64(field: Decoded) -> int:
-    return rlp.integer(field, bytes_max=8)
-
-
-def _to(field: Decoded) -> Address | None:
-    recipient = rlp.as_bytes(field)
-    return Address(rlp.fixed(recipient, 20)) if recipient else None
-
-
-def _access_list(field: Decoded) -> tuple[AccessEntry, ...]:
-    entries = []
-    for part in _list_parts(field):
-        address, keys = _tuple_parts(part, 2)
-        entries.append(
-            AccessEntry(
-                Address(rlp.fixed(address, 20)),
-                tuple(Hash32(rlp.fixed(key, 32)) for key in _list_parts(keys)),
-            )
-        )
-    return tuple(entries)
-
-
-def _authorizations(field: Decoded) -> tuple[Authorization, ...]:
-    found = []
-    for part in _list_parts(field):
-        chain_id, address, nonce, y_parity, r, s = _tuple_parts(part, 6)
-        found.append(
-            Authorization(
-                chain_id=rlp.integer(chain_id),
-                address=Address(rlp.fixed(address, 20)),
-                nonce=_uint64(nonce),
-                y_parity=rlp.integer(y_parity, bytes_max=1),
-                r=rlp.integer(r),
-                s=rlp.integer(s),
-            )
-        )
-    return tuple(found)
-
-
-def _legacy(fields: list[Decoded]) -> Transaction:
-    nonce = _uint64(fields[0])
-    gas_price = rlp.integer(fields[1])
-    gas_limit, to, value = _uint64(fields[2]), _to(fields[3]), rlp.integer(fields[4])
-    data = rlp.as_bytes(fields[5])
-    v, r, s = (rlp.integer(field) for field in fields[6:])
-    chain_id: int | None = None
-    y_parity = v - 27
-    if v >= 35:
-        chain_id, y_parity = divmod(v - 35, 2)
-        if chain_id >> 64:
-            raise InvalidEncoding(EncodingReason.FIELD_WIDTH, f"v = {v}: a chain id above 64 bits")
-    return Transaction(
-        type=TransactionType.LEGACY,
-        chain_id=chain_id,
-        nonce=nonce,
-        max_fee_per_gas=gas_price,
-        max_priority_fee_per_gas=gas_price,
-        gas_limit=gas_limit,
-        to=to,
-        value=value,
-        data=data,
-        y_parity=y_parity,
-        r=r,
-        s=s,
-    )
-
-
-def _access_list_transaction(fields: list[Decoded]) -> Transaction:
-    chain_id, nonce, gas_price = _uint64(fields[0]), _uint64(fields[1]), rlp.integer(fields[2])
-    return Transaction(
-        type=TransactionType.ACCESS_LIST,
-        chain_id=chain_id,
-        nonce=nonce,
-        max_fee_per_gas=gas_price,
-        max_priority_fee_per_gas=gas_price,
-        gas_limit=_uint64(fields[3]),
-        to=_to(fields[4]),
-        value=rlp.integer(fields[5]),
-        data=rlp.as_bytes(fields[6]),
-        access_list=_access_list(fields[7]),
-        y_parity=rlp.integer(fields[8]),
-        r=rlp.integer(fields[9]),
-        s=rlp.integer(fields[10]),
-    )
-
-
-def _dynamic_fee(fields: list[Decoded], kind: TransactionType) -> Transaction:
-    """The types since EIP-1559: nine common fields, the type's own, the signature.
-
-    Keyword arguments are evaluated in the order of the wire, which is the order of refusal.
-    """
-    return Transaction(
-        type=kind,
-        chain_id=_uint64(fields[0]),
-        nonce=_uint64(fields[1]),
-        max_priority_fee_per_gas=rlp.integer(fields[2]),
-        max_fee_per_gas=rlp.integer(fields[3]),
-        gas_limit=_uint64(fields[4]),
-        to=_to(fields[5]),
-        value=rlp.integer(fields[6]),
-        data=rlp.as_bytes(fields[7]),
-        access_list=_access_list(fields[8]),
-        max_fee_per_blob_gas=rlp.integer(fields[9]) if kind == TransactionType.BLOB else 0,
-        blob_versioned_hashes=(
-            tuple(Hash32(rlp.fixed(item, 32)) for item in _list_parts(fields[10]))
-            if kind == TransactionType.BLOB
-            else ()
-        ),
-        authorizations=_authorizations(fields[9]) if kind == TransactionType.SET_CODE else (),
-        y_parity=rlp.integer(fields[-3]),
-        r=rlp.integer(fields[-2]),
-        s=rlp.integer(fields[-1]),
-    )
-
-
-def _check_signature(tx: Transaction) -> None:
-    """y_parity is 0 or 1, 0 < r < n, 0 < s <= n/2 (EIP-2)."""
-    if tx.y_parity not in (0, 1):
-        message = "y_parity (or the v it comes from) stands for no point"
-        raise InvalidTransaction(TransactionReason.Y_PARITY, message, y_parity=tx.y_parity)
-    if not (0 < tx.r < SIGNATURE_ORDER and 0 < tx.s < SIGNATURE_ORDER):
-        raise InvalidTransaction(
-            TransactionReason.SIGNATURE_RANGE, "r or s is zero or not below n", r=tx.r, s=tx.s
-        )
-    if tx.s > SIGNATURE_ORDER // 2:
-        raise InvalidTransaction(TransactionReason.HIGH_S, "s is above n/2", s=tx.s)
-
-
-_DECODERS: dict[int, Callable[[list[Decoded]], Transaction]] = {
-    TransactionType.LEGACY: _legacy,
-    TransactionType.ACCESS_LIST: _access_list_transaction,
-    TransactionType.DYNAMIC_FEE: lambda fields: _dynamic_fee(fields, TransactionType.DYNAMIC_FEE),
-    TransactionType.BLOB: lambda fields: _dynamic_fee(fields, TransactionType.BLOB),
-    TransactionType.SET_CODE: lambda fields: _dynamic_fee(fields, TransactionType.SET_CODE),
-}
-
-_FIELD_COUNTS: dict[int, int] = {
-    TransactionType.LEGACY: 9,
-    TransactionType.ACCESS_LIST: 11,
-    TransactionType.DYNAMIC_FEE: 12,
-    TransactionType.BLOB: 14,
-    TransactionType.SET_CODE: 13,
-}
-
-_REASONS = {
-    EncodingReason.TRUNCATED: TransactionReason.RLP_MALFORMED,
-    EncodingReason.NOT_CANONICAL: TransactionReason.RLP_MALFORMED,
-    EncodingReason.NOT_A_LIST: TransactionReason.RLP_MALFORMED,
-    EncodingReason.NOT_BYTES: TransactionReason.RLP_MALFORMED,
-    EncodingReason.TRAILING_BYTES: TransactionReason.TRAILING_BYTES,
-    EncodingReason.FIELD_COUNT: TransactionReason.FIELD_COUNT,
-    EncodingReason.FIELD_WIDTH: TransactionReason.FIELD_WIDTH,
-    EncodingReason.LEADING_ZERO: TransactionReason.LEADING_ZERO,
-}

@@ -1,18 +1,32 @@
-/* The order of the checks is that of ghostchain/encoding/transactions.py: size, type byte, the
+/* The order of the checks is that of ghostchain/encoding/codec.py: size, type byte, the
  * outer list, the number of fields, the fields from first to last, the signature. Every step
  * returns an enum ghost_tx_reason; OUT_OF_MEMORY stands beside them as a negative number. */
 #include "decode.h"
 
 #include <string.h>
 
-#include "reader.h"
+#include "fields.h"
+#include "hybrid.h"
 
-enum { FIELDS_MAX = 14, SIGNATURE_FIELDS = 3, NO_MEMORY = -1, NO_POINT = 255 };
+enum { FIELDS_MAX = 14, SIGNATURE_FIELDS = 3, NO_POINT = 255 };
 
 /* The fewest bytes that one well-formed part of these lists takes. */
 enum { HASH_BYTES_MIN = 33, ACCESS_ENTRY_BYTES_MIN = 23, AUTHORIZATION_BYTES_MIN = 27 };
 
-static const uint8_t field_counts[] = {9, 11, 12, 14, 13};
+/* How many fields a type has, 0 for a type that there is not. */
+static size_t field_count(uint8_t type) {
+    static const uint8_t counts[] = {9, 11, 12, 14, 13};
+    if (type < sizeof counts) {
+        return counts[type];
+    }
+    return type == GHOST_TX_TYPE_GHOST ? 11 : type == GHOST_TX_TYPE_FEE_CURRENCY ? 13 : 0;
+}
+
+/* The first field that the sender's signature does not cover. */
+static const rlp_item *first_unsigned(const ghost_tx *tx, const rlp_item *fields) {
+    size_t unsigned_fields = tx->type == GHOST_TX_TYPE_GHOST ? 2 : SIGNATURE_FIELDS;
+    return fields + field_count(tx->type) - unsigned_fields;
+}
 
 static const uint8_t order[32] = {
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe,
@@ -22,57 +36,7 @@ const uint8_t ghost_half_order[32] = {
     0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0x5d, 0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0};
 
-/* ---- fields ---- */
-
-static int check_integer(const rlp_item *item, size_t bytes_max) {
-    if (item->is_list) {
-        return GHOST_TX_RLP_MALFORMED;
-    }
-    if (item->length > 0 && item->payload[0] == 0) {
-        return GHOST_TX_LEADING_ZERO;
-    }
-    return item->length > bytes_max ? GHOST_TX_FIELD_WIDTH : GHOST_TX_OK;
-}
-
-static int read_uint256(uint8_t out[32], const rlp_item *item) {
-    int reason = check_integer(item, 32);
-    if (reason == GHOST_TX_OK) {
-        memset(out, 0, 32 - item->length);
-        memcpy(out + 32 - item->length, item->payload, item->length);
-    }
-    return reason;
-}
-
-static int read_uint64(uint64_t *out, const rlp_item *item) {
-    int reason = check_integer(item, 8);
-    if (reason == GHOST_TX_OK) {
-        uint64_t value = 0;
-        for (size_t i = 0; i < item->length; i++) {
-            value = value << 8 | item->payload[i];
-        }
-        *out = value;
-    }
-    return reason;
-}
-
-static int read_uint8(uint8_t *out, const rlp_item *item) {
-    int reason = check_integer(item, 1);
-    if (reason == GHOST_TX_OK) {
-        *out = item->length == 0 ? 0 : item->payload[0];
-    }
-    return reason;
-}
-
-static int read_fixed(uint8_t *out, const rlp_item *item, size_t length) {
-    if (item->is_list) {
-        return GHOST_TX_RLP_MALFORMED;
-    }
-    if (item->length != length) {
-        return GHOST_TX_FIELD_WIDTH;
-    }
-    memcpy(out, item->payload, length);
-    return GHOST_TX_OK;
-}
+/* ---- fields and lists ---- */
 
 /* Empty stands for a creation, also where the type does not allow one: the executor refuses it. */
 static int read_to(ghost_tx *tx, const rlp_item *item) {
@@ -89,35 +53,6 @@ static int read_data(ghost_tx *tx, const rlp_item *item) {
     return GHOST_TX_OK;
 }
 
-/* ---- lists ---- */
-
-/* Counts the parts of a list and checks that each is canonical by itself; rlp_next then finds them
- * all and stops at the end. */
-static int count_parts(size_t *count, const rlp_item *list) {
-    if (!list->is_list || !rlp_split(rlp_inside(list), NULL, 0, count)) {
-        return GHOST_TX_RLP_MALFORMED;
-    }
-    return GHOST_TX_OK;
-}
-
-/* Takes memory for the parts of a list. Those that are well-formed take at least part_bytes_min
- * bytes each and reading stops at the first that is not, so a list of many tiny wrong parts is not
- * given more room than its bytes can fill. */
-static void *take_parts(arena *memory, const rlp_item *list, size_t count, size_t part_bytes_min,
-                        size_t size) {
-    size_t readable = list->length / part_bytes_min + 1;
-    return arena_take(memory, size * (count < readable ? count : readable));
-}
-
-/* Splits a list that must have `length` parts. */
-static int read_tuple(rlp_item *parts, size_t length, const rlp_item *list) {
-    size_t count;
-    if (!list->is_list || !rlp_split(rlp_inside(list), parts, length, &count)) {
-        return GHOST_TX_RLP_MALFORMED;
-    }
-    return count == length ? GHOST_TX_OK : GHOST_TX_FIELD_COUNT;
-}
-
 /* Copies the 32-byte parts of a list one after the other. */
 static int read_hashes(const uint8_t **hashes, size_t *count, arena *memory, const rlp_item *list) {
     int reason = count_parts(count, list);
@@ -126,7 +61,7 @@ static int read_hashes(const uint8_t **hashes, size_t *count, arena *memory, con
     }
     uint8_t *out = take_parts(memory, list, *count, HASH_BYTES_MIN, 32);
     if (out == NULL) {
-        return NO_MEMORY;
+        return TX_NO_MEMORY;
     }
     *hashes = out;
     rlp_cursor cursor = rlp_inside(list);
@@ -159,7 +94,7 @@ static int read_access_list(ghost_tx *tx, arena *memory, const rlp_item *list) {
     ghost_access_entry *entries =
         take_parts(memory, list, tx->access_count, ACCESS_ENTRY_BYTES_MIN, sizeof *entries);
     if (entries == NULL) {
-        return NO_MEMORY;
+        return TX_NO_MEMORY;
     }
     tx->access_list = entries;
     rlp_cursor cursor = rlp_inside(list);
@@ -191,7 +126,7 @@ static int read_authorizations(ghost_tx *tx, arena *memory, const rlp_item *list
     ghost_authorization *out =
         take_parts(memory, list, tx->authorization_count, AUTHORIZATION_BYTES_MIN, sizeof *out);
     if (out == NULL) {
-        return NO_MEMORY;
+        return TX_NO_MEMORY;
     }
     tx->authorizations = out;
     rlp_cursor cursor = rlp_inside(list);
@@ -267,11 +202,14 @@ static int read_own_fields(ghost_tx *tx, arena *memory, const rlp_item *fields) 
         }
         return reason;
     }
+    if (tx->type == GHOST_TX_TYPE_FEE_CURRENCY) {
+        return tx_read_optional_address(&tx->has_fee_token, tx->fee_token, &fields[0]);
+    }
     return tx->type == 4 ? read_authorizations(tx, memory, &fields[0]) : GHOST_TX_OK;
 }
 
 static int read_typed(ghost_tx *tx, arena *memory, const rlp_item *fields) {
-    const rlp_item *signature = fields + field_counts[tx->type] - SIGNATURE_FIELDS;
+    const rlp_item *signature = first_unsigned(tx, fields);
     uint8_t parity[32];
     tx->has_chain_id = 1;
     int reason = read_uint64(&tx->chain_id, fields++);
@@ -294,17 +232,55 @@ static int read_typed(ghost_tx *tx, arena *memory, const rlp_item *fields) {
     return reason;
 }
 
+static int read_ghost(ghost_tx *tx, arena *memory, const rlp_item *fields) {
+    tx->has_chain_id = 1;
+    int reason = read_uint64(&tx->chain_id, &fields[0]);
+    if (reason == GHOST_TX_OK) reason = read_uint64(&tx->nonce, &fields[1]);
+    if (reason == GHOST_TX_OK) reason = read_uint256(tx->max_priority_fee_per_gas, &fields[2]);
+    if (reason == GHOST_TX_OK) reason = read_uint256(tx->max_fee_per_gas, &fields[3]);
+    if (reason == GHOST_TX_OK) reason = read_uint64(&tx->gas_limit, &fields[4]);
+    if (reason == GHOST_TX_OK) reason = tx_read_calls(tx, memory, &fields[5]);
+    if (reason == GHOST_TX_OK) reason = read_access_list(tx, memory, &fields[6]);
+    if (reason == GHOST_TX_OK) {
+        reason = tx_read_optional_address(&tx->has_fee_token, tx->fee_token, &fields[7]);
+    }
+    if (reason == GHOST_TX_OK) {
+        reason = tx_read_optional_address(&tx->has_fee_payer, tx->fee_payer, &fields[8]);
+    }
+    return reason == GHOST_TX_OK ? tx_read_signatures(tx, &fields[9]) : reason;
+}
+
+static int read_fields(ghost_tx *tx, arena *memory, const rlp_item *fields) {
+    if (tx->type == GHOST_TX_TYPE_GHOST) {
+        return read_ghost(tx, memory, fields);
+    }
+    return tx->type == 0 ? read_legacy(tx, fields) : read_typed(tx, memory, fields);
+}
+
 /* y_parity is 0 or 1, 0 < r < n, 0 < s <= n/2 (EIP-2). */
-static int check_signature(const ghost_tx *tx) {
+static int check_numbers(uint8_t y_parity, const uint8_t r[32], const uint8_t s[32]) {
     static const uint8_t zero[32];
-    if (tx->y_parity > 1) {
+    if (y_parity > 1) {
         return GHOST_TX_Y_PARITY;
     }
-    if (memcmp(tx->r, zero, 32) == 0 || memcmp(tx->r, order, 32) >= 0 ||
-        memcmp(tx->s, zero, 32) == 0 || memcmp(tx->s, order, 32) >= 0) {
+    if (memcmp(r, zero, 32) == 0 || memcmp(r, order, 32) >= 0 || memcmp(s, zero, 32) == 0 ||
+        memcmp(s, order, 32) >= 0) {
         return GHOST_TX_SIGNATURE_RANGE;
     }
-    return memcmp(tx->s, ghost_half_order, 32) > 0 ? GHOST_TX_HIGH_S : GHOST_TX_OK;
+    return memcmp(s, ghost_half_order, 32) > 0 ? GHOST_TX_HIGH_S : GHOST_TX_OK;
+}
+
+/* The numbers of every signature of secp256k1 are in range: the sender's, then the fee payer's. */
+static int check_signatures(const ghost_tx *tx) {
+    int reason = GHOST_TX_OK;
+    if (tx->signature.scheme == GHOST_SCHEME_SECP256K1) {
+        reason = check_numbers(tx->y_parity, tx->r, tx->s);
+    }
+    const ghost_tx_signature *payer = &tx->payer_signature;
+    if (reason == GHOST_TX_OK && tx->has_fee_payer && payer->scheme == GHOST_SCHEME_SECP256K1) {
+        reason = check_numbers(payer->signature[64], payer->signature, payer->signature + 32);
+    }
+    return reason;
 }
 
 /* ---- what is signed ---- */
@@ -312,9 +288,8 @@ static int check_signature(const ghost_tx *tx) {
 /* The fields before the signature under a list head of their own; a legacy transaction with a chain
  * id appends it and two zeros (EIP-155). */
 static void describe_message(signing_message *message, const ghost_tx *tx, const rlp_item *fields) {
-    const rlp_item *signature = fields + field_counts[tx->type] - SIGNATURE_FIELDS;
     message->body = fields[0].head;
-    message->body_length = (size_t)(signature->head - fields[0].head);
+    message->body_length = (size_t)(first_unsigned(tx, fields)->head - fields[0].head);
     message->suffix_length = 0;
     if (tx->type == 0 && tx->has_chain_id) {
         uint8_t chain_id[8];
@@ -424,7 +399,7 @@ static int take_raw(ghost_tx *tx, arena *memory, const uint8_t *bytes, size_t le
     }
     uint8_t *raw = arena_take(memory, canonical);
     if (raw == NULL) {
-        return NO_MEMORY;
+        return TX_NO_MEMORY;
     }
     raw[0] = bytes[0];
     memcpy(raw + 1, inner.data == NULL ? bytes + 1 : inner.data, canonical - 1);
@@ -440,7 +415,7 @@ static int split_fields(ghost_tx *tx, rlp_item fields[FIELDS_MAX]) {
     if (first >= 0x80 && first < 0xc0) {
         return GHOST_TX_RLP_MALFORMED;
     }
-    if (first < 0xc0 && (first == 0 || first >= sizeof field_counts)) {
+    if (first < 0xc0 && (first == 0 || field_count(first) == 0)) {
         return GHOST_TX_TYPE_UNKNOWN;
     }
     tx->type = first < 0xc0 ? first : 0;
@@ -456,7 +431,7 @@ static int split_fields(ghost_tx *tx, rlp_item fields[FIELDS_MAX]) {
     if (!rlp_split(rlp_inside(&outer), fields, FIELDS_MAX, &count)) {
         return GHOST_TX_RLP_MALFORMED;
     }
-    return count == field_counts[tx->type] ? GHOST_TX_OK : GHOST_TX_FIELD_COUNT;
+    return count == field_count(tx->type) ? GHOST_TX_OK : GHOST_TX_FIELD_COUNT;
 }
 
 int tx_decode(ghost_tx *tx, signing_message *message, arena *memory, const uint8_t *bytes,
@@ -466,16 +441,14 @@ int tx_decode(ghost_tx *tx, signing_message *message, arena *memory, const uint8
     memset(tx, 0, sizeof *tx);
     int reason = take_raw(tx, memory, bytes, length, size_max);
     if (reason == GHOST_TX_OK) reason = split_fields(tx, fields);
-    if (reason == GHOST_TX_OK) {
-        reason = tx->type == 0 ? read_legacy(tx, fields) : read_typed(tx, memory, fields);
-    }
-    if (reason == GHOST_TX_OK) reason = check_signature(tx);
+    if (reason == GHOST_TX_OK) reason = read_fields(tx, memory, fields);
+    if (reason == GHOST_TX_OK) reason = check_signatures(tx);
     if (reason == GHOST_TX_OK) {
         describe_message(message, tx, fields);
         return GHOST_OK;
     }
     arena_rewind(memory, mark);
     memset(tx, 0, sizeof *tx);
-    tx->reason = reason == NO_MEMORY ? GHOST_TX_RLP_MALFORMED : reason;
-    return reason == NO_MEMORY ? GHOST_OUT_OF_MEMORY : GHOST_OK;
+    tx->reason = reason == TX_NO_MEMORY ? GHOST_TX_RLP_MALFORMED : reason;
+    return reason == TX_NO_MEMORY ? GHOST_OUT_OF_MEMORY : GHOST_OK;
 }

@@ -10,9 +10,9 @@ extern const uint8_t ghost_half_order[32];
 
 /* A message that is still to be hashed: prefix, body, suffix. body points into the raw bytes. */
 typedef struct signing_message {
-    uint8_t prefix[10];     /* type byte and list head */
+    uint8_t prefix[11];     /* type byte, for a fee payer its domain, and list head */
     uint8_t prefix_length;
-    uint8_t suffix[12];     /* chain id and two zeros of EIP-155 */
+    uint8_t suffix[21];     /* chain id and two zeros of EIP-155; for a fee payer the sender */
     uint8_t suffix_length;
     const uint8_t *body;
     size_t body_length;

@@ -72,6 +72,12 @@ enum ghost_signature_scheme {
     GHOST_SCHEME_ML_DSA_65 = 2          /* FIPS 204, empty context; key 1,952, signature 3,309 */
 };
 
+/* Signatures that are not of secp256k1 and that recovery therefore leaves to its caller. */
+enum ghost_tx_unverified {
+    GHOST_TX_UNVERIFIED_SENDER = 1,     /* over signing_hash */
+    GHOST_TX_UNVERIFIED_PAYER = 2       /* over payer_signing_hash */
+};
+
 /* One call of a GhostTx. */
 typedef struct ghost_tx_call {
     uint8_t to[20];
@@ -150,7 +156,9 @@ typedef struct ghost_tx {
     size_t call_count;
     ghost_tx_signature signature;
     ghost_tx_signature payer_signature;
-    uint8_t payer_signing_hash[32];     /* what the fee payer signs; valid after recovery */
+    uint8_t unverified;         /* after recovery: enum ghost_tx_unverified, what it left open */
+    uint8_t payer_signing_hash[32];     /* what the fee payer signs; valid after a recovery that
+                                         * was not given the senders */
     const uint8_t *raw;         /* canonical bytes, as in a block */
     size_t raw_length;
     size_t sidecar_length;      /* bytes of a type-3 network form beyond the canonical ones, or 0 */
@@ -188,10 +196,17 @@ int ghost_tx_batch_decode(ghost_tx_batch *batch, const uint8_t *data, const size
 int ghost_tx_batch_append(ghost_tx_batch *batch, const ghost_tx *const *items, size_t count);
 
 /* Fills sender and every authority (EIP-7702) of the transactions whose reason is OK, over at
- * most `threads` threads (0: one per core). A sender that cannot be recovered sets reason
- * SIGNATURE_INVALID. Items from `first` on only. senders: 20 bytes for each of these items when
- * they are known already, from an earlier recovery of the same bytes, else NULL. */
+ * most `threads` threads (0: one per core), and checks that fee payers signed. Items from `first`
+ * on only. senders: 20 bytes for each of these items when they are known already, from an earlier
+ * recovery of the same bytes, else NULL; when they are known no signature of a sender or a fee
+ * payer is looked at.
+ *
+ * A sender that cannot be recovered sets reason SIGNATURE_INVALID, a fee payer that did not sign
+ * PAYER_SIGNATURE. *unverified becomes the number of transactions with a signature by another
+ * scheme: their sender is the address of the key, `unverified` says which signatures are open, and
+ * the reason is SIGNATURE_INVALID (or PAYER_SIGNATURE, which stays) until the caller, who verifies
+ * them, the sender's first, says otherwise. Returns GHOST_OK or OUT_OF_MEMORY. */
 int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, const uint8_t *senders,
-                           unsigned threads);
+                           unsigned threads, size_t *unverified);
 
 #endif

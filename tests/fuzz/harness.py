@@ -23,7 +23,7 @@ from types import FunctionType, ModuleType
 ROOT = Path(__file__).resolve().parents[2]
 
 # Bytes that often mean something: heads of RLP items, type bytes, limits.
-TELLING = bytes.fromhex("00 01 02 03 04 7f 80 81 94 a0 a1 b7 b8 b9 bf c0 c1 f7 f8 f9 ff")
+TELLING = bytes.fromhex("00 01 02 03 04 47 7b 7f 80 81 94 a0 a1 b7 b8 b9 bf c0 c1 f7 f8 f9 ff")
 
 
 def mutated(chance: Random, seeds: Sequence[bytes]) -> bytes:

@@ -31,9 +31,16 @@ from ghostchain.encoding.transactions import (
 from ghostchain.primitives.errors import InvalidTransaction, TransactionReason
 from ghostchain.primitives.transaction import AccessEntry, Authorization, Transaction
 from ghostchain.primitives.types import Address, Hash32
-from tests.strategies import authorizations, mutations, private_keys, transactions
+from tests.strategies import (
+    authorizations,
+    ghost_transactions,
+    mutations,
+    private_keys,
+    transactions,
+)
 
 OK = TransactionReason.OK
+every_transaction = st.one_of(transactions(), transactions(), ghost_transactions())
 KEY = bytes(31) + b"\x2a"
 
 
@@ -68,7 +75,7 @@ def network_form(tx: Transaction, *parts: bytes) -> bytes:
 # ---- the two decoders ----
 
 
-@given(st.lists(transactions(), max_size=8))
+@given(st.lists(every_transaction, max_size=8))
 def test_valid_bytes_decode_alike(txs: list[Transaction]) -> None:
     """Both give back every field; hashes and canonical bytes are those of the oracle."""
     raws = [encode_transaction(tx) for tx in txs]
@@ -93,7 +100,7 @@ def test_valid_bytes_decode_alike(txs: list[Transaction]) -> None:
 @given(st.data())
 def test_mutated_bytes_are_judged_alike(data) -> None:
     """Same accept or reject, same reason, and what is accepted is the same transaction."""
-    raw = data.draw(mutations(encode_transaction(data.draw(transactions()))))
+    raw = data.draw(mutations(encode_transaction(data.draw(every_transaction))))
     batch = TransactionBatch.decode([raw])
     wanted = oracle_reason(raw)
     assert batch.reason(0) == wanted
@@ -132,7 +139,7 @@ def test_mutated_network_forms_are_judged_alike(data) -> None:
     assert TransactionBatch.decode([broken]).reason(0) == oracle_reason(broken)
 
 
-@given(st.lists(st.tuples(transactions(), st.booleans()), max_size=12))
+@given(st.lists(st.tuples(every_transaction, st.booleans()), max_size=12))
 def test_faults_stay_with_their_transaction(chosen: list[tuple[Transaction, bool]]) -> None:
     """A refused transaction changes nothing about its neighbours."""
     raws = [encode_transaction(tx) + (b"\x00" if broken else b"") for tx, broken in chosen]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha512
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -64,6 +66,107 @@ def test_malleable_and_weak_signatures_are_refused() -> None:
     )
     identity = (1).to_bytes(32, "little")
     assert not ed25519.verify(identity, b"message", identity + bytes(32))
+
+
+# ---- keys and points with a part of small order, with the arithmetic of RFC 8032, section 5.1 ----
+
+FIELD = 2**255 - 19
+D = -121665 * pow(121666, -1, FIELD) % FIELD
+IDENTITY = (0, 1)
+Point = tuple[int, int]
+
+
+def add(p: Point, q: Point) -> Point:
+    product = D * p[0] * q[0] * p[1] * q[1]
+    x = (p[0] * q[1] + q[0] * p[1]) * pow(1 + product, -1, FIELD)
+    y = (p[1] * q[1] + p[0] * q[0]) * pow(1 - product, -1, FIELD)
+    return x % FIELD, y % FIELD
+
+
+def times(scalar: int, point: Point) -> Point:
+    result = IDENTITY
+    while scalar:
+        result = add(result, point) if scalar & 1 else result
+        point, scalar = add(point, point), scalar >> 1
+    return result
+
+
+def lift(y: int) -> Point | None:
+    """A point with this y, where there is one."""
+    square = (y * y - 1) * pow(D * y * y + 1, -1, FIELD) % FIELD
+    x = pow(square, (FIELD + 3) // 8, FIELD)
+    if x * x % FIELD != square:
+        x = x * pow(2, (FIELD - 1) // 4, FIELD) % FIELD
+    return (x, y) if x * x % FIELD == square else None
+
+
+def encode(point: Point) -> bytes:
+    return (point[1] | (point[0] & 1) << 255).to_bytes(32, "little")
+
+
+def small_points() -> list[Point]:
+    """The eight points whose order divides the cofactor."""
+    candidates = (lift(y) for y in range(2, 60))
+    generator = next(
+        small
+        for point in candidates
+        if point and times(4, small := times(ORDER, point)) != IDENTITY
+    )
+    return [times(factor, generator) for factor in range(8)]
+
+
+BASE = next((x, y) for x, y in [lift(4 * pow(5, -1, FIELD) % FIELD) or IDENTITY])
+BASE = BASE if BASE[0] % 2 == 0 else (FIELD - BASE[0], BASE[1])
+SMALL = small_points()
+
+
+def signed(secret: int, nonce: int, key_part: Point, nonce_part: Point) -> tuple[bytes, bytes]:
+    """A key and a signature that hold when the equation is multiplied by the cofactor; without
+    that, they hold when both parts are the identity or happen to cancel out."""
+    key = encode(add(times(secret, BASE), key_part))
+    point = encode(add(times(nonce, BASE), nonce_part))
+    challenge = int.from_bytes(sha512(point + key + b"message").digest(), "little")
+    scalar = (nonce + challenge * secret) % ORDER
+    return key, point + scalar.to_bytes(32, "little")
+
+
+def test_the_base_point_is_ours() -> None:
+    """The arithmetic here is right: what it signs without parts of small order holds."""
+    assert times(ORDER, BASE) == IDENTITY
+    assert len(set(SMALL)) == 8
+    key, signature = signed(12345, 67890, IDENTITY, IDENTITY)
+    assert ed25519.verify(key, b"message", signature)
+
+
+@pytest.mark.parametrize("key_part", range(8))
+@pytest.mark.parametrize("nonce_part", range(8))
+def test_parts_of_small_order_are_refused(key_part: int, nonce_part: int) -> None:
+    """Libraries differ over these, so nobody may ever count them as valid; not even where the parts
+    cancel out and every equation holds."""
+    for nonce in range(1, 5):
+        key, signature = signed(12345, nonce, SMALL[key_part], SMALL[nonce_part])
+        assert ed25519.verify(key, b"message", signature) == (key_part == nonce_part == 0)
+
+
+@pytest.mark.parametrize("small", range(8))
+def test_points_of_small_order_are_refused(small: int) -> None:
+    """As keys they would sign many messages, as R they come from no honest signer."""
+    key = encode(SMALL[small])
+    good, _ = signed(12345, 1, IDENTITY, IDENTITY)
+    for scalar in (0, 1):
+        signature = key + scalar.to_bytes(32, "little")
+        assert not ed25519.verify(key, b"message", signature)
+        assert not ed25519.verify(good, b"message", signature)
+
+
+@pytest.mark.parametrize("y", range(19))
+def test_encodings_above_the_field_are_refused(y: int) -> None:
+    """p + y stands for the same point as y."""
+    for sign in (0, 1):
+        unreduced = (FIELD + y | sign << 255).to_bytes(32, "little")
+        good, signature = signed(12345, 1, IDENTITY, IDENTITY)
+        assert not ed25519.verify(unreduced, b"message", signature)
+        assert not ed25519.verify(good, b"message", unreduced + signature[32:])
 
 
 @pytest.mark.parametrize(("key_length", "length"), [(31, 64), (33, 64), (32, 63), (32, 65), (0, 0)])
