@@ -6,6 +6,9 @@ from any engine. Storage is ordinary storage: proofs, explorers and `eth_getStor
 
     framework/      what a contract is made of; begin there
     addresses.py    ids and addresses
+    registry.py     which class has which id
+    genesis.py      how the contracts stand in block zero
+    tokens.py       GCC, SPIRIT, MANA, GHOST
 
 Invariants:
 - A contract runs as itself alone: not by DELEGATECALL or CALLCODE, not behind a delegation.

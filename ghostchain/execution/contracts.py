@@ -110,12 +110,13 @@ class ContractHost(Protocol):
 
     def move_balance(self, source: Address, target: Address, amount: int) -> None:
         """Moves native balance between any two accounts: for the contract of the native coin
-        alone. The source has as much. Price: as BALANCE of both, and CALL's of value and of a new
-        account where it applies."""
+        alone, which has looked at the source's balance. Price: access of the target as BALANCE;
+        unless the amount is 0, 6,700 (CALL's price of value less the stipend) and 25,000 when the
+        target is a new account."""
 
     def burn_balance(self, source: Address, amount: int) -> None:
-        """Destroys native balance: for the contract of the native coin alone. The source has as
-        much. Price: as BALANCE."""
+        """Destroys native balance: for the contract of the native coin alone, which has looked at
+        the source's balance. Price: 6,700 unless the amount is 0."""
 
 
 ContractRunner = Callable[[int, ContractHost], tuple[int, bytes]]

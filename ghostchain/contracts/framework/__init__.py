@@ -45,6 +45,7 @@ Invariants:
 - What a number is stored in, passed to or returned as decides its range; leaving it is Panic(0x11).
 """
 
+from ghostchain.contracts.framework import gas
 from ghostchain.contracts.framework.abi import (
     Bytes1,
     Bytes4,
@@ -98,6 +99,7 @@ __all__ = [
     "UInt128",
     "UInt256",
     "external",
+    "gas",
     "receive",
     "require",
     "run_contract",

@@ -40,3 +40,18 @@ CALL_VALUE = 9_000
 CALL_STIPEND = 2_300
 NEW_ACCOUNT = 25_000
 STORE_SENTRY = 2_300
+
+# The calls of the four tokens that blocks are full of run in C (native/contracts/tokens.c): a flat
+# price each, about what the same steps cost in EVM bytecode. The kernel's tests compare the tables.
+TOKEN_TRANSFER = 300
+TOKEN_TRANSFER_FROM = 450
+TOKEN_APPROVE = 250
+TOKEN_BALANCE_OF = 100
+TOKEN_ALLOWANCE = 150
+TOKEN_CONSTANT = 60
+
+MOVE_BALANCE = 6_700
+"""Moving native balance: CALL's price of value less the stipend, which nobody gets."""
+
+RECOVER = 3_000
+"""Recovering the signer of a digest: as ECRECOVER."""
