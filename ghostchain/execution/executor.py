@@ -31,7 +31,7 @@ from ghostchain.primitives.errors import (
     TransactionReason,
 )
 from ghostchain.primitives.receipt import Log
-from ghostchain.primitives.transaction import AccessEntry, Authorization
+from ghostchain.primitives.transaction import AccessEntry, Authorization, Call, SignatureScheme
 from ghostchain.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
 from ghostchain.trie.merkle import ChangeSet
 
@@ -124,7 +124,10 @@ class BlockEnvironment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A transaction that nobody signed. Fields as in `primitives.transaction.Transaction`."""
+    """A transaction that nobody signed. Fields as in `primitives.transaction.Transaction`.
+
+    signature_scheme, payer_scheme: how a GhostTx would be signed, which is part of its price.
+    """
 
     sender: Address
     to: Address | None
@@ -139,6 +142,11 @@ class Message:
     max_fee_per_blob_gas: int = 0
     blob_versioned_hashes: tuple[Hash32, ...] = ()
     authorizations: tuple[Authorization, ...] = ()
+    fee_token: Address | None = None
+    calls: tuple[Call, ...] = ()
+    fee_payer: Address | None = None
+    signature_scheme: SignatureScheme = SignatureScheme.SECP256K1
+    payer_scheme: SignatureScheme = SignatureScheme.SECP256K1
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,30 +493,57 @@ def _native_authorizations(authorizations: Sequence[Authorization], kept: list[A
     return native
 
 
+def _native_calls(calls: Sequence[Call], kept: list[Any]) -> Any:
+    native = ffi.new("ghost_tx_call[]", len(calls))
+    for item, call in zip(native, calls, strict=True):
+        data = ffi.from_buffer(call.data)
+        kept.append(data)
+        item.to = call.to or ZERO_ADDRESS
+        item.is_create = call.to is None
+        item.value = call.value.to_bytes(32, "big")
+        item.data = data
+        item.data_length = len(call.data)
+    kept.append(native)
+    return native
+
+
 def _native_message(message: Message, kept: list[Any]) -> Any:
     """A ghost_tx; kept collects what must outlive it."""
     native = ffi.new("ghost_tx *")
-    data = ffi.from_buffer(message.data)
+    to, value, payload = message.to, message.value, message.data
+    if message.calls:
+        to, payload = message.calls[0].to, message.calls[0].data
+        value = sum(call.value for call in message.calls)
+    data = ffi.from_buffer(payload)
     hashes = ffi.from_buffer(b"".join(message.blob_versioned_hashes))
     kept += [data, hashes]
     native.type = message.type
     native.nonce = message.nonce
     native.gas_limit = message.gas_limit
     native.sender = message.sender
-    native.is_create = message.to is None
-    native.to = message.to or ZERO_ADDRESS
-    native.value = message.value.to_bytes(32, "big")
+    native.is_create = to is None
+    native.to = to or ZERO_ADDRESS
+    native.value = value.to_bytes(32, "big")
     native.max_fee_per_gas = message.max_fee_per_gas.to_bytes(32, "big")
     native.max_priority_fee_per_gas = message.max_priority_fee_per_gas.to_bytes(32, "big")
     native.max_fee_per_blob_gas = message.max_fee_per_blob_gas.to_bytes(32, "big")
     native.data = data
-    native.data_length = len(message.data)
+    native.data_length = len(payload)
     native.access_list = _native_access_list(message.access_list, kept)
     native.access_count = len(message.access_list)
     native.blob_hashes = hashes
     native.blob_count = len(message.blob_versioned_hashes)
     native.authorizations = _native_authorizations(message.authorizations, kept)
     native.authorization_count = len(message.authorizations)
+    native.has_fee_token = message.fee_token is not None
+    native.fee_token = message.fee_token or ZERO_ADDRESS
+    native.has_fee_payer = message.fee_payer is not None
+    native.fee_payer = message.fee_payer or ZERO_ADDRESS
+    native.signature.scheme = message.signature_scheme
+    native.payer_signature.scheme = message.payer_scheme
+    if message.calls:
+        native.calls = _native_calls(message.calls, kept)
+        native.call_count = len(message.calls)
     return native
 
 

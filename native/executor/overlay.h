@@ -278,6 +278,7 @@ void state_mark_created(ghost_state *state, account_entry *account);
 /* Code, nonce, or storage (EIP-7610): a creation must not land here. */
 bool state_account_collides(const account_entry *account);
 bool state_account_exists(const account_entry *account);
+bool state_account_has_code(const account_entry *account);
 
 /* ---- changes.c: a block's net difference ---- */
 typedef struct sort_key {
@@ -327,6 +328,25 @@ typedef struct init_code {
 
 enum { INIT_CODES_KEPT = 4 };
 
+/* A token in which fees can be paid. */
+typedef struct fee_token {
+    u256 rate_key;
+    /* as a block's first transaction that pays in it found it */
+    uint64_t block;               /* serial */
+    bool is_known;                /* it and the fee market have code */
+    account_entry *account;
+    slot_entry *rate_slot;        /* in the fee market */
+    slot_entry *supply;
+    const account_entry *proposer;        /* whose balance tips is; NULL until one is paid */
+    slot_entry *tips;
+    /* of the transaction that pays in it now */
+    u256 rate;                    /* wei of the token for 10^18 of GCC */
+    u256 base_fee;                /* in wei of the token */
+    slot_entry *purse;            /* the payer's balance */
+} fee_token;
+
+enum { FEE_TOKENS = 4 };                  /* GCC is the first, and needs no entry */
+
 struct ghost_executor {
     ghost_state state;
     ghost_vm vm;
@@ -342,6 +362,7 @@ struct ghost_executor {
     uint64_t gas_used, blob_gas_used;
     u256 base_fee;
     account_entry *coinbase;
+    fee_token fee_tokens[FEE_TOKENS];
 
     LIST_OF(ghost_tx_outcome) outcomes;
     LIST_OF(ghost_view) views;
@@ -358,6 +379,9 @@ struct ghost_executor {
 /* What one transaction pays and may use, worked out while it is validated. */
 typedef struct tx_terms {
     account_entry *sender;
+    account_entry *payer;         /* of the gas: the sender, unless a GhostTx names another */
+    fee_token *token;             /* NULL: fees are in GCC, else they are in this one's wei */
+    const u256 *base_fee;         /* in what fees are paid in */
     u256 gas_price;               /* effective (EIP-1559) */
     u256 upfront;                 /* taken before it runs: gas and blob gas */
     uint64_t intrinsic_gas;
@@ -383,6 +407,23 @@ int transaction_validate(ghost_executor *executor, const ghost_tx *tx, uint32_t 
  * GHOST_OK or what stopped the node. */
 int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
                     uint32_t flags, tx_effect *effect);
+
+/* ---- fees.c: fees in tokens, and fee payers ---- */
+
+/* The token of tx->fee_token and the base fee in it go into terms; nothing does for GCC.
+ * enum ghost_tx_reason; negative: the loader failed. */
+int fees_choose_token(ghost_executor *executor, const ghost_tx *tx, tx_terms *terms);
+/* Whether terms->payer has fee_most of what fees are paid in, and the sender the value, where these
+ * are two purses. Reason as above. */
+int fees_check_payer(ghost_executor *executor, const ghost_tx *tx, const u256 *fee_most,
+                     const tx_terms *terms);
+/* A price in the token as GCC, rounded down: what GASPRICE shows. */
+u256 fees_price_shown(const tx_terms *terms);
+/* Takes terms->upfront from the purse. */
+void fees_take_token(ghost_executor *executor, const tx_terms *terms);
+/* Gives back what was not used, burns the base fee, pays the proposer. False: the loader failed. */
+bool fees_settle_token(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
+                       uint64_t gas_used);
 
 /* ---- requests.c ---- */
 

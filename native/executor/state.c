@@ -182,6 +182,10 @@ bool ghost_account_is_empty(const ghost_account *account) {
            memcmp(account->code_hash.bytes, ghost_empty_code_hash.bytes, 32) == 0;
 }
 
+bool state_account_has_code(const account_entry *account) {
+    return memcmp(account->account.code_hash.bytes, ghost_empty_code_hash.bytes, 32) != 0;
+}
+
 bool state_account_exists(const account_entry *account) {
     return account->present || !ghost_account_is_empty(&account->account);
 }

@@ -14,6 +14,12 @@ enum {
     GAS_AUTHORITY_REFUND = 25000 - 12500,
     GAS_FLOOR_TOKEN = 10,                 /* EIP-7623 */
     GAS_LIMIT_MAX = 1 << 24,              /* EIP-7825 */
+    GAS_FURTHER_CALL = 2600,              /* of a GhostTx: a cold account */
+    GAS_FEE_TOKEN = 15000,                /* the slots its fee touches */
+    GAS_PAYER_SECP256K1 = 3000,           /* as ECRECOVER */
+    GAS_ED25519 = 4000,
+    GAS_ML_DSA_65 = 90000,                /* 5.3 kB that every node keeps, and verification */
+    CALLS_MAX = 256,
     REFUND_QUOTIENT = 5,                  /* EIP-3529 */
     BLOBS_PER_TRANSACTION_MAX = 6,        /* EIP-7594 */
     BLOB_HASH_VERSION = 1,
@@ -97,12 +103,48 @@ u256 blob_base_fee(uint64_t excess_blob_gas, uint64_t update_fraction) {
 
 /* ---- validation ---- */
 
-static void price_data(const ghost_tx *tx, uint32_t fork, tx_terms *terms) {
+static size_t count_zeros(const uint8_t *data, size_t length) {
     size_t zeros = 0;
-    for (size_t i = 0; i < tx->data_length; i++)
-        zeros += tx->data[i] == 0;
+    for (size_t i = 0; i < length; i++)
+        zeros += data[i] == 0;
+    return zeros;
+}
+
+static uint64_t signature_gas(uint8_t scheme, uint64_t secp256k1_gas) {
+    switch (scheme) {
+    case GHOST_SCHEME_ED25519:
+        return GAS_ED25519;
+    case GHOST_SCHEME_ML_DSA_65:
+        return GAS_ML_DSA_65;
+    default:
+        return secp256k1_gas;
+    }
+}
+
+/* What a GhostTx costs beyond its first call. Adds the other calls' bytes to those of the first. */
+static uint64_t price_ghost(const ghost_tx *tx, size_t *zeros, uint64_t *others) {
+    for (size_t i = 1; i < tx->call_count; i++) {
+        const ghost_tx_call *call = &tx->calls[i];
+        size_t call_zeros = count_zeros(call->data, call->data_length);
+        *zeros += call_zeros;
+        *others += call->data_length - call_zeros;
+    }
+    uint64_t gas = (tx->call_count - 1) * GAS_FURTHER_CALL;
+    gas += signature_gas(tx->signature.scheme, 0);
+    if (tx->has_fee_payer)
+        gas += signature_gas(tx->payer_signature.scheme, GAS_PAYER_SECP256K1);
+    return gas;
+}
+
+static void price_data(const ghost_tx *tx, uint32_t fork, tx_terms *terms) {
+    size_t zeros = count_zeros(tx->data, tx->data_length);
     uint64_t others = tx->data_length - zeros;
-    uint64_t gas = GAS_TRANSACTION + zeros * GAS_ZERO_BYTE + others * GAS_NONZERO_BYTE;
+    uint64_t gas = GAS_TRANSACTION;
+    if (tx->type == GHOST_TX_TYPE_GHOST)
+        gas += price_ghost(tx, &zeros, &others);
+    if (terms->token != NULL)
+        gas += GAS_FEE_TOKEN;
+    gas += zeros * GAS_ZERO_BYTE + others * GAS_NONZERO_BYTE;
     if (tx->is_create)
         gas += GAS_CREATE + (tx->data_length + 31) / 32 * GAS_INIT_CODE_WORD;
     for (size_t i = 0; i < tx->access_count; i++)
@@ -113,15 +155,42 @@ static void price_data(const ghost_tx *tx, uint32_t fork, tx_terms *terms) {
         fork >= GHOST_FORK_PRAGUE ? GAS_TRANSACTION + (zeros + others * 4) * GAS_FLOOR_TOKEN : 0;
 }
 
-static int check_form(const ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
+/* The form of a GhostTx, which decoding has seen already, but not for messages built by hand. */
+static int check_calls(const ghost_tx *tx) {
+    if (tx->calls == NULL || tx->call_count == 0 || tx->call_count > CALLS_MAX)
+        return GHOST_TX_CALL_COUNT;
+    for (size_t i = 0; i < tx->call_count; i++)
+        if (tx->calls[i].is_create && tx->call_count > 1)
+            return GHOST_TX_CALL_CREATES;
+    bool is_known = tx->signature.scheme <= GHOST_SCHEME_ML_DSA_65 &&
+                    (!tx->has_fee_payer || tx->payer_signature.scheme <= GHOST_SCHEME_ML_DSA_65);
+    return is_known ? GHOST_TX_OK : GHOST_TX_SIGNATURE_SCHEME;
+}
+
+/* What only a hybrid chain has: calls, and the token in which fees are paid. */
+static int check_hybrid(ghost_executor *executor, const ghost_tx *tx, tx_terms *terms) {
+    bool is_known = tx->type == GHOST_TX_TYPE_GHOST || tx->type == GHOST_TX_TYPE_FEE_CURRENCY;
+    if (!executor->vm.hybrid || !is_known)
+        return GHOST_TX_TYPE_NOT_YET;
+    int reason = tx->type == GHOST_TX_TYPE_GHOST ? check_calls(tx) : GHOST_TX_OK;
+    if (reason == GHOST_TX_OK && tx->has_fee_token)
+        reason = fees_choose_token(executor, tx, terms);
+    return reason;
+}
+
+static int check_form(ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
                       tx_terms *terms) {
     uint32_t fork = executor->state.fork;
     if (tx->reason != GHOST_TX_OK)
         return tx->reason;
-    if (tx->type > TYPE_SET_CODE || (tx->type == TYPE_SET_CODE && fork < GHOST_FORK_PRAGUE))
+    if (tx->type == TYPE_SET_CODE && fork < GHOST_FORK_PRAGUE)
         return GHOST_TX_TYPE_NOT_YET;
     if (tx->has_chain_id && tx->chain_id != executor->chain_id)
         return GHOST_TX_CHAIN_ID;
+    terms->base_fee = &executor->base_fee;
+    int reason = tx->type > TYPE_SET_CODE ? check_hybrid(executor, tx, terms) : GHOST_TX_OK;
+    if (reason != GHOST_TX_OK)
+        return reason;
     price_data(tx, fork, terms);
     if (tx->gas_limit < terms->intrinsic_gas)
         return GHOST_TX_INTRINSIC_GAS_TOO_LOW;
@@ -145,8 +214,7 @@ static bool all_zero(const uint8_t bytes[32]) {
     return memcmp(bytes, zeros, sizeof zeros) == 0;
 }
 
-static int check_fees(const ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
-                      tx_terms *terms) {
+static int check_fees(const ghost_tx *tx, uint32_t flags, tx_terms *terms) {
     u256 fee_max = u256_from_be(tx->max_fee_per_gas);
     u256 priority_max = u256_from_be(tx->max_priority_fee_per_gas);
     if (tx->type >= 2 && u256_less(&fee_max, &priority_max))
@@ -155,12 +223,12 @@ static int check_fees(const ghost_executor *executor, const ghost_tx *tx, uint32
         terms->gas_price = fee_max;
         return GHOST_TX_OK;
     }
-    if (u256_less(&fee_max, &executor->base_fee))
+    if (u256_less(&fee_max, terms->base_fee))
         return GHOST_TX_INSUFFICIENT_MAX_FEE_PER_GAS;
     u256 room;
-    u256_sub(&room, &fee_max, &executor->base_fee);
+    u256_sub(&room, &fee_max, terms->base_fee);
     const u256 *priority = u256_less(&priority_max, &room) ? &priority_max : &room;
-    u256_add(&terms->gas_price, &executor->base_fee, priority);
+    u256_add(&terms->gas_price, terms->base_fee, priority);
     return GHOST_TX_OK;
 }
 
@@ -188,7 +256,7 @@ static int check_blobs(const ghost_executor *executor, const ghost_tx *tx, uint3
 }
 
 /* The most the transaction can cost must be there; what it does cost goes into terms->upfront. */
-static int check_funds(const ghost_executor *executor, const ghost_tx *tx, tx_terms *terms) {
+static int check_funds(ghost_executor *executor, const ghost_tx *tx, tx_terms *terms) {
     uint64_t overflow, blob_overflow, ignored;
     u256 fee_max = u256_from_be(tx->max_fee_per_gas);
     u256 blob_fee_max = u256_from_be(tx->max_fee_per_blob_gas);
@@ -196,6 +264,10 @@ static int check_funds(const ghost_executor *executor, const ghost_tx *tx, tx_te
     u256 cost = u256_times_u64(&fee_max, tx->gas_limit, &overflow);
     if (overflow != 0)
         return GHOST_TX_GASLIMIT_PRICE_PRODUCT_OVERFLOW;
+    if (terms->token != NULL || terms->payer != terms->sender) {
+        terms->upfront = u256_times_u64(&terms->gas_price, tx->gas_limit, &ignored);
+        return fees_check_payer(executor, tx, &cost, terms);
+    }
     u256 blob_cost = u256_times_u64(&blob_fee_max, terms->blob_gas, &blob_overflow);
     bool carried = u256_add(&cost, &cost, &value);
     carried |= u256_add(&cost, &cost, &blob_cost);
@@ -208,16 +280,29 @@ static int check_funds(const ghost_executor *executor, const ghost_tx *tx, tx_te
     return GHOST_TX_OK;
 }
 
-static bool has_code(const account_entry *account) {
-    return memcmp(account->account.code_hash.bytes, ghost_empty_code_hash.bytes, 32) != 0;
+/* EIP-3607: no code, or but a delegation's. */
+static int check_signer(ghost_executor *executor, account_entry *signer) {
+    if (!state_account_has_code(signer))
+        return GHOST_TX_OK;
+    ghost_address delegate;
+    const code_entry *code = state_code(&executor->state, signer);
+    if (code == NULL)
+        return -1;
+    bool is_delegated = executor->state.fork >= GHOST_FORK_PRAGUE &&
+                        ghost_code_delegate(&code->code, &delegate);
+    return is_delegated ? GHOST_TX_OK : GHOST_TX_SENDER_NOT_EOA;
 }
 
 static int check_sender(ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
                         tx_terms *terms) {
-    ghost_address address, delegate;
+    ghost_address address;
     memcpy(address.bytes, tx->sender, 20);
-    terms->sender = state_account(&executor->state, &address);
-    if (terms->sender == NULL)
+    terms->sender = terms->payer = state_account(&executor->state, &address);
+    if (terms->sender != NULL && tx->type == GHOST_TX_TYPE_GHOST && tx->has_fee_payer) {
+        memcpy(address.bytes, tx->fee_payer, 20);
+        terms->payer = state_account(&executor->state, &address);
+    }
+    if (terms->sender == NULL || terms->payer == NULL)
         return -1;
     uint64_t nonce = terms->sender->account.nonce;
     if (!(flags & GHOST_CALL_NO_NONCE_CHECK) && nonce != tx->nonce)
@@ -227,14 +312,10 @@ static int check_sender(ghost_executor *executor, const ghost_tx *tx, uint32_t f
         if (reason != GHOST_TX_OK)
             return reason;
     }
-    if ((flags & GHOST_CALL_NO_EOA_CHECK) || !has_code(terms->sender))
+    if (flags & GHOST_CALL_NO_EOA_CHECK)
         return GHOST_TX_OK;
-    const code_entry *code = state_code(&executor->state, terms->sender);
-    if (code == NULL)
-        return -1;
-    bool is_delegated = executor->state.fork >= GHOST_FORK_PRAGUE &&
-                        ghost_code_delegate(&code->code, &delegate);
-    return is_delegated ? GHOST_TX_OK : GHOST_TX_SENDER_NOT_EOA;
+    int reason = check_signer(executor, terms->sender);
+    return reason == GHOST_TX_OK ? check_signer(executor, terms->payer) : reason;
 }
 
 int transaction_validate(ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
@@ -242,7 +323,7 @@ int transaction_validate(ghost_executor *executor, const ghost_tx *tx, uint32_t 
     memset(terms, 0, sizeof *terms);
     int reason = check_form(executor, tx, flags, terms);
     if (reason == GHOST_TX_OK)
-        reason = check_fees(executor, tx, flags, terms);
+        reason = check_fees(tx, flags, terms);
     if (reason == GHOST_TX_OK && tx->type == TYPE_BLOB)
         reason = check_blobs(executor, tx, flags, terms);
     if (reason == GHOST_TX_OK && tx->type == TYPE_SET_CODE) {
@@ -311,6 +392,25 @@ static bool authorize(ghost_executor *executor, const ghost_authorization *autho
     return true;
 }
 
+/* The recipient of a call, and what it delegates to. False when the loader failed. */
+static bool warm_recipient(ghost_state *state, const uint8_t bytes[20]) {
+    ghost_address to, delegate;
+    memcpy(to.bytes, bytes, 20);
+    account_entry *recipient = state_account(state, &to);
+    if (recipient == NULL)
+        return false;
+    state_warm_account(state, recipient);
+    if (!state_account_has_code(recipient) || state->fork < GHOST_FORK_PRAGUE)
+        return true;
+    const code_entry *code = state_code(state, recipient);
+    if (code == NULL || !ghost_code_delegate(&code->code, &delegate))
+        return code != NULL;
+    account_entry *target = state_account(state, &delegate);
+    if (target != NULL)
+        state_warm_account(state, target);
+    return target != NULL;
+}
+
 /* Warms what a transaction touches by being there, and applies its authorizations. */
 static bool prepare(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms) {
     ghost_state *state = &executor->state;
@@ -323,21 +423,10 @@ static bool prepare(ghost_executor *executor, const ghost_tx *tx, const tx_terms
             return false;
     if (tx->is_create)
         return true;
-    ghost_address to, delegate;
-    memcpy(to.bytes, tx->to, 20);
-    account_entry *recipient = state_account(state, &to);
-    if (recipient == NULL)
-        return false;
-    state_warm_account(state, recipient);
-    if (!has_code(recipient) || state->fork < GHOST_FORK_PRAGUE)
-        return true;
-    const code_entry *code = state_code(state, recipient);
-    if (code == NULL || !ghost_code_delegate(&code->code, &delegate))
-        return code != NULL;
-    account_entry *target = state_account(state, &delegate);
-    if (target != NULL)
-        state_warm_account(state, target);
-    return target != NULL;
+    for (size_t i = 1; i < tx->call_count; i++)
+        if (!warm_recipient(state, tx->calls[i].to))
+            return false;
+    return warm_recipient(state, tx->to);
 }
 
 static void run_message(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
@@ -359,6 +448,44 @@ static void run_message(ghost_executor *executor, const ghost_tx *tx, const tx_t
     }
 }
 
+/* The calls of a GhostTx, each with the gas that those before it left: all happen, or none does.
+ * *result is that of the last, or of the one that failed. */
+static void run_calls(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
+                      ghost_call_result *result) {
+    ghost_state *state = &executor->state;
+    snapshot before = state_snapshot(state);
+    result->gas_left = tx->gas_limit - terms->intrinsic_gas;
+    for (size_t i = 0; i < tx->call_count; i++) {
+        const ghost_tx_call *call = &tx->calls[i];
+        ghost_message message = {
+            .kind = GHOST_CALL,
+            .gas = result->gas_left,
+            .value = u256_from_be(call->value),
+            .input = call->data,
+            .input_length = call->data_length,
+        };
+        memcpy(message.sender.bytes, tx->sender, 20);
+        memcpy(message.recipient.bytes, call->to, 20);
+        message.code_address = message.recipient;
+        ghost_call(&executor->vm, &message, result);
+        if (result->exit == GHOST_EXIT_SUCCESS)
+            continue;
+        if (result->exit != GHOST_EXIT_ABORT)
+            state_revert(state, &before);
+        return;
+    }
+}
+
+static void take_fees(ghost_executor *executor, const tx_terms *terms) {
+    if (terms->token != NULL) {
+        fees_take_token(executor, terms);
+        return;
+    }
+    u256 balance;
+    u256_sub(&balance, &terms->payer->account.balance, &terms->upfront);
+    state_set_balance(&executor->state, terms->payer, &balance);
+}
+
 /* Gives back what was not used and pays the coinbase. */
 static void settle_fees(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
                         uint64_t gas_used) {
@@ -366,12 +493,12 @@ static void settle_fees(ghost_executor *executor, const ghost_tx *tx, const tx_t
     uint64_t ignored;
     u256 amount = u256_times_u64(&terms->gas_price, tx->gas_limit - gas_used, &ignored);
     if (!u256_is_zero(&amount)) {
-        u256_add(&amount, &amount, &terms->sender->account.balance);
-        state_set_balance(state, terms->sender, &amount);
+        u256_add(&amount, &amount, &terms->payer->account.balance);
+        state_set_balance(state, terms->payer, &amount);
     }
     account_entry *coinbase = executor->coinbase;
     u256 tip;
-    if (u256_sub(&tip, &terms->gas_price, &executor->base_fee))
+    if (u256_sub(&tip, &terms->gas_price, terms->base_fee))
         return;
     amount = u256_times_u64(&tip, gas_used, &ignored);
     if (!u256_is_zero(&amount)) {
@@ -394,21 +521,21 @@ int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms
     account_entry *sender = terms->sender;
     ghost_tx_context *context = &executor->vm.tx;
     memcpy(context->origin.bytes, tx->sender, 20);
-    context->gas_price = terms->gas_price;
+    context->gas_price = terms->token == NULL ? terms->gas_price : fees_price_shown(terms);
     context->blob_hashes = tx->blob_hashes;
     context->blob_count = tx->type == TYPE_BLOB ? tx->blob_count : 0;
 
     bool is_free = (flags & GHOST_CALL_NO_BALANCE_CHECK) != 0;
     if (sender->account.nonce != UINT64_MAX)
         state_set_nonce(state, sender, sender->account.nonce + 1);
-    if (!is_free) {
-        u256 balance;
-        u256_sub(&balance, &sender->account.balance, &terms->upfront);
-        state_set_balance(state, sender, &balance);
-    }
+    if (!is_free)
+        take_fees(executor, terms);
     if (!prepare(executor, tx, terms))
         return state->status;
-    run_message(executor, tx, terms, &effect->result);
+    if (tx->call_count > 1)
+        run_calls(executor, tx, terms, &effect->result);
+    else
+        run_message(executor, tx, terms, &effect->result);
     int status = stopped(executor);
     if (status != GHOST_OK)
         return status;
@@ -420,7 +547,11 @@ int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms
     used -= refund;
     effect->gas_refunded = refund;
     effect->gas_used = used > terms->floor_gas ? used : terms->floor_gas;
-    if (!is_free)
+    if (is_free)
+        return stopped(executor);
+    if (terms->token == NULL)
         settle_fees(executor, tx, terms, effect->gas_used);
+    else if (!fees_settle_token(executor, tx, terms, effect->gas_used))
+        return state->status;
     return stopped(executor);
 }
