@@ -79,6 +79,7 @@ class Exit(IntEnum):
     INSUFFICIENT_BALANCE = 16
     NONCE_OVERFLOW = 17
     ABORT = 18
+    WASM_INVALID = 19
 
 
 class CallFlag(IntFlag):
@@ -153,6 +154,7 @@ class Message:
 class CallResult:
     """What a message did. reason not OK: nothing ran, and the rest is empty.
 
+    exit_reason: why a module was refused (WASM_INVALID), else empty.
     gas_used: as a receipt would show. gas_intrinsic: what the transaction needs at least.
     accessed_*: with RECORD_ACCESS, first use first.
     """
@@ -168,6 +170,7 @@ class CallResult:
     logs: tuple[Log, ...]
     accessed_accounts: tuple[Address, ...]
     accessed_slots: tuple[tuple[Address, Hash32], ...]
+    exit_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,10 @@ def ghost_python_block_hash(context: Any, number: int, out: Any) -> int:
 
 def _bytes(pointer: Any, length: int) -> bytes:
     return bytes(ffi.buffer(pointer, length)) if length else b""
+
+
+def _text(pointer: Any) -> str:
+    return ffi.string(pointer).decode("utf-8", "replace") if pointer != ffi.NULL else ""
 
 
 def _log(native: Any) -> Log:
@@ -564,6 +571,7 @@ def _call_result(native: Any) -> CallResult:
         accessed_slots=tuple(
             (Address(_bytes(slot.address, 20)), Hash32(_bytes(slot.key, 32))) for slot in slots
         ),
+        exit_reason=_text(native.exit_reason),
     )
 
 

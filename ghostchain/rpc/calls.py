@@ -66,6 +66,7 @@ HALTS: Mapping[Exit, str] = {
     Exit.CALL_DEPTH: "max call depth exceeded",
     Exit.INSUFFICIENT_BALANCE: "insufficient balance for transfer",
     Exit.NONCE_OVERFLOW: "nonce uint64 overflow",
+    Exit.WASM_INVALID: "invalid wasm module",
 }
 
 SIMULATION_FLAGS = CallFlag.NO_NONCE_CHECK | CallFlag.NO_EOA_CHECK | CallFlag.NO_GAS_CAP
@@ -219,7 +220,8 @@ def halt_error(result: CallResult) -> RpcError:
     """The answer when the top frame failed."""
     if result.exit is Exit.REVERT:
         return revert_error(result.output)
-    return server_error(HALTS.get(result.exit, "execution failed"))
+    text = HALTS.get(result.exit, "execution failed")
+    return server_error(f"{text}: {result.exit_reason}" if result.exit_reason else text)
 
 
 # ---- the three methods ----

@@ -2,42 +2,6 @@
  * looked at by the executor, which refuses with the gas given back. */
 #include "frame.h"
 
-enum {
-    GAS_CALL_VALUE = 9000,
-    GAS_NEW_ACCOUNT = 25000,
-    GAS_STIPEND = 2300,
-    GAS_INIT_CODE_WORD = 2,        /* EIP-3860 */
-    INIT_CODE_BYTES_MAX = 49152
-};
-
-static uint64_t all_but_one_64th(uint64_t gas) {
-    return gas - gas / 64;
-}
-
-/* Loads and warms the callee and, when its code is a delegation, the account it points to
- * (EIP-7702). Adds what was cold to *cost. */
-static int access_callee(evm_frame *frame, const ghost_address *address, uint64_t *cost,
-                         ghost_account **callee) {
-    ghost_state *state = frame->vm->state;
-    bool was_cold;
-    ghost_address delegate;
-    *callee = ghost_state_access_account(state, address, &was_cold);
-    if (*callee == NULL)
-        return GHOST_EXIT_ABORT;
-    *cost += was_cold ? GAS_COLD_ACCOUNT : 0;
-    if (frame->vm->fork < GHOST_FORK_PRAGUE)
-        return 0;
-    const ghost_code *code = ghost_state_code(state, *callee);
-    if (code == NULL)
-        return GHOST_EXIT_ABORT;
-    if (!ghost_code_delegate(code, &delegate))
-        return 0;
-    if (ghost_state_access_account(state, &delegate, &was_cold) == NULL)
-        return GHOST_EXIT_ABORT;
-    *cost += was_cold ? GAS_COLD_ACCOUNT + 100 : 100;
-    return 0;
-}
-
 static void keep_output(evm_frame *frame, bool keep) {
     frame->return_data = keep ? frame->child_result.output : NULL;
     frame->return_length = keep ? frame->child_result.output_length : 0;
@@ -70,14 +34,14 @@ static int charge_call(evm_frame *frame, const u256 *ranges, bool has_value) {
         exit = evm_memory_use(frame, &ranges[1], &ranges[0]);
     uint64_t cost = has_value ? GAS_CALL_VALUE : 0;
     if (exit == 0)
-        exit = access_callee(frame, &child->code_address, &cost, &callee);
+        exit = ghost_access_callee(frame->vm, &child->code_address, &cost, &callee);
     if (exit != 0)
         return exit;
     if (has_value && child->kind == GHOST_CALL && ghost_account_is_empty(callee))
         cost += GAS_NEW_ACCOUNT;
     if (!evm_charge(frame, cost))
         return GHOST_EXIT_OUT_OF_GAS;
-    uint64_t gas = all_but_one_64th(frame->gas);
+    uint64_t gas = ghost_all_but_one_64th(frame->gas);
     if (u256_fits_u64(requested) && requested->limbs[0] < gas)
         gas = requested->limbs[0];
     frame->gas -= gas;
@@ -156,11 +120,12 @@ static int create(evm_frame *frame, unsigned operands, uint64_t gas_per_word) {
     uint64_t length = size->limbs[0];
     if (!evm_charge(frame, gas_per_word * evm_words(length)))
         return GHOST_EXIT_OUT_OF_GAS;
-    if (length > INIT_CODE_BYTES_MAX)
+    if (length > INIT_CODE_BYTES_MAX &&
+        length > ghost_init_code_max(frame->vm->hybrid, frame->memory + offset->limbs[0], length))
         return GHOST_EXIT_CODE_SIZE;
     child->is_static = false;
     child->depth = frame->message->depth + 1;
-    child->gas = all_but_one_64th(frame->gas);
+    child->gas = ghost_all_but_one_64th(frame->gas);
     child->sender = frame->self->address;
     child->value = *frame->top;
     child->input = length == 0 ? NULL : frame->memory + offset->limbs[0];

@@ -39,7 +39,9 @@ enum ghost_exit {
     GHOST_EXIT_INSUFFICIENT_BALANCE = 16,
     GHOST_EXIT_NONCE_OVERFLOW = 17,
     /* the node could not go on (loader failed, memory): every frame unwinds, the block stops */
-    GHOST_EXIT_ABORT = 18
+    GHOST_EXIT_ABORT = 18,
+    /* a creation whose code is a module that no contract may be: exceptional, vm->exit_reason */
+    GHOST_EXIT_WASM_INVALID = 19
 };
 
 enum ghost_call_kind {
@@ -107,6 +109,31 @@ typedef struct ghost_tracer {
 typedef struct ghost_vm ghost_vm;
 typedef struct ghost_evm_memory ghost_evm_memory;   /* stacks, memory, return data of all frames */
 
+/* Engines other than the EVM, for the code of hybrid blocks. */
+enum ghost_engine_kind {
+    GHOST_ENGINE_WASM = 0,        /* code that begins with the magic of WASM, version 1 */
+    GHOST_ENGINE_CONTRACTS = 1,   /* code ef 47 id, which only genesis can place */
+    GHOST_ENGINE_COUNT = 2
+};
+
+/* An engine as the executor uses it, plugged in by ghost_executor_plug. Code whose engine is not
+ * plugged stops the node (GHOST_EXIT_ABORT, vm->status GHOST_REFUSED): it cannot know what the
+ * code would have done. */
+typedef struct ghost_engine {
+    void *context;                /* the engine's own, of this executor */
+    /* As ghost_evm_execute. The frame's output must outlive it as result says: give it with
+     * ghost_host_output (host.h). */
+    void (*execute)(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                    const ghost_code *code, ghost_call_result *result);
+    /* Whether the bytes may become code, charging *gas for making them ready. 0, or the exit: with
+     * WASM_INVALID the reason is in vm->exit_reason. The size (WASM_BYTES_MAX) is right already.
+     * NULL: nothing is deployed by transactions. */
+    int (*deploy)(ghost_vm *vm, const uint8_t *bytes, size_t length, uint64_t *gas);
+    void (*free)(void *context);  /* when the executor goes; may be NULL */
+} ghost_engine;
+
+enum { GHOST_EXIT_REASON_BYTES = 192 };
+
 struct ghost_vm {
     uint32_t fork;
     bool hybrid;                  /* engines other than the EVM run (ghost_block_env.hybrid) */
@@ -116,12 +143,20 @@ struct ghost_vm {
     const ghost_tracer *tracer;
     ghost_evm_memory *memory;     /* made by ghost_evm_memory_new, kept across transactions */
     int status;                   /* enum ghost_status behind a GHOST_EXIT_ABORT */
+    uint64_t block_serial;        /* another number in each block, and each call outside them */
+    ghost_engine engines[GHOST_ENGINE_COUNT];
+    char exit_reason[GHOST_EXIT_REASON_BYTES];  /* of the last WASM_INVALID, zero-terminated */
 };
 
 /* ---- given by evm/ ---- */
 
 ghost_evm_memory *ghost_evm_memory_new(void);
 void ghost_evm_memory_free(ghost_evm_memory *memory);
+
+/* Where the operand stack of the next EVM frame begins. A frame of another engine takes it before
+ * its calls (depth: its own; at depth 0 there is no stack below), and puts it back after each. */
+void *ghost_evm_stack_mark(ghost_evm_memory *memory, unsigned depth);
+void ghost_evm_stack_restore(ghost_evm_memory *memory, void *mark);
 
 /* Runs code in the frame of message. self is the recipient's account. The caller (executor) has
  * done depth, balance, transfer, snapshot and delegation; it reverts the state afterwards
@@ -142,6 +177,12 @@ size_t ghost_evm_analysis_size(const void *analysis);
 /* Runs a message call: depth and balance checks, snapshot, value transfer, precompile or engine
  * by code, revert on failure. Charges nothing by itself beyond what the callee uses. */
 void ghost_call(ghost_vm *vm, const ghost_message *message, ghost_call_result *result);
+
+/* Plugs an engine (copied) into an executor, in the place of the one that was there. Not while it
+ * runs. */
+struct ghost_executor;
+void ghost_executor_plug(struct ghost_executor *executor, enum ghost_engine_kind kind,
+                         const ghost_engine *engine);
 
 /* Runs a creation: depth, balance, nonce of the creator, address, collision, init code, code
  * deposit. message.recipient is ignored. */

@@ -4,14 +4,11 @@
 
 #include "evm.h"
 #include "opcodes.h"
+#include "rules.h"
 
 enum {
     STACK_WORDS_MAX = 1024,
-    CALL_DEPTH_MAX = 1024,
-    GAS_COLD_ACCOUNT = 2500,      /* on top of the warm price (EIP-2929) */
-    GAS_COLD_SLOT = 2000,
-    GAS_COPY_WORD = 3,
-    GAS_KECCAK_WORD = 6
+    GAS_COPY_WORD = 3
 };
 
 /* A frame between instructions. The interpreter keeps the operand stack's end, its top word and

@@ -1,17 +1,7 @@
 /* The instructions that ask the state. */
 #include "frame.h"
 
-enum {
-    GAS_STORAGE_SET = 20000,
-    GAS_STORAGE_UPDATE = 2900,     /* 5,000 less the cold access that is charged apart */
-    GAS_WARM = 100,
-    REFUND_CLEAR = 4800,           /* EIP-3529 */
-    STIPEND = 2300,
-    GAS_COLD_BENEFICIARY = 2600,
-    GAS_NEW_ACCOUNT = 25000,
-    GAS_LOG_BYTE = 8,
-    BLOCK_HASHES = 256
-};
+enum { GAS_COLD_BENEFICIARY = 2600 };
 
 /* Loads and warms the account that the top word names, charging when it was cold. */
 static int access_account(evm_frame *frame, ghost_account **account) {
@@ -89,41 +79,20 @@ int evm_sload(evm_frame *frame) {
     return 0;
 }
 
-/* EIP-2200 as changed by EIP-3529: what a store of value gives back or takes back. */
-static int64_t storage_refund(const ghost_slot *slot, const u256 *value) {
-    int64_t refund = 0;
-    if (!u256_is_zero(&slot->original)) {
-        if (u256_is_zero(&slot->value))
-            refund -= REFUND_CLEAR;
-        else if (u256_is_zero(value))
-            refund += REFUND_CLEAR;
-    }
-    if (u256_equal(&slot->original, value))
-        refund += u256_is_zero(&slot->original) ? GAS_STORAGE_SET - GAS_WARM
-                                                : GAS_STORAGE_UPDATE - GAS_WARM;
-    return refund;
-}
-
 int evm_sstore(evm_frame *frame) {
     const u256 *key = frame->top, *value = frame->top - 1;
     if (frame->message->is_static)
         return GHOST_EXIT_STATIC_VIOLATION;
-    if (frame->gas <= STIPEND)
+    if (frame->gas <= GAS_STIPEND)
         return GHOST_EXIT_OUT_OF_GAS;
     bool was_cold;
     ghost_slot *slot = ghost_state_access_slot(frame->vm->state, frame->self, key, &was_cold);
     if (slot == NULL)
         return GHOST_EXIT_ABORT;
-    uint64_t cost = was_cold ? GAS_COLD_SLOT + GAS_WARM : 0;
-    bool changes = !u256_equal(&slot->value, value);
-    if (!changes || !u256_equal(&slot->original, &slot->value))
-        cost += GAS_WARM;
-    else
-        cost += u256_is_zero(&slot->original) ? GAS_STORAGE_SET : GAS_STORAGE_UPDATE;
-    if (!evm_charge(frame, cost))
+    if (!evm_charge(frame, ghost_storage_price(slot, value, was_cold)))
         return GHOST_EXIT_OUT_OF_GAS;
-    if (changes) {
-        int64_t refund = storage_refund(slot, value);
+    if (!u256_equal(&slot->value, value)) {
+        int64_t refund = ghost_storage_refund(slot, value);
         if (refund != 0)
             ghost_state_refund(frame->vm->state, refund);
         ghost_state_store_slot(frame->vm->state, frame->self, slot, value);

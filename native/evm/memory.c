@@ -38,6 +38,16 @@ void ghost_evm_memory_free(ghost_evm_memory *memory) {
     free(memory);
 }
 
+void *ghost_evm_stack_mark(ghost_evm_memory *memory, unsigned depth) {
+    if (depth == 0)
+        memory->stack_next = memory->stack;
+    return memory->stack_next;
+}
+
+void ghost_evm_stack_restore(ghost_evm_memory *memory, void *mark) {
+    memory->stack_next = mark;
+}
+
 static uint64_t memory_gas(uint64_t words) {
     return 3 * words + words * words / 512;
 }

@@ -1,5 +1,4 @@
 /* Frames: what happens around a message call and a creation, whichever engine runs the code. */
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "../precompiles/precompiles.h"
@@ -10,49 +9,47 @@ enum {
     GAS_CODE_DEPOSIT = 200
 };
 
-static ghost_executor *executor_of(ghost_vm *vm) {
-    return (ghost_executor *)((uint8_t *)vm - offsetof(ghost_executor, vm));
-}
-
 /* ---- engines: the first bytes of the code choose ---- */
-
-typedef void engine_run(ghost_vm *vm, const ghost_message *message, ghost_account *self,
-                        const ghost_code *code, ghost_call_result *result);
-
-static void run_evm(ghost_vm *vm, const ghost_message *message, ghost_account *self,
-                    const ghost_code *code, ghost_call_result *result) {
-    if (!ghost_code_prepare(code)) {
-        vm->status = GHOST_OUT_OF_MEMORY;
-        result->exit = GHOST_EXIT_ABORT;
-        return;
-    }
-    ghost_evm_execute(vm, message, self, code, result);
-}
-
-static const struct engine {
-    uint8_t prefix[8];
-    size_t prefix_length;
-    engine_run *run;
-} engines[] = {
-    {{0}, 0, run_evm},            /* last: it takes any code */
-};
-
-static void run_code(ghost_vm *vm, const ghost_message *message, ghost_account *self,
-                     const ghost_code *code, ghost_call_result *result) {
-    const struct engine *engine = engines;
-    while (code->length < engine->prefix_length ||
-           memcmp(code->bytes, engine->prefix, engine->prefix_length) != 0)
-        engine++;
-    engine->run(vm, message, self, code, result);
-}
-
-/* ---- what both kinds of frame share ---- */
 
 static void abort_frame(ghost_vm *vm, ghost_call_result *result) {
     if (vm->status == GHOST_OK)
         vm->status = vm->state->status != GHOST_OK ? vm->state->status : GHOST_LOADER_FAILED;
     *result = (ghost_call_result){.exit = GHOST_EXIT_ABORT};
 }
+
+static void run_evm(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                    const ghost_code *code, ghost_call_result *result) {
+    if (!ghost_code_prepare(code)) {
+        vm->status = GHOST_OUT_OF_MEMORY;
+        abort_frame(vm, result);
+        return;
+    }
+    ghost_evm_execute(vm, message, self, code, result);
+}
+
+/* NULL: the EVM, which takes any code. */
+static const ghost_engine *engine_of(const ghost_vm *vm, const ghost_code *code) {
+    if (ghost_is_wasm(code->bytes, code->length))
+        return &vm->engines[GHOST_ENGINE_WASM];
+    if (code->length == 3 && code->bytes[0] == 0xef && code->bytes[1] == 0x47)
+        return &vm->engines[GHOST_ENGINE_CONTRACTS];
+    return NULL;
+}
+
+static void run_code(ghost_vm *vm, const ghost_message *message, ghost_account *self,
+                     const ghost_code *code, ghost_call_result *result) {
+    const ghost_engine *engine = vm->hybrid ? engine_of(vm, code) : NULL;
+    if (engine == NULL) {
+        run_evm(vm, message, self, code, result);
+    } else if (engine->execute != NULL) {
+        engine->execute(vm, message, self, code, result);
+    } else {
+        vm->status = GHOST_REFUSED;
+        abort_frame(vm, result);
+    }
+}
+
+/* ---- what both kinds of frame share ---- */
 
 static void refuse(ghost_call_result *result, enum ghost_exit exit, uint64_t gas) {
     *result = (ghost_call_result){.exit = exit, .gas_left = gas};
@@ -85,7 +82,7 @@ static void settle(ghost_state *state, const snapshot *before, ghost_call_result
 static void run_precompile(ghost_vm *vm, const ghost_message *message,
                            ghost_call_result *result) {
     ghost_precompile_result answer = {0};
-    uint8_t **kept = &executor_of(vm)->precompile_outputs[message->depth];
+    uint8_t **kept = &executor_of(vm)->outputs[message->depth];
     int status = ghost_precompile_run(&answer, vm->fork, message->code_address.bytes,
                                       message->input, message->input_length, message->gas);
     free(*kept);
@@ -261,7 +258,7 @@ static void run_init_code_once(ghost_vm *vm, const ghost_message *frame, ghost_a
     memcpy(bytes, message->input, message->input_length);
     memset(bytes + message->input_length, 0, CODE_PADDING);
     code.bytes = bytes;
-    run_code(vm, frame, self, &code, result);
+    run_evm(vm, frame, self, &code, result);
     if (code.analysis != NULL)
         ghost_evm_analysis_free(code.analysis);
     free(bytes);
@@ -271,6 +268,11 @@ static void run_init_code(ghost_vm *vm, const ghost_message *message, ghost_acco
                           ghost_call_result *result) {
     if (message->input_length == 0)
         return;
+    if (vm->hybrid && ghost_is_wasm(message->input, message->input_length)) {
+        result->output = message->input;      /* a module deploys itself */
+        result->output_length = message->input_length;
+        return;
+    }
     ghost_message frame = *message;
     frame.input = NULL;
     frame.input_length = 0;
@@ -280,30 +282,43 @@ static void run_init_code(ghost_vm *vm, const ghost_message *message, ghost_acco
         return;
     }
     code->running++;
-    run_code(vm, &frame, self, &code->code, result);
+    run_evm(vm, &frame, self, &code->code, result);
     code->running--;
+}
+
+/* Whether what the init code returned may become code, at what price. 0, or the exit. */
+static int check_deposit(ghost_vm *vm, const uint8_t *code, size_t length, uint64_t *gas) {
+    uint64_t cost = (uint64_t)length * GAS_CODE_DEPOSIT;
+    bool is_wasm = vm->hybrid && ghost_is_wasm(code, length);
+    if (length > 0 && code[0] == 0xef)
+        return GHOST_EXIT_CODE_PREFIX;
+    if (cost > *gas)
+        return GHOST_EXIT_CODE_STORE_OUT_OF_GAS;
+    if (length > (is_wasm ? WASM_BYTES_MAX : CODE_BYTES_MAX))
+        return GHOST_EXIT_CODE_SIZE;
+    *gas -= cost;
+    if (!is_wasm)
+        return 0;
+    const ghost_engine *engine = &vm->engines[GHOST_ENGINE_WASM];
+    if (engine->deploy != NULL)
+        return engine->deploy(vm, code, length, gas);
+    vm->status = GHOST_REFUSED;
+    return GHOST_EXIT_ABORT;
 }
 
 /* Charges for what the init code returned and makes it the account's code. */
 static void deposit(ghost_vm *vm, account_entry *created, ghost_call_result *result) {
-    size_t length = result->output_length;
-    uint64_t cost = (uint64_t)length * GAS_CODE_DEPOSIT;
-    if (length > 0 && result->output[0] == 0xef) {
-        result->exit = GHOST_EXIT_CODE_PREFIX;
-    } else if (cost > result->gas_left) {
-        result->exit = GHOST_EXIT_CODE_STORE_OUT_OF_GAS;
-    } else if (length > CODE_BYTES_MAX) {
-        result->exit = GHOST_EXIT_CODE_SIZE;
-    } else if (length > 0) {
-        code_entry *code = state_intern_code(vm->state, result->output, length);
-        if (code == NULL) {
-            abort_frame(vm, result);
-            return;
-        }
-        state_set_code(vm->state, created, code);
+    int exit = check_deposit(vm, result->output, result->output_length, &result->gas_left);
+    if (exit == 0 && result->output_length > 0) {
+        code_entry *code = state_intern_code(vm->state, result->output, result->output_length);
+        if (code == NULL)
+            exit = GHOST_EXIT_ABORT;
+        else
+            state_set_code(vm->state, created, code);
     }
-    if (result->exit == GHOST_EXIT_SUCCESS)
-        result->gas_left -= cost;
+    if (exit == GHOST_EXIT_ABORT)
+        abort_frame(vm, result);
+    result->exit = (uint8_t)exit;
     result->output = NULL;
     result->output_length = 0;
 }

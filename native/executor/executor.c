@@ -25,13 +25,16 @@ ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cach
 void ghost_executor_free(ghost_executor *executor) {
     if (executor == NULL)
         return;
+    for (size_t i = 0; i < GHOST_ENGINE_COUNT; i++)
+        if (executor->vm.engines[i].free != NULL)
+            executor->vm.engines[i].free(executor->vm.engines[i].context);
     state_free(&executor->state);
     if (executor->vm.memory != NULL)
         ghost_evm_memory_free(executor->vm.memory);
     changes_free(&executor->changes);
     requests_clear(executor);
     for (size_t i = 0; i < CALL_DEPTH_MAX + 2; i++)
-        free(executor->precompile_outputs[i]);
+        free(executor->outputs[i]);
     for (size_t i = 0; i < INIT_CODES_KEPT; i++) {
         if (executor->init_codes[i].code.analysis != NULL)
             ghost_evm_analysis_free(executor->init_codes[i].code.analysis);
@@ -45,6 +48,14 @@ void ghost_executor_free(ghost_executor *executor) {
     free(executor->bloom_places.items);
     free(executor->deposits.items);
     free(executor);
+}
+
+void ghost_executor_plug(ghost_executor *executor, enum ghost_engine_kind kind,
+                         const ghost_engine *engine) {
+    ghost_engine *place = &executor->vm.engines[kind];
+    if (place->free != NULL)
+        place->free(place->context);
+    *place = *engine;
 }
 
 size_t ghost_executor_memory(const ghost_executor *executor) {
@@ -68,6 +79,8 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     memcpy(state->parent_hash.bytes, env->parent_hash, 32);
     if (is_new)
         state_begin_block(state);
+    executor->vm.block_serial = state->block;
+    executor->vm.exit_reason[0] = 0;
     executor->blobs_max = env->blobs_per_block_max;
     executor->gas_limit = env->gas_limit;
     executor->chain_id = env->chain_id;
@@ -161,6 +174,8 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
     outcome->success = effect.result.exit == GHOST_EXIT_SUCCESS;
     outcome->gas_used = effect.gas_used;
     outcome->gas_refunded = effect.gas_refunded;
+    outcome->exit_reason =
+        effect.result.exit == GHOST_EXIT_WASM_INVALID ? executor->vm.exit_reason : NULL;
     outcome->output = effect.result.output;
     outcome->output_length = effect.result.output_length;
     outcome->has_contract = tx->is_create && outcome->success;

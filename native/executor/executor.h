@@ -168,6 +168,8 @@ typedef struct ghost_call_outcome {
     uint8_t contract_address[20];
     uint64_t gas_used;              /* as a receipt would show (after refunds and floor) */
     uint64_t gas_refunded;
+    const char *exit_reason;        /* what makes the exit WASM_INVALID, in words; else NULL.
+                                       Valid until the next call */
     uint64_t gas_intrinsic;         /* what the transaction needs at least (floor included) */
     const uint8_t *output;          /* return or revert data; valid until the next call */
     size_t output_length;

@@ -43,6 +43,14 @@ int ghost_host_code(ghost_frame *frame, const ghost_address *address, ghost_view
 /* BLOCKHASH: 20; zero when it is not one of the last 256. */
 int ghost_host_block_hash(ghost_frame *frame, uint64_t number, ghost_hash *hash);
 
+/* For the contract of the native coin alone: moves balance between any two accounts, or destroys
+ * it. Price: BALANCE of each account, and for an amount that is not 0 what CALL takes for value
+ * (9,000) and a new account (25,000). The source has as much, else INSUFFICIENT_BALANCE, which
+ * halts. */
+int ghost_host_move_balance(ghost_frame *frame, const ghost_address *from,
+                            const ghost_address *to, const u256 *amount);
+int ghost_host_burn_balance(ghost_frame *frame, const ghost_address *from, const u256 *amount);
+
 /* CALL, CALLCODE, DELEGATECALL, STATICCALL by kind: price of access, value and a new account, 63/64
  * rule, stipend. value is read for the first two. gas: asked for, UINT64_MAX for all there is to
  * give. *exit is how the callee ended; its output is in frame->return_data (when it succeeded or
@@ -54,5 +62,10 @@ int ghost_host_call(ghost_frame *frame, uint8_t kind, const ghost_address *addre
 int ghost_host_create(ghost_frame *frame, uint8_t kind, const u256 *value, const u256 *salt,
                       const uint8_t *init_code, size_t length, enum ghost_exit *exit,
                       ghost_address *created);
+
+/* Makes a copy of data the frame's output, alive for as long as its caller may read it. data may
+ * be the return data of a call. Charges nothing. 0 or ABORT. */
+int ghost_host_output(ghost_frame *frame, const uint8_t *data, size_t length,
+                      ghost_call_result *result);
 
 #endif

@@ -12,6 +12,7 @@
 #include "../common/common.h"
 #include "../common/u256.h"
 #include "../evm/evm.h"
+#include "../evm/rules.h"
 #include "../keccak/keccak.h"
 #include "executor.h"
 #include "state.h"
@@ -312,9 +313,6 @@ void changes_free(change_set *changes);
 /* ---- the executor ---- */
 
 enum {
-    CALL_DEPTH_MAX = 1024,
-    CODE_BYTES_MAX = 0x6000,              /* EIP-170 */
-    INIT_CODE_BYTES_MAX = 2 * CODE_BYTES_MAX,     /* EIP-3860 */
     GAS_PER_BLOB = 1 << 17,               /* EIP-4844 */
     REQUEST_KINDS = 3                     /* EIP-6110, EIP-7002, EIP-7251 */
 };
@@ -352,7 +350,7 @@ struct ghost_executor {
     ghost_vm vm;
     ghost_state_loader loader;
     change_set changes;
-    uint8_t *precompile_outputs[CALL_DEPTH_MAX + 2];      /* by depth; freed by the next one */
+    uint8_t *outputs[CALL_DEPTH_MAX + 2];     /* of frames that are not the EVM's, by depth */
     init_code init_codes[INIT_CODES_KEPT];
     size_t init_code_next;
     bool is_pending;              /* a run block awaits commit or discard */
@@ -375,6 +373,10 @@ struct ghost_executor {
     uint8_t *request_bytes[REQUEST_KINDS];        /* behind requests[] */
     size_t request_count;
 };
+
+static inline ghost_executor *executor_of(ghost_vm *vm) {
+    return (ghost_executor *)((uint8_t *)vm - offsetof(ghost_executor, vm));
+}
 
 /* What one transaction pays and may use, worked out while it is validated. */
 typedef struct tx_terms {

@@ -4,8 +4,6 @@
 
 enum {
     GAS_TRANSACTION = 21000,
-    GAS_CREATE = 32000,
-    GAS_INIT_CODE_WORD = 2,               /* EIP-3860 */
     GAS_ZERO_BYTE = 4,
     GAS_NONZERO_BYTE = 16,                /* EIP-2028 */
     GAS_ACCESS_ADDRESS = 2400,            /* EIP-2930 */
@@ -198,11 +196,15 @@ static int check_form(ghost_executor *executor, const ghost_tx *tx, uint32_t fla
         return GHOST_TX_INTRINSIC_GAS_BELOW_FLOOR;
     if (tx->nonce == UINT64_MAX && !(flags & GHOST_CALL_NO_NONCE_CHECK))
         return GHOST_TX_NONCE_IS_MAX;
-    if (tx->is_create && tx->data_length > INIT_CODE_BYTES_MAX)
+    if (tx->is_create && tx->data_length > ghost_init_code_max(executor->vm.hybrid, tx->data,
+                                                               tx->data_length))
         return GHOST_TX_INITCODE_SIZE_EXCEEDED;
     if (flags & GHOST_CALL_NO_GAS_CAP)
         return GHOST_TX_OK;
-    if (fork >= GHOST_FORK_OSAKA && tx->gas_limit > GAS_LIMIT_MAX)
+    /* Honest prices of making a large module ready are beyond the cap. */
+    bool is_module = executor->vm.hybrid && tx->is_create &&
+                     ghost_is_wasm(tx->data, tx->data_length);
+    if (fork >= GHOST_FORK_OSAKA && tx->gas_limit > GAS_LIMIT_MAX && !is_module)
         return GHOST_TX_GAS_LIMIT_ABOVE_CAP;
     if (tx->gas_limit > executor->gas_limit - executor->gas_used)
         return GHOST_TX_GAS_ALLOWANCE_EXCEEDED;
