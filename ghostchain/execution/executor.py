@@ -709,6 +709,8 @@ class Executor:
             raise failure
         if status == lib.GHOST_OUT_OF_MEMORY:
             raise MemoryError("the native core found no memory")
+        if status == lib.GHOST_MISSING:
+            raise ExecutorFailed("code is missing, or needs an engine that is not there")
         if status != lib.GHOST_OK:
             raise ExecutorFailed(f"the native core stopped with status {status}")
 

@@ -117,7 +117,7 @@ enum ghost_engine_kind {
 };
 
 /* An engine as the executor uses it, plugged in by ghost_executor_plug. Code whose engine is not
- * plugged stops the node (GHOST_EXIT_ABORT, vm->status GHOST_REFUSED): it cannot know what the
+ * plugged stops the node (GHOST_EXIT_ABORT, vm->status GHOST_MISSING): it cannot know what the
  * code would have done. */
 typedef struct ghost_engine {
     void *context;                /* the engine's own, of this executor */

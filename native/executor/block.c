@@ -5,6 +5,7 @@ enum {
     SYSTEM_GAS = 30000000,        /* EIP-4788 and its followers */
     ACCOUNTS_AHEAD = 512,         /* transactions whose addresses are hashed together */
     WEI_PER_GWEI = 1000000000,
+    SUPPLY_SLOT = 2,              /* of a token, as in fees.c */
     REQUEST_WITHDRAWAL = 1,
     REQUEST_CONSOLIDATION = 2
 };
@@ -28,6 +29,12 @@ static const ghost_address withdrawal_requests_address = {
 static const ghost_address consolidation_requests_address = {
     {0x00, 0x00, 0xbb, 0xdd, 0xc7, 0xce, 0x48, 0x86, 0x42, 0xfb,
      0x57, 0x9f, 0x8b, 0x00, 0xf3, 0xa5, 0x90, 0x00, 0x72, 0x51}};
+
+/* The contracts of a hybrid chain (README, "The protocol's contracts") */
+static const ghost_address coin_address = {
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x47, 0x43, 0x01}};
+static const ghost_address staking_address = {
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x47, 0x43, 0x10}};
 
 /* ---- system calls ---- */
 
@@ -113,9 +120,46 @@ static int pay_withdrawals(ghost_executor *executor, const ghost_withdrawal *wit
         uint64_t ignored;
         u256 gwei = u256_from_u64(withdrawals[i].amount_gwei);
         u256 balance = u256_times_u64(&gwei, WEI_PER_GWEI, &ignored);
+        state_mint(state, &balance);
         u256_add(&balance, &balance, &account->account.balance);
         state_set_balance(state, account, &balance);
     }
+    state_end_transaction(state);
+    return state->status;
+}
+
+/* Tells the staking contract that the block ends, onBlock(). A failure undoes what the call did
+ * and nothing else: a fault of one contract must not stop the chain. */
+static int end_staking(ghost_executor *executor) {
+    static const uint8_t on_block[4] = {0xa2, 0xa1, 0x48, 0x17};
+    const account_entry *staking = state_account(&executor->state, &staking_address);
+    if (staking == NULL)
+        return executor->state.status;
+    if (!state_account_has_code(staking))
+        return GHOST_OK;
+    ghost_call_result ignored;
+    return system_call(executor, &staking_address, on_block, sizeof on_block, &ignored);
+}
+
+/* Brings the coin's totalSupply up to what the block minted and burnt: its slot is written only
+ * when they differ. Never below zero, whatever a genesis has put there. */
+static int settle_supply(ghost_executor *executor) {
+    ghost_state *state = &executor->state;
+    account_entry *coin = state_account(state, &coin_address);
+    if (coin == NULL)
+        return state->status;
+    if (!state_account_has_code(coin) || u256_equal(&state->minted, &state->burnt))
+        return GHOST_OK;
+    const u256 supply_key = u256_from_u64(SUPPLY_SLOT);
+    state_begin_transaction(state);
+    slot_entry *slot = state_slot(state, coin, &supply_key);
+    if (slot == NULL)
+        return state->status;
+    u256 supply;
+    u256_add(&supply, &slot->slot.value, &state->minted);
+    if (u256_sub(&supply, &supply, &state->burnt))
+        supply = u256_from_u64(0);
+    ghost_state_store_slot(state, &coin->account, &slot->slot, &supply);
     state_end_transaction(state);
     return state->status;
 }
@@ -196,6 +240,11 @@ static int run_body(ghost_executor *executor, const ghost_block_env *env,
     status = pay_withdrawals(executor, withdrawals, withdrawal_count);
     if (status == GHOST_OK && env->fork >= GHOST_FORK_PRAGUE)
         status = collect_requests(executor, env, &result->reason);
+    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK && env->hybrid) {
+        status = end_staking(executor);
+        if (status == GHOST_OK)
+            status = settle_supply(executor);
+    }
     return status;
 }
 

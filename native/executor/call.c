@@ -44,7 +44,7 @@ static void run_code(ghost_vm *vm, const ghost_message *message, ghost_account *
     } else if (engine->execute != NULL) {
         engine->execute(vm, message, self, code, result);
     } else {
-        vm->status = GHOST_REFUSED;
+        vm->status = GHOST_MISSING;
         abort_frame(vm, result);
     }
 }
@@ -302,7 +302,7 @@ static int check_deposit(ghost_vm *vm, const uint8_t *code, size_t length, uint6
     const ghost_engine *engine = &vm->engines[GHOST_ENGINE_WASM];
     if (engine->deploy != NULL)
         return engine->deploy(vm, code, length, gas);
-    vm->status = GHOST_REFUSED;
+    vm->status = GHOST_MISSING;
     return GHOST_EXIT_ABORT;
 }
 

@@ -79,6 +79,7 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     memcpy(state->parent_hash.bytes, env->parent_hash, 32);
     if (is_new)
         state_begin_block(state);
+    state->counts_supply = env->hybrid != 0;
     executor->vm.block_serial = state->block;
     executor->vm.exit_reason[0] = 0;
     executor->blobs_max = env->blobs_per_block_max;

@@ -161,6 +161,7 @@ int ghost_host_burn_balance(ghost_frame *frame, const ghost_address *from, const
     u256 balance;
     if (u256_sub(&balance, &source->balance, amount))
         return GHOST_EXIT_INSUFFICIENT_BALANCE;
+    state_burn(frame->vm->state, amount);
     state_set_balance(frame->vm->state, (account_entry *)source, &balance);
     return 0;
 }

@@ -158,7 +158,8 @@ enum journal_kind {
     JOURNAL_WARM_ACCOUNT,
     JOURNAL_WARM_SLOT,
     JOURNAL_SLOT,
-    JOURNAL_TRANSIENT
+    JOURNAL_TRANSIENT,
+    JOURNAL_BURNT
 };
 
 typedef struct journal_entry {
@@ -213,6 +214,8 @@ struct ghost_state {
     int64_t refund;
     LIST_OF(ghost_log) logs;
     arena log_data;
+    bool counts_supply;           /* a hybrid block: minted and burnt are kept */
+    u256 minted, burnt;           /* of the native coin, by the block so far */
 
     uint64_t number;              /* of the block, for BLOCKHASH */
     ghost_hash parent_hash;
@@ -276,6 +279,10 @@ void state_set_balance(ghost_state *state, account_entry *account, const u256 *b
 void state_set_nonce(ghost_state *state, account_entry *account, uint64_t nonce);
 void state_set_code(ghost_state *state, account_entry *account, code_entry *code);
 void state_mark_created(ghost_state *state, account_entry *account);
+/* Notes that native coins have gone, or come, which changes the supply at the end of a hybrid
+ * block. Burning is undone by a revert. */
+void state_burn(ghost_state *state, const u256 *amount);
+void state_mint(ghost_state *state, const u256 *amount);
 /* Code, nonce, or storage (EIP-7610): a creation must not land here. */
 bool state_account_collides(const account_entry *account);
 bool state_account_exists(const account_entry *account);

@@ -72,6 +72,7 @@ void state_begin_block(ghost_state *state) {
     state->dirty_slots.count = 0;
     state->journal.count = 0;
     state->logs.count = 0;
+    state->minted = state->burnt = u256_from_u64(0);
     state_arena_cut(&state->log_data, (arena_mark){0, 0});
 }
 
@@ -117,6 +118,7 @@ void state_end_transaction(ghost_state *state) {
         account_entry *entry = state->journal.items[i].at.account;
         if (entry->destroyed == state->stamp) {
             entry->destroyed = 0;
+            state_burn(state, &entry->account.balance);
             delete_account(state, entry);
         } else if (!ghost_account_is_empty(&entry->account)) {
             entry->present = true;
@@ -163,6 +165,9 @@ static void undo(ghost_state *state, const journal_entry *entry) {
         break;
     case JOURNAL_TRANSIENT:
         state->transients.items[entry->at.transient].value = entry->old.word;
+        break;
+    case JOURNAL_BURNT:
+        state->burnt = entry->old.word;
         break;
     }
 }
@@ -262,6 +267,18 @@ void state_set_code(ghost_state *state, account_entry *account, code_entry *code
     account->code = code;
 }
 
+void state_burn(ghost_state *state, const u256 *amount) {
+    if (!state->counts_supply || u256_is_zero(amount))
+        return;
+    journal_add(state, JOURNAL_BURNT)->old.word = state->burnt;
+    u256_add(&state->burnt, &state->burnt, amount);
+}
+
+void state_mint(ghost_state *state, const u256 *amount) {
+    if (state->counts_supply)
+        u256_add(&state->minted, &state->minted, amount);
+}
+
 void state_mark_created(ghost_state *state, account_entry *account) {
     if (account->created == state->stamp)
         return;
@@ -295,6 +312,7 @@ void ghost_state_self_destruct(ghost_state *state, ghost_account *account,
     }
     if (entry->created != state->stamp)
         return;
+    state_burn(state, &account->balance);
     state_set_balance(state, entry, &zero);
     if (entry->destroyed != state->stamp) {
         entry->destroyed = state->stamp;

@@ -488,6 +488,15 @@ static void take_fees(ghost_executor *executor, const tx_terms *terms) {
     state_set_balance(&executor->state, terms->payer, &balance);
 }
 
+/* The base fee of gas and of blobs, which nobody gets. */
+static void burn_fees(ghost_executor *executor, const tx_terms *terms, uint64_t gas_used) {
+    uint64_t ignored;
+    u256 amount = u256_times_u64(terms->base_fee, gas_used, &ignored);
+    state_burn(&executor->state, &amount);
+    amount = u256_times_u64(&executor->vm.block.blob_base_fee, terms->blob_gas, &ignored);
+    state_burn(&executor->state, &amount);
+}
+
 /* Gives back what was not used and pays the coinbase. */
 static void settle_fees(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
                         uint64_t gas_used) {
@@ -502,6 +511,7 @@ static void settle_fees(ghost_executor *executor, const ghost_tx *tx, const tx_t
     u256 tip;
     if (u256_sub(&tip, &terms->gas_price, terms->base_fee))
         return;
+    burn_fees(executor, terms, gas_used);
     amount = u256_times_u64(&tip, gas_used, &ignored);
     if (!u256_is_zero(&amount)) {
         u256_add(&amount, &amount, &coinbase->account.balance);

@@ -1,0 +1,192 @@
+"""What a hybrid block does at its end: the coin's supply and the call to staking. The contracts
+are played by EVM code here, since the executor asks only whether there is code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghostchain.contracts.addresses import GCC, STAKING
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.crypto.secp256k1 import address_of
+from ghostchain.crypto.signing import sign_transaction
+from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
+from ghostchain.execution.executor import BlockEnvironment, Executor, ExecutorFailed, Exit, Message
+from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
+from ghostchain.execution.views import Allocation, MemoryView
+from ghostchain.primitives.block import Withdrawal
+from ghostchain.primitives.transaction import Transaction
+from ghostchain.primitives.types import Address, Hash32
+
+KEYS = [bytes([0] * 31 + [number]) for number in range(1, 5)]
+SENDERS = [address_of(key) for key in KEYS]
+ETHER = 10**18
+SUPPLY_SLOT = (2).to_bytes(32, "big")
+SUPPLY = 10**27
+
+ENVIRONMENT = BlockEnvironment(
+    fork=Fork.CANCUN,
+    hybrid=True,
+    chain_id=1,
+    number=10,
+    timestamp=1_000,
+    gas_limit=30_000_000,
+    base_fee=7,
+    coinbase=Address(b"\xc0" * 20),
+    excess_blob_gas=40_000_000,
+    blob_base_fee_update_fraction=BLOB_SCHEDULES["Cancun"].base_fee_update_fraction,
+    blobs_per_block_max=BLOB_SCHEDULES["Cancun"].max,
+)
+
+# Init code that destroys the new account, its endowment going to itself: burnt (EIP-6780).
+BURN = bytes.fromhex("30ff")
+# The same, and then it reverts: the frame that burns is one below, by a creation of BURN.
+BURN_AND_REVERT = bytes.fromhex("6130ff5f526002601e34f0505f5ffd")
+# Keeps caller and the first word of its call data, and counts at slot 2.
+WITNESS = bytes.fromhex("335f555f3560015560025460010160025500")
+
+
+def world(*, supply: int = SUPPLY, staking: bytes = b"") -> MemoryView:
+    view = MemoryView({sender: Allocation(balance=100 * ETHER) for sender in SENDERS})
+    view.put(
+        GCC, Allocation(nonce=1, code=b"\0", storage={SUPPLY_SLOT: supply.to_bytes(32, "big")})
+    )
+    if staking:
+        view.put(STAKING, Allocation(nonce=1, code=staking))
+    return view
+
+
+def total(view: MemoryView) -> int:
+    return sum(int.from_bytes(record[8:40], "big") for record in view.accounts.values())
+
+
+def supply_of(view: MemoryView) -> int:
+    return int.from_bytes(view.storage[GCC].get(SUPPLY_SLOT, b""), "big")
+
+
+def signed(index: int, nonce: int, **fields: object) -> bytes:
+    base = Transaction(
+        type=2,
+        chain_id=1,
+        nonce=nonce,
+        max_fee_per_gas=100,
+        max_priority_fee_per_gas=3,
+        gas_limit=200_000,
+        to=Address(b"\x77" * 20),
+    )
+    return encode_transaction(sign_transaction(replace(base, **fields), KEYS[index]))
+
+
+def batch(*raws: bytes) -> TransactionBatch:
+    decoded = TransactionBatch.decode(list(raws))
+    decoded.recover(threads=1)
+    return decoded
+
+
+KINDS = {
+    "transfer": {"value": 5},
+    "burn": {"to": None, "value": 1_000, "data": BURN},
+    "burn undone": {"to": None, "value": 1_000, "data": BURN_AND_REVERT},
+    "blob": {
+        "type": 3,
+        "blob_versioned_hashes": (Hash32(b"\1" + bytes(31)),),
+        "max_fee_per_blob_gas": 10**12,
+    },
+}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(sorted(KINDS))), max_size=6),
+    st.lists(st.integers(0, 5), max_size=3),
+)
+def test_supply_follows_every_coin(steps: list[tuple[int, str]], gwei: list[int]) -> None:
+    """After any block totalSupply has moved by as much as the sum of all balances."""
+    view = world()
+    before = total(view)
+    nonces = [0] * len(KEYS)
+    raws = []
+    for index, kind in steps:
+        raws.append(signed(index, nonces[index], **KINDS[kind]))
+        nonces[index] += 1
+    withdrawals = [
+        Withdrawal(number, 0, Address(b"\x05" * 20), amount) for number, amount in enumerate(gwei)
+    ]
+    result = Executor(view).run_block(ENVIRONMENT, batch(*raws), withdrawals)
+    view.apply(result)
+    assert supply_of(view) - SUPPLY == total(view) - before
+
+
+def test_burning_and_its_undoing() -> None:
+    """The test above sees coins go, and coins stay."""
+    view = world()
+    raws = [
+        signed(0, 0, to=None, value=1_000, data=BURN),
+        signed(1, 0, to=None, value=500, data=BURN_AND_REVERT),
+    ]
+    result = Executor(view).run_block(ENVIRONMENT, batch(*raws))
+    assert [outcome.success for outcome in result.outcomes] == [True, False]
+    fees = sum(outcome.gas_used for outcome in result.outcomes) * ENVIRONMENT.base_fee
+    view.apply(result)
+    assert SUPPLY - supply_of(view) == 1_000 + fees
+
+
+def test_a_block_that_moves_no_supply_writes_none() -> None:
+    """No minting and no burning: the coin's account is untouched."""
+    result = Executor(world()).run_block(ENVIRONMENT, TransactionBatch())
+    assert result.changes.account_count == 0
+
+
+def test_ethereum_blocks_know_no_supply() -> None:
+    """Without the flag the coin's account is an account like any other, and staking not called."""
+    view = world(staking=WITNESS)
+    env = replace(ENVIRONMENT, hybrid=False)
+    view.apply(Executor(view).run_block(env, batch(signed(0, 0, value=5))))
+    assert supply_of(view) == SUPPLY
+    assert not view.storage.get(STAKING)
+
+
+def test_a_supply_that_is_too_small_stops_at_zero() -> None:
+    """A genesis that promised less than it gave out cannot wrap the counter."""
+    view = world(supply=10)
+    view.apply(Executor(view).run_block(ENVIRONMENT, batch(signed(0, 0, value=5))))
+    assert supply_of(view) == 0
+
+
+def test_staking_hears_of_every_block() -> None:
+    """onBlock() from the system address, after the transactions."""
+    view = world(staking=WITNESS)
+    executor = Executor(view)
+    for number in range(2):
+        env = replace(ENVIRONMENT, number=10 + number)
+        view.apply(executor.run_block(env, TransactionBatch()))
+        executor.commit()
+    words = {int.from_bytes(key, "big"): value for key, value in view.storage[STAKING].items()}
+    assert words[0][12:] == b"\xff" * 19 + b"\xfe"
+    assert words[1][:4] == keccak256(b"onBlock()")[:4]
+    assert words[2] == (2).to_bytes(32, "big")
+
+
+@pytest.mark.parametrize("ending", ["5f5ffd", "fe", "5b600456"], ids=["revert", "halt", "loop"])
+def test_a_failing_staking_contract_stops_nothing(ending: str) -> None:
+    """What it did is undone, the transactions of the block stay."""
+    view = world(staking=bytes.fromhex("60015f55") + bytes.fromhex(ending))
+    view.apply(Executor(view).run_block(ENVIRONMENT, batch(signed(0, 0, value=5))))
+    assert not view.storage.get(STAKING)
+    assert int.from_bytes(view.accounts[b"\x77" * 20][8:40], "big") == 5
+
+
+@pytest.mark.parametrize("code", [b"\0asm\1\0\0\0", b"\xef\x47\x01"])
+def test_code_without_its_engine_stops_the_node(code: bytes) -> None:
+    """Guessing would fork the chain; in an Ethereum block the EVM takes the code."""
+    target = Address(b"\x0e" * 20)
+    view = world()
+    view.put(target, Allocation(nonce=1, code=code))
+    executor = Executor(view)
+    message = Message(sender=SENDERS[0], to=target, gas_limit=100_000, max_fee_per_gas=7)
+    result = executor.call(replace(ENVIRONMENT, hybrid=False), message)
+    assert result.exit is (Exit.SUCCESS if code[0] == 0 else Exit.UNDEFINED_OPCODE)
+    with pytest.raises(ExecutorFailed, match="needs an engine"):
+        executor.call(ENVIRONMENT, message)
