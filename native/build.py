@@ -33,6 +33,7 @@ PUBLIC_HEADERS = (
     "merkle/merkle.h",
     "precompiles/precompiles.h",
     "executor/executor.h",
+    "wasm/module.h",
 )
 
 # Python functions that C may call (cffi `extern "Python"`), by the header whose types they use.

@@ -4,6 +4,7 @@
     ├── InvalidEncoding          bytes or text that break their format; .reason: EncodingReason
     ├── InvalidTransaction       .reason: TransactionReason
     ├── InvalidBlock             .reason: BlockReason
+    ├── InvalidModule            a WebAssembly module that cannot be a contract: ModuleReason
     ├── InvalidGenesis           a genesis file that cannot start a chain here
     ├── StateUnavailable         the state asked for was pruned or never was
     └── StorageError             the data directory cannot serve
@@ -247,6 +248,84 @@ class InvalidTransaction(GhostError):
         super().__init__(message or reason.name)
         self.reason = reason
         self.values = values
+
+
+class ModuleReason(IntEnum):
+    """Why a WebAssembly module cannot be a contract, number by number as `enum ghost_wasm_reason`
+    of the native core. Up to 19: not the binary format. Up to 49: against WebAssembly's rules of
+    validation. From 50 on: WebAssembly that contracts may not use."""
+
+    OK = 0
+    MAGIC = 1
+    TRUNCATED = 2
+    LEB = 3
+    SECTION_UNKNOWN = 4
+    SECTION_ORDER = 5
+    SECTION_SIZE = 6
+    NAME_UTF8 = 7
+    FORM = 8
+    FUNCTION_COUNT = 9
+    BODY_SIZE = 10
+    OPCODE = 11
+    BLOCKS = 12
+    DATA_COUNT = 13
+    TYPE_INDEX = 20
+    FUNCTION_INDEX = 21
+    TABLE_INDEX = 22
+    MEMORY_INDEX = 23
+    GLOBAL_INDEX = 24
+    LOCAL_INDEX = 25
+    LABEL_INDEX = 26
+    DATA_INDEX = 27
+    TYPE_MISMATCH = 28
+    STACK_UNDERFLOW = 29
+    STACK_LEFTOVER = 30
+    ALIGNMENT = 31
+    GLOBAL_IMMUTABLE = 32
+    LIMITS = 33
+    EXPORT_TWICE = 34
+    CONSTANT = 35
+    TOO_LARGE = 50
+    TOO_MANY = 51
+    BODY_TOO_LARGE = 52
+    TOO_DEEP = 53
+    OPERANDS = 54
+    NAME_LENGTH = 55
+    FLOAT = 56
+    SIMD = 57
+    THREADS = 58
+    EXCEPTIONS = 59
+    TAIL_CALL = 60
+    REFERENCES = 61
+    GC = 62
+    MEMORY64 = 63
+    MULTI_MEMORY = 64
+    MULTI_TABLE = 65
+    EXTENDED_CONSTANT = 66
+    PAGE_SIZE = 67
+    WIDE_ARITHMETIC = 68
+    COMPONENT = 69
+    START = 70
+    IMPORT_MODULE = 71
+    IMPORT_NAME = 72
+    IMPORT_TYPE = 73
+    IMPORT_KIND = 74
+    MEMORY_MISSING = 75
+    MEMORY_PAGES = 76
+    TABLE_SIZE = 77
+    ELEMENT_BOUNDS = 78
+    DATA_BOUNDS = 79
+    ENTRYPOINT = 80
+    MEMORY_EXPORT = 81
+
+
+class InvalidModule(GhostError):
+    """A module that cannot be a contract. Carries the reason and where in the module it is."""
+
+    def __init__(self, reason: ModuleReason, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.offset = offset
 
 
 class BlockReason(Enum):

@@ -21,11 +21,11 @@
 #include "../common/common.h"
 
 enum {
-    GHOST_WASM_BYTES_MAX = 262144,     /* a module */
-    GHOST_WASM_IMPORTS_MAX = 64,       /* imported functions, the added one counted */
-    GHOST_WASM_PAGES_MAX = 128,        /* memory, of 64 KiB: 8 MiB */
-    GHOST_WASM_STACK_SLOTS = 32768,    /* nested calls of one activation ... */
-    GHOST_WASM_SLOT_BYTES = 16,        /* ... each slot at most this much native stack */
+    GHOST_WASM_BYTES_MAX = 262144,  /* a module */
+    GHOST_WASM_IMPORTS_MAX = 64,    /* imported functions, the added one counted */
+    GHOST_WASM_PAGES_MAX = 128,     /* memory, of 64 KiB: 8 MiB */
+    GHOST_WASM_STACK_SLOTS = 32768, /* nested calls of one activation ... */
+    GHOST_WASM_SLOT_BYTES = 16,     /* ... each slot at most this much native stack */
     GHOST_WASM_INK_PER_GAS = 10000,
     GHOST_WASM_MESSAGE_BYTES = 160
 };
@@ -35,19 +35,19 @@ enum {
  * from 50 on they are WebAssembly that contracts may not use. */
 enum ghost_wasm_reason {
     GHOST_WASM_OK = 0,
-    GHOST_WASM_MAGIC = 1,             /* not \0asm, version 1 */
-    GHOST_WASM_TRUNCATED = 2,         /* ends inside a value */
-    GHOST_WASM_LEB = 3,               /* an integer too long or too large for its type */
+    GHOST_WASM_MAGIC = 1,     /* not \0asm, version 1 */
+    GHOST_WASM_TRUNCATED = 2, /* ends inside a value */
+    GHOST_WASM_LEB = 3,       /* an integer too long or too large for its type */
     GHOST_WASM_SECTION_UNKNOWN = 4,
-    GHOST_WASM_SECTION_ORDER = 5,     /* out of order, or twice */
-    GHOST_WASM_SECTION_SIZE = 6,      /* contents shorter or longer than the size says */
+    GHOST_WASM_SECTION_ORDER = 5, /* out of order, or twice */
+    GHOST_WASM_SECTION_SIZE = 6,  /* contents shorter or longer than the size says */
     GHOST_WASM_NAME_UTF8 = 7,
-    GHOST_WASM_FORM = 8,              /* a byte that no version of the format has there */
-    GHOST_WASM_FUNCTION_COUNT = 9,    /* as many bodies as declarations, or not */
-    GHOST_WASM_BODY_SIZE = 10,        /* a body shorter or longer than its size says */
-    GHOST_WASM_OPCODE = 11,           /* unknown instruction */
-    GHOST_WASM_BLOCKS = 12,           /* else without if, end missing */
-    GHOST_WASM_DATA_COUNT = 13,       /* data count section and data differ, or it is missing */
+    GHOST_WASM_FORM = 8,           /* a byte that no version of the format has there */
+    GHOST_WASM_FUNCTION_COUNT = 9, /* as many bodies as declarations, or not */
+    GHOST_WASM_BODY_SIZE = 10,     /* a body shorter or longer than its size says */
+    GHOST_WASM_OPCODE = 11,        /* unknown instruction */
+    GHOST_WASM_BLOCKS = 12,        /* else without if, end missing */
+    GHOST_WASM_DATA_COUNT = 13,    /* data count section and data differ, or it is missing */
 
     GHOST_WASM_TYPE_INDEX = 20,
     GHOST_WASM_FUNCTION_INDEX = 21,
@@ -58,26 +58,26 @@ enum ghost_wasm_reason {
     GHOST_WASM_LABEL_INDEX = 26,
     GHOST_WASM_DATA_INDEX = 27,
     GHOST_WASM_TYPE_MISMATCH = 28,
-    GHOST_WASM_STACK_UNDERFLOW = 29,  /* an operand is missing */
-    GHOST_WASM_STACK_LEFTOVER = 30,   /* operands left at the end of a block */
+    GHOST_WASM_STACK_UNDERFLOW = 29, /* an operand is missing */
+    GHOST_WASM_STACK_LEFTOVER = 30,  /* operands left at the end of a block */
     GHOST_WASM_ALIGNMENT = 31,
     GHOST_WASM_GLOBAL_IMMUTABLE = 32,
-    GHOST_WASM_LIMITS = 33,           /* maximum below minimum, or above what is addressable */
+    GHOST_WASM_LIMITS = 33, /* maximum below minimum, or above what is addressable */
     GHOST_WASM_EXPORT_TWICE = 34,
-    GHOST_WASM_CONSTANT = 35,         /* an initial value or offset that is not a constant */
+    GHOST_WASM_CONSTANT = 35, /* an initial value or offset that is not a constant */
 
-    GHOST_WASM_TOO_LARGE = 50,        /* bytes of the module */
-    GHOST_WASM_TOO_MANY = 51,         /* a count beyond its limit (limits.h) */
+    GHOST_WASM_TOO_LARGE = 50, /* bytes of the module */
+    GHOST_WASM_TOO_MANY = 51,  /* a count beyond its limit (limits.h) */
     GHOST_WASM_BODY_TOO_LARGE = 52,
-    GHOST_WASM_TOO_DEEP = 53,         /* blocks nested beyond the limit */
-    GHOST_WASM_OPERANDS = 54,         /* operands at once beyond the limit */
+    GHOST_WASM_TOO_DEEP = 53, /* blocks nested beyond the limit */
+    GHOST_WASM_OPERANDS = 54, /* operands at once beyond the limit */
     GHOST_WASM_NAME_LENGTH = 55,
     GHOST_WASM_FLOAT = 56,
     GHOST_WASM_SIMD = 57,
     GHOST_WASM_THREADS = 58,
     GHOST_WASM_EXCEPTIONS = 59,
     GHOST_WASM_TAIL_CALL = 60,
-    GHOST_WASM_REFERENCES = 61,       /* reference types, typed references, table instructions */
+    GHOST_WASM_REFERENCES = 61, /* reference types, typed references, table instructions */
     GHOST_WASM_GC = 62,
     GHOST_WASM_MEMORY64 = 63,
     GHOST_WASM_MULTI_MEMORY = 64,
@@ -87,36 +87,36 @@ enum ghost_wasm_reason {
     GHOST_WASM_WIDE_ARITHMETIC = 68,
     GHOST_WASM_COMPONENT = 69,
     GHOST_WASM_START = 70,
-    GHOST_WASM_IMPORT_MODULE = 71,    /* anything but vm_hooks */
+    GHOST_WASM_IMPORT_MODULE = 71, /* anything but vm_hooks */
     GHOST_WASM_IMPORT_NAME = 72,
     GHOST_WASM_IMPORT_TYPE = 73,
-    GHOST_WASM_IMPORT_KIND = 74,      /* a table, memory or global */
+    GHOST_WASM_IMPORT_KIND = 74, /* a table, memory or global */
     GHOST_WASM_MEMORY_MISSING = 75,
-    GHOST_WASM_MEMORY_PAGES = 76,     /* starts with more than GHOST_WASM_PAGES_MAX */
+    GHOST_WASM_MEMORY_PAGES = 76, /* starts with more than GHOST_WASM_PAGES_MAX */
     GHOST_WASM_TABLE_SIZE = 77,
-    GHOST_WASM_ELEMENT_BOUNDS = 78,   /* a segment outside the table */
-    GHOST_WASM_DATA_BOUNDS = 79,      /* a segment outside the initial memory */
-    GHOST_WASM_ENTRYPOINT = 80,       /* user_entrypoint missing, or not an (i32) -> i32 */
-    GHOST_WASM_MEMORY_EXPORT = 81     /* "memory" missing or something else */
+    GHOST_WASM_ELEMENT_BOUNDS = 78, /* a segment outside the table */
+    GHOST_WASM_DATA_BOUNDS = 79,    /* a segment outside the initial memory */
+    GHOST_WASM_ENTRYPOINT = 80,     /* user_entrypoint missing, or not an (i32) -> i32 */
+    GHOST_WASM_MEMORY_EXPORT = 81   /* "memory" missing or something else */
 };
 
 /* What became of a module. On refusal only reason, offset, index and message mean something. */
 typedef struct ghost_wasm_module {
-    ghost_bytes code;              /* rewritten; the caller frees it */
-    int reason;                    /* enum ghost_wasm_reason */
-    uint32_t offset;               /* of the fault, in bytes from the start of the module */
-    char message[160];             /* the fault in words, with a zero at the end */
+    ghost_bytes code;  /* rewritten; the caller frees it */
+    int reason;        /* enum ghost_wasm_reason */
+    uint32_t offset;   /* of the fault, in bytes from the start of the module */
+    char message[160]; /* the fault in words, with a zero at the end */
 
-    uint32_t memory_initial;       /* pages */
-    uint32_t memory_maximum;       /* pages, at most GHOST_WASM_PAGES_MAX */
-    uint32_t functions;            /* of the module's own */
-    uint32_t globals;              /* of the module's own */
+    uint32_t memory_initial; /* pages */
+    uint32_t memory_maximum; /* pages, at most GHOST_WASM_PAGES_MAX */
+    uint32_t functions;      /* of the module's own */
+    uint32_t globals;        /* of the module's own */
     uint32_t table_elements;
-    uint32_t body_bytes;           /* of all functions, before rewriting */
+    uint32_t body_bytes; /* of all functions, before rewriting */
     uint32_t data_bytes;
-    uint32_t import_count;         /* of the rewritten module */
-    uint8_t imports[64];           /* import i is ghost_wasm_hosts[imports[i]] */
-    uint32_t slots_max;            /* the largest frame, in stack slots */
+    uint32_t import_count; /* of the rewritten module */
+    uint8_t imports[64];   /* import i is ghost_wasm_hosts[imports[i]] */
+    uint32_t slots_max;    /* the largest frame, in stack slots */
 } ghost_wasm_module;
 
 /* Checks wasm[0..length) and rewrites it. Returns GHOST_OK, GHOST_REFUSED (out->reason, never OK)
@@ -133,7 +133,7 @@ const char *ghost_wasm_reason_name(int reason);
 typedef struct ghost_wasm_host {
     const char *name;
     const char *parameters;
-    const char *results;           /* one letter or none */
+    const char *results; /* one letter or none */
 } ghost_wasm_host;
 
 /* The functions of module vm_hooks, in the order of hosts.h. */
