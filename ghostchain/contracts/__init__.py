@@ -9,6 +9,10 @@ from any engine. Storage is ordinary storage: proofs, explorers and `eth_getStor
     registry.py     which class has which id
     genesis.py      how the contracts stand in block zero
     tokens.py       GCC, SPIRIT, MANA, GHOST
+    staking/        stake, validators and their sets, rewards
+    feemarket.py    what a fee costs in each token
+    governed.py     parameters that governance sets
+    economy.py      who begins with what
 
 Invariants:
 - A contract runs as itself alone: not by DELEGATECALL or CALLCODE, not behind a delegation.

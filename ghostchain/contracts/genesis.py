@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from ghostchain.contracts.addresses import GCC, TOKENS, address_of, code_of
 from ghostchain.contracts.framework import NativeContract
 from ghostchain.contracts.registry import NATIVE_CONTRACTS
 from ghostchain.contracts.tokens import Capped, Token
-from ghostchain.execution.contracts import ContractHost, ContractMessage
+from ghostchain.execution.contracts import ContractBlock, ContractHost, ContractMessage
 from ghostchain.execution.views import Allocation
-from ghostchain.primitives.types import ZERO_ADDRESS, Address
+from ghostchain.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address
 
 C = TypeVar("C", bound=NativeContract)
 
@@ -21,6 +21,7 @@ class _Draft:
 
     def __init__(self, address: Address) -> None:
         self.message = ContractMessage(address, ZERO_ADDRESS, 0, b"", False, ZERO_ADDRESS)
+        self.block = ContractBlock(0, 0, 0, 0, ZERO_ADDRESS, 0, ZERO_HASH)
         self.words: dict[int, int] = {}
 
     def charge(self, gas: int) -> None:
@@ -32,11 +33,14 @@ class _Draft:
     def store(self, key: int, value: int) -> None:
         self.words[key] = value
 
+    def log(self, topics: Sequence[bytes], data: bytes) -> None:
+        """Block zero has no receipts."""
+
 
 def storage_after(contract: type[C], fill: Callable[[C], object]) -> dict[bytes, bytes]:
     """The storage of a contract once fill has assigned to its declarations:
     `storage_after(Staking, lambda staking: setattr(staking, "total", 5))`. 32-byte keys and values,
-    none zero. fill may read and assign, and nothing else."""
+    none zero. fill may read, assign and emit, and nothing else; it is block 0, at time 0."""
     draft = _Draft(address_of(contract.ID))
     fill(contract(cast(ContractHost, draft)))
     return {

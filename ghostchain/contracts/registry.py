@@ -3,10 +3,12 @@ later (names, identity, the bridge) among them."""
 
 from __future__ import annotations
 
+from ghostchain.contracts.feemarket import FeeMarket
 from ghostchain.contracts.framework import NativeContract, runner
+from ghostchain.contracts.staking import Staking
 from ghostchain.contracts.tokens import Gcc, Ghost, Mana, Spirit
 
-_ALL: tuple[type[NativeContract], ...] = (Gcc, Spirit, Mana, Ghost)
+_ALL: tuple[type[NativeContract], ...] = (Gcc, Spirit, Mana, Ghost, Staking, FeeMarket)
 
 NATIVE_CONTRACTS: dict[int, type[NativeContract]] = {contract.ID: contract for contract in _ALL}
 

@@ -1,0 +1,134 @@
+"""The four tokens and the contracts around them in a world in memory, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ghostchain.contracts.addresses import (
+    GCC,
+    GHOST,
+    MANA,
+    SLASHING,
+    SPIRIT,
+    STAKING,
+    SYSTEM,
+    address_of,
+)
+from ghostchain.contracts.economy import Economy, economy_alloc
+from ghostchain.contracts.framework.testing import World
+from ghostchain.contracts.governed import WAD
+from ghostchain.contracts.registry import NATIVE_CONTRACTS
+from ghostchain.contracts.staking import Staking
+from ghostchain.contracts.staking.genesis import GenesisValidator
+from ghostchain.contracts.tokens import Gcc, Ghost, Mana, Spirit
+from ghostchain.crypto import ed25519
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding.votes import key_claim_bytes
+from ghostchain.primitives.types import Address
+
+CHAIN_ID = 31337
+EPOCH_BLOCKS = 10
+UNBONDING_EPOCHS = 3
+
+TOKEN_CLASSES = {GCC: Gcc, SPIRIT: Spirit, MANA: Mana, GHOST: Ghost}
+
+STAKING_PARAMETERS = {
+    "minSelfBond": 10 * WAD,
+    "manaPerBlock": 3 * WAD + 1,
+    "minPower": 10,
+    "unbondingEpochs": UNBONDING_EPOCHS,
+    "activeMax": 4,
+    "listedMax": 6,
+}
+
+
+def account(name: str) -> Address:
+    """The address of a name, in every world."""
+    return Address(keccak256(name.encode())[12:])
+
+
+def seed_of(operator: Address) -> bytes:
+    """The secret of an operator's consensus key."""
+    return keccak256(b"consensus" + operator)
+
+
+def key_of(operator: Address) -> bytes:
+    """An operator's consensus key."""
+    return ed25519.public_key_of(seed_of(operator))
+
+
+def proof_of(operator: Address, chain_id: int = CHAIN_ID) -> bytes:
+    """That an operator holds its consensus key."""
+    return ed25519.sign(seed_of(operator), key_claim_bytes(chain_id, operator))
+
+
+def economy_of(
+    people: Sequence[Address],
+    initial: Sequence[GenesisValidator] = (),
+    parameters: dict[Address, dict[str, int]] | None = None,
+) -> Economy:
+    """Each of the people has 1,000,000 of each token; epochs are short."""
+    holders = dict.fromkeys(people, 1_000_000 * WAD)
+    chosen = {STAKING: STAKING_PARAMETERS, **(parameters or {})}
+    return Economy(
+        balances={SPIRIT: holders, MANA: holders, GHOST: dict.fromkeys(people, 10_000 * WAD)},
+        validators=initial,
+        rates={SPIRIT: WAD // 2, MANA: 3 * WAD},
+        parameters=chosen,
+        epoch_blocks=EPOCH_BLOCKS,
+    )
+
+
+class EconomyWorld(World):
+    """The world of an economy, at block 1. Each of the people has 1,000,000 GCC too, and lets
+    staking and governance take SPIRIT."""
+
+    def __init__(self, people: Sequence[Address], economy: Economy | None = None) -> None:
+        super().__init__({address_of(id): kind for id, kind in NATIVE_CONTRACTS.items()})
+        native = dict.fromkeys(people, 1_000_000 * WAD)
+        self.balances.update(native)
+        alloc = economy_alloc(sum(native.values()), economy or economy_of(people))
+        for address, allocation in alloc.items():
+            for key, value in (allocation.storage or {}).items():
+                self.storage[address, int.from_bytes(key, "big")] = int.from_bytes(value, "big")
+        for person in people:
+            for spender in (STAKING, address_of(0x12)):
+                self.send(person, SPIRIT, Spirit.approve, spender, 2**256 - 1)
+
+    def staking(self, sender: Address, function: Any, *arguments: Any, value: int = 0) -> Any:
+        """A transaction to staking."""
+        return self.send(sender, STAKING, function, *arguments, value=value)
+
+    def create_validator(
+        self, operator: Address, bond: int = 100 * WAD, fee: int = WAD // 10
+    ) -> None:
+        """The operator's validator, with a commission that may change by 0.01 up to 0.5."""
+        terms = (key_of(operator), proof_of(operator), fee, WAD // 2, WAD // 100, bond)
+        self.staking(operator, Staking.createValidator, *terms)
+
+    def skip(self, blocks: int = 0, *, epochs: int = 0, seconds: int | None = None) -> None:
+        """Time passes; each block is two seconds unless told otherwise."""
+        blocks += epochs * EPOCH_BLOCKS
+        passed = 2 * blocks if seconds is None else seconds
+        self.block = replace(
+            self.block, number=self.block.number + blocks, timestamp=self.block.timestamp + passed
+        )
+
+    def end_block(self, coinbase: Address) -> None:
+        """What the executor does at the end of a block."""
+        self.block = replace(self.block, coinbase=coinbase)
+        self.staking(SYSTEM, Staking.onBlock)
+
+    def slash(self, validator: Address, fraction: int, epoch: int) -> int:
+        """As the slashing contract."""
+        return int(self.staking(SLASHING, Staking.slash, validator, fraction, epoch))
+
+    def balance(self, token: Address, holder: Address) -> int:
+        """In wei."""
+        return int(self.read(token, TOKEN_CLASSES[token].balanceOf, holder))
+
+    def supply(self, token: Address) -> int:
+        """In wei."""
+        return int(self.read(token, TOKEN_CLASSES[token].totalSupply))
