@@ -25,6 +25,7 @@ from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
+from ghostchain.primitives.transaction import TransactionType
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import (
     AccountOverride,
@@ -59,6 +60,8 @@ def pool_rules(chain: Chain) -> Rules:
     environment = chain.next_environment()
     fork = environment.fork
     types = {0, 1, 2, 3} | ({4} if fork >= Fork.PRAGUE else set())
+    if environment.hybrid:
+        types |= {TransactionType.GHOST, TransactionType.FEE_CURRENCY}
     return Rules(
         chain_id=chain.config.chain_id,
         block_gas_limit=environment.gas_limit,
@@ -67,6 +70,7 @@ def pool_rules(chain: Chain) -> Rules:
         floor=fork >= Fork.PRAGUE,
         blobs_max=chain.config.blobs_per_transaction_max(environment.timestamp),
         cell_proofs=fork >= Fork.OSAKA,
+        wasm=environment.hybrid,
     )
 
 

@@ -25,7 +25,7 @@ from ghostchain import __version__
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.genesis import Genesis
 from ghostchain.node import logs
-from ghostchain.node.accounts import sender_states
+from ghostchain.node.accounts import fee_state, sender_states
 from ghostchain.node.backend import NodeBackend, pool_rules
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
@@ -182,6 +182,7 @@ async def running(
         Journal(data_dir / JOURNAL_NAME),
         rules=lambda: pool_rules(chain),
         accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
+        fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
         listener=backend.on_pool_effects,
         now_ns=time.time_ns,
     )

@@ -17,6 +17,7 @@ from ghostchain.txpool.effects import (
     Promoted,
     Refused,
 )
+from ghostchain.txpool.purses import HEAD, NO_FEES, FeeState, Purses
 
 BLOB_TYPE = 3
 BLOB_GAS = 131_072
@@ -69,6 +70,7 @@ class Pool:
         self.limits = limits or PoolLimits()
         self.by_hash: dict[Hash32, PoolTransaction] = {}
         self.senders: dict[Address, SenderQueue] = {}
+        self.purses = Purses()
         self.bytes_total = 0
 
     def __len__(self) -> int:
@@ -84,18 +86,22 @@ class Pool:
         self,
         candidates: Sequence[PoolTransaction],
         accounts: Mapping[Address, SenderState],
+        fees: FeeState | None = None,
     ) -> tuple[Effect, ...]:
         """Every candidate is in the pool or refused with a reason; limits hold again.
 
-        accounts: the state at the head of each candidate's sender. Exactly one Accepted or Refused
-        comes back for each candidate, in their order, with what follows from it around it.
+        accounts: the state at the head of each candidate's sender. fees: of each candidate's purse,
+        needed only where one has a purse. Exactly one Accepted or Refused comes back for each
+        candidate, in their order, with what follows from it around it.
         """
         effects: list[Effect] = []
         for address in {transaction.sender: None for transaction in candidates}:
             effects.extend(self._refresh(address, accounts[address]))
+        if fees is not None:
+            effects.extend(self._refresh_fees(fees))
         for transaction in candidates:
             queue = self._queue_of(transaction.sender, accounts)
-            refusal = self._refusal(transaction, queue)
+            refusal = self._refusal(transaction, queue, fees or NO_FEES)
             if refusal is not None:
                 effects.append(refusal)
                 self._drop_queue_if_empty(transaction.sender)
@@ -104,7 +110,7 @@ class Pool:
             if replaced is not None:
                 self._remove(replaced)
                 effects.append(Evicted(replaced, PoolReason.REPLACED))
-            self._insert(queue, transaction)
+            self._insert(queue, transaction, fees or NO_FEES)
             promoted = self._extend_pending(queue)
             effects.append(Accepted(transaction, transaction.nonce < queue.pending_end))
             effects.extend(Promoted(other) for other in promoted if other is not transaction)
@@ -117,11 +123,13 @@ class Pool:
         accounts: Mapping[Address, SenderState],
         *,
         now_ns: int,
+        fees: FeeState | None = None,
     ) -> tuple[Effect, ...]:
         """Included transactions are gone, senders stand where the head has them.
 
         accounts: the new state of senders that the block changed: of all whose transactions it
             tried, at least. What it did to the balances of others is learnt when they submit again.
+        fees: the rates, and the balances of purses that the block paid from, at least.
         """
         for transaction_hash in included:
             transaction = self.by_hash.get(transaction_hash)
@@ -140,6 +148,8 @@ class Pool:
             effects.extend(self._drop_unaffordable(queue))
             effects.extend(self._restart_pending(queue))
             self._drop_queue_if_empty(address)
+        if fees is not None:
+            effects.extend(self._refresh_fees(fees))
         effects.extend(self._expire(now_ns))
         return tuple(effects)
 
@@ -174,7 +184,7 @@ class Pool:
             if nonce >= queue.pending_end:
                 return
             transaction = queue.by_nonce[nonce]
-            tip = transaction.effective_tip(base_fee)
+            tip = transaction.effective_tip(base_fee, self.purses.rate(transaction.fee_token))
             if tip < 0:
                 return
             if transaction.type == BLOB_TYPE and transaction.max_fee_per_blob_gas < blob_base_fee:
@@ -226,9 +236,26 @@ class Pool:
         self._drop_queue_if_empty(sender)
         return effects
 
-    def _refusal(self, transaction: PoolTransaction, queue: SenderQueue) -> Refused | None:
+    def _refresh_fees(self, fees: FeeState) -> list[Effect]:
+        """What cannot be paid for at these rates and out of these purses is gone."""
+        reserved = {
+            purse.holder: queue.cost_total
+            for purse in fees.balances
+            if purse.token is None and (queue := self.senders.get(purse.holder)) is not None
+        }
+        effects: list[Effect] = []
+        for leaving in self.purses.refresh(fees, reserved):
+            effects.extend(self.drop([leaving.hash], leaving.reason))
+        return effects
+
+    def _refusal(
+        self, transaction: PoolTransaction, queue: SenderQueue, fees: FeeState
+    ) -> Refused | None:
         if transaction.hash in self.by_hash:
             return Refused(transaction.hash, PoolReason.ALREADY_KNOWN, "already known")
+        refusal = self.purses.token_refusal(transaction)
+        if refusal is not None:
+            return refusal
         state = queue.state
         if transaction.nonce < state.nonce:
             return Refused(
@@ -247,7 +274,17 @@ class Pool:
             refusal = self._crowding_refusal(transaction, queue)
             if refusal is not None:
                 return refusal
-        return self._funds_refusal(transaction, queue, replaced)
+        return self._funds_refusal(transaction, queue, replaced) or self.purses.funds_refusal(
+            transaction, replaced, fees, self._reserved(transaction)
+        )
+
+    def _reserved(self, transaction: PoolTransaction) -> int:
+        """What of a fee payer's GCC its own transactions may take."""
+        purse = transaction.fee_purse
+        if purse is None or purse.token is not None:
+            return 0
+        queue = self.senders.get(purse.holder)
+        return queue.cost_total if queue is not None else 0
 
     def _outbids(self, transaction: PoolTransaction, replaced: PoolTransaction) -> bool:
         percent = self.limits.replacement_percent
@@ -259,9 +296,20 @@ class Pool:
                 transaction.max_fee_per_blob_gas, replaced.max_fee_per_blob_gas, percent
             ):
                 return False
-        return outbids(transaction.max_fee_per_gas, replaced.max_fee_per_gas, percent) and outbids(
-            transaction.max_priority_fee_per_gas, replaced.max_priority_fee_per_gas, percent
+        return all(
+            outbids(offer, standing, percent)
+            for offer, standing in zip(
+                self._bid(transaction, replaced), self._bid(replaced, transaction), strict=True
+            )
         )
+
+    def _bid(self, transaction: PoolTransaction, other: PoolTransaction) -> tuple[int, int]:
+        """Price and tip as they compare with the other's: in GCC when the tokens differ."""
+        price, tip = transaction.max_fee_per_gas, transaction.max_priority_fee_per_gas
+        token = transaction.fee_token
+        if token == other.fee_token:
+            return price, tip
+        return self.purses.in_gcc(price, token), self.purses.in_gcc(tip, token)
 
     def _crowding_refusal(self, transaction: PoolTransaction, queue: SenderQueue) -> Refused | None:
         limits = self.limits
@@ -291,8 +339,7 @@ class Pool:
         queue: SenderQueue,
         replaced: PoolTransaction | None,
     ) -> Refused | None:
-        balance = queue.state.balance
-        head = "insufficient funds for gas * price + value"
+        balance, head = queue.state.balance, HEAD
         if transaction.cost > balance:
             return Refused(
                 transaction.hash,
@@ -313,7 +360,9 @@ class Pool:
 
     # ---- bookkeeping ----
 
-    def _insert(self, queue: SenderQueue, transaction: PoolTransaction) -> None:
+    def _insert(self, queue: SenderQueue, transaction: PoolTransaction, fees: FeeState) -> None:
+        if transaction.fee_purse is not None:
+            self.purses.add(transaction, self.purses.balance(transaction.fee_purse, fees))
         queue.by_nonce[transaction.nonce] = transaction
         queue.cost_total += transaction.cost
         self.by_hash[transaction.hash] = transaction
@@ -323,6 +372,7 @@ class Pool:
         queue = self.senders[transaction.sender]
         del queue.by_nonce[transaction.nonce]
         queue.cost_total -= transaction.cost
+        self.purses.remove(transaction)
         del self.by_hash[transaction.hash]
         self.bytes_total -= len(transaction.raw)
 
@@ -396,7 +446,9 @@ class Pool:
             floor: int | None = None
             for nonce in sorted(queue.by_nonce):
                 transaction = queue.by_nonce[nonce]
-                tip = transaction.max_priority_fee_per_gas
+                tip = self.purses.in_gcc(
+                    transaction.max_priority_fee_per_gas, transaction.fee_token
+                )
                 floor = tip if floor is None else min(floor, tip)
                 keyed.append((nonce < queue.pending_end, floor, -transaction.order, transaction))
         keyed.sort(key=lambda entry: (entry[0], entry[1], -entry[3].nonce, entry[2]))

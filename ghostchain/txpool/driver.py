@@ -28,15 +28,18 @@ from ghostchain.txpool.effects import (
     Evicted,
     PoolReason,
     PoolTransaction,
+    Purse,
     Refused,
 )
 from ghostchain.txpool.journal import Journal
-from ghostchain.txpool.validation import Rules, Shape, stateless_refusal
+from ghostchain.txpool.purses import NO_FEES, FeeState
+from ghostchain.txpool.validation import GCC, Rules, Shape, signature_gas, stateless_refusal
 
 # The journal is rewritten when it holds more than twice what waits, and at least this many records.
 JOURNAL_SLACK_RECORDS = 10_000
 
 AccountReader = Callable[[Collection[Address]], Mapping[Address, SenderState]]
+FeeReader = Callable[[Collection[Purse]], FeeState]
 Listener = Callable[[Sequence[Effect]], None]
 
 
@@ -53,8 +56,9 @@ class PoolDriver:
     """Admission in batches, durable before it is acknowledged.
 
     rules: what the next block allows, asked once a batch. accounts: the state at the head of these
-    senders. listener: told of accepted, promoted and evicted transactions after they are durable,
-    on the submitting thread.
+    senders. fees: the rates at the head, and what is in these purses; asked only when something
+    waits, or wants to, whose fee is not of the sender's GCC. listener: told of accepted, promoted
+    and evicted transactions after they are durable, on the submitting thread.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class PoolDriver:
         *,
         rules: Callable[[], Rules],
         accounts: AccountReader,
+        fees: FeeReader = lambda purses: NO_FEES,
         listener: Listener = lambda effects: None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -71,6 +76,7 @@ class PoolDriver:
         self._journal = journal
         self._rules = rules
         self._accounts = accounts
+        self._fees = fees
         self._listener = listener
         self._now_ns = now_ns
         self._order = itertools.count()
@@ -105,8 +111,10 @@ class PoolDriver:
 
     def on_head(self, included: Iterable[Hash32], accounts: Mapping[Address, SenderState]) -> None:
         """The pool follows a new head; the journal is shortened when most of it is history."""
+        included = list(included)
         with self.lock:
-            effects = self.pool.on_head(included, accounts, now_ns=self._now_ns())
+            fees = self._fees_after(included)
+            effects = self.pool.on_head(included, accounts, now_ns=self._now_ns(), fees=fees)
             slack = self._journal.records - len(self.pool)
             if slack > max(JOURNAL_SLACK_RECORDS, len(self.pool)):
                 self._journal.rewrite(self._live_raws())
@@ -127,6 +135,13 @@ class PoolDriver:
             with contextlib.suppress(OSError):
                 self._journal.rewrite(self._live_raws())
             self._journal.close()
+
+    def _fees_after(self, included: Sequence[Hash32]) -> FeeState | None:
+        """The rates after a block, and what it left in the purses that it paid from."""
+        if not len(self.pool.purses):
+            return None
+        gone = (self.pool.by_hash.get(transaction_hash) for transaction_hash in included)
+        return self._fees({one.fee_purse for one in gone if one and one.fee_purse})
 
     # ---- admission ----
 
@@ -159,7 +174,7 @@ class PoolDriver:
             return ()
         with self.lock:
             accounts = self._accounts({candidate.sender for candidate in candidates})
-            effects = self.pool.on_transactions(candidates, accounts)
+            effects = self.pool.on_transactions(candidates, accounts, self._fees_for(candidates))
             accepted = [effect.transaction for effect in effects if isinstance(effect, Accepted)]
             if accepted and not journalled:
                 try:
@@ -185,7 +200,13 @@ class PoolDriver:
             if isinstance(effect, Evicted) and effect.transaction.hash not in new
         ]
         others = {transaction.sender for transaction in gone} - accounts.keys()
-        self.pool.on_transactions(gone, {**accounts, **self._accounts(others)})
+        accounts = {**accounts, **self._accounts(others)}
+        self.pool.on_transactions(gone, accounts, self._fees_for(gone))
+
+    def _fees_for(self, candidates: Iterable[PoolTransaction]) -> FeeState | None:
+        """What the pool needs to know of these candidates' purses."""
+        purses = {candidate.fee_purse for candidate in candidates if candidate.fee_purse}
+        return self._fees(purses) if purses else None
 
     def _stateless(
         self, batch: TransactionBatch, index: int, raw: bytes, rules: Rules, *, sidecar_known: bool
@@ -234,7 +255,7 @@ def shape_of(item: Any) -> Shape:
         chain_id=item.chain_id if item.has_chain_id else None,
         gas_limit=item.gas_limit,
         is_create=bool(item.is_create),
-        data=ffi.buffer(item.data, item.data_length)[:] if item.data_length else b"",
+        data=_data_of(item),
         max_fee_per_gas=integer(item.max_fee_per_gas),
         max_priority_fee_per_gas=integer(item.max_priority_fee_per_gas),
         access_addresses=item.access_count,
@@ -242,18 +263,53 @@ def shape_of(item: Any) -> Shape:
         authorizations=item.authorization_count,
         blob_count=item.blob_count,
         size=item.raw_length,
+        further_calls=max(item.call_count, 1) - 1,
+        signature_gas=_signature_gas_of(item),
+        pays_in_token=_fee_token_of(item) is not None,
     )
+
+
+def _data_of(item: Any) -> bytes:
+    """The bytes that every node keeps: of a GhostTx, those of all calls."""
+    if item.call_count > 1:
+        calls = (item.calls[number] for number in range(item.call_count))
+        return b"".join(
+            ffi.buffer(one.data, one.data_length)[:] for one in calls if one.data_length
+        )
+    return ffi.buffer(item.data, item.data_length)[:] if item.data_length else b""
+
+
+def _signature_gas_of(item: Any) -> int:
+    if not item.call_count:
+        return 0
+    payer = item.payer_signature.scheme if item.has_fee_payer else None
+    return signature_gas(item.signature.scheme, payer)
+
+
+def _fee_token_of(item: Any) -> Address | None:
+    """What fees are paid in; None for GCC, also where it is named."""
+    token = Address(ffi.buffer(item.fee_token)[:]) if item.has_fee_token else None
+    return None if token == GCC else token
+
+
+def _purse_of(item: Any, sender: Address, token: Address | None) -> Purse | None:
+    """Where the fee comes from; None when it is the sender's GCC."""
+    payer = Address(ffi.buffer(item.fee_payer)[:]) if item.has_fee_payer else sender
+    return None if token is None and payer == sender else Purse(token, payer)
 
 
 def candidate_of(item: Any, arrived_ns: int, order: int) -> PoolTransaction:
     """The record that waits, out of a decoded and recovered native `ghost_tx`."""
     max_fee = integer(item.max_fee_per_gas)
     blob_fee = integer(item.max_fee_per_blob_gas) if item.blob_count else 0
-    cost = item.gas_limit * max_fee + integer(item.value)
-    cost += item.blob_count * BLOB_GAS * blob_fee
+    fee_cost = item.gas_limit * max_fee
+    cost = integer(item.value) + item.blob_count * BLOB_GAS * blob_fee
+    sender = Address(ffi.buffer(item.sender)[:])
+    token = _fee_token_of(item)
+    purse = _purse_of(item, sender, token)
     return PoolTransaction(
         hash=Hash32(ffi.buffer(item.hash)[:]),
-        sender=Address(ffi.buffer(item.sender)[:]),
+        sender=sender,
         nonce=item.nonce,
         type=item.type,
         gas_limit=item.gas_limit,
@@ -261,10 +317,13 @@ def candidate_of(item: Any, arrived_ns: int, order: int) -> PoolTransaction:
         max_priority_fee_per_gas=integer(item.max_priority_fee_per_gas),
         max_fee_per_blob_gas=blob_fee,
         blob_count=item.blob_count,
-        cost=cost,
+        cost=cost if purse is not None else cost + fee_cost,
         raw=ffi.buffer(item.raw, item.raw_length)[:],
         arrived_ns=arrived_ns,
         order=order,
+        fee_token=token,
+        fee_purse=purse,
+        fee_cost=fee_cost if purse is not None else 0,
     )
 
 
@@ -298,6 +357,12 @@ DECODE_MESSAGES = {
     TransactionReason.HIGH_S: "invalid transaction v, r, s values: s is in the upper half",
     TransactionReason.Y_PARITY: "invalid transaction v, r, s values: bad v",
     TransactionReason.SIGNATURE_INVALID: "invalid sender: the signature recovers to no key",
+    TransactionReason.CALL_COUNT: "a ghost transaction has 1 to 256 calls",
+    TransactionReason.CALL_CREATES: "a contract creation must be the only call",
+    TransactionReason.SIGNATURE_SCHEME: "unknown signature scheme",
+    TransactionReason.SIGNATURE_LENGTH: "key or signature of a length that its scheme has not",
+    TransactionReason.PAYER_FORM: "a fee payer needs its signature, and the signature a fee payer",
+    TransactionReason.PAYER_SIGNATURE: "invalid fee payer: it did not sign for this transaction",
     TransactionReason.SIZE: "oversized data: transaction exceeds the pool's size limit",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.types import Address, Hash32
@@ -27,11 +28,24 @@ class PoolReason(Enum):
     DELEGATION_LIMIT = "in-flight transaction limit reached for delegated accounts"
 
 
+RATE_UNIT = 10**18
+"""The rate of a token that is worth as much as GCC."""
+
+
+class Purse(NamedTuple):
+    """A holder's balance of a token (None: GCC)."""
+
+    token: Address | None
+    holder: Address
+
+
 @dataclass(frozen=True, slots=True)
 class PoolTransaction:
     """A decoded transaction as it waits. Amounts in wei; raw are the canonical bytes of a block.
 
-    cost is the most that the sender may lose: gas, blob gas and value. order counts arrivals and
+    cost is the most that the sender may lose of its GCC: value, and gas and blob gas where it pays
+    them so. fee_token is the unit of the fees (None: GCC), fee_purse where they come from when that
+    is not the sender's GCC, fee_cost the most that is taken from it. order counts arrivals and
     breaks ties between equal tips.
     """
 
@@ -48,10 +62,20 @@ class PoolTransaction:
     raw: bytes
     arrived_ns: int
     order: int
+    fee_token: Address | None = None
+    fee_purse: Purse | None = None
+    fee_cost: int = 0
 
-    def effective_tip(self, base_fee: int) -> int:
-        """What the proposer gets a unit of gas at this base fee; negative when below it."""
-        return min(self.max_priority_fee_per_gas, self.max_fee_per_gas - base_fee)
+    def effective_tip(self, base_fee: int, rate: int = RATE_UNIT) -> int:
+        """What the proposer gets a unit of gas at this base fee, in GCC wei, rounded down; negative
+        when below it, or when the rate of the fee token is 0."""
+        if rate == RATE_UNIT:
+            return min(self.max_priority_fee_per_gas, self.max_fee_per_gas - base_fee)
+        if rate == 0:
+            return -1
+        base = -(-base_fee * rate // RATE_UNIT)
+        tip = min(self.max_priority_fee_per_gas, self.max_fee_per_gas - base)
+        return tip * RATE_UNIT // rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ghostchain.primitives.errors import TransactionReason
+from ghostchain.primitives.transaction import SignatureScheme
+from ghostchain.primitives.types import Address
 from ghostchain.txpool.effects import PoolReason
 
 # Bytes of one transaction as it stands in a block; blobs travel beside it.
 SIZE_MAX = 128 * 1024
+
+# A creation with this in front of its data deploys a WASM module. It may be longer (the module, and
+# room for the rest of a transaction with two signatures of ML-DSA-65), and needs more gas than
+# EIP-7825 allows, because compiling is paid by the byte.
+WASM_MAGIC = b"\0asm\x01\0\0\0"
+WASM_BYTES_MAX = 256 * 1024
+WASM_SIZE_MAX = WASM_BYTES_MAX + 16 * 1024
+
+GCC = Address(bytes.fromhex("0000000000000000000000000000000000474301"))
+"""The face of the native coin: as a fee token it stands for no token."""
 
 GAS_TRANSACTION = 21_000
 GAS_CREATE = 32_000
@@ -23,6 +35,14 @@ GAS_ACCESS_KEY = 1_900
 GAS_AUTHORIZATION = 25_000
 GAS_INITCODE_WORD = 2
 GAS_FLOOR_TOKEN = 10
+GAS_FURTHER_CALL = 2_600
+GAS_FEE_TOKEN = 15_000
+GAS_PAYER_SECP256K1 = 3_000
+GAS_SIGNATURE = {
+    SignatureScheme.SECP256K1: 0,
+    SignatureScheme.ED25519: 4_000,
+    SignatureScheme.ML_DSA_65: 90_000,
+}
 INITCODE_SIZE_MAX = 49_152
 TRANSACTION_GAS_CAP = 1 << 24
 
@@ -32,7 +52,8 @@ class Rules:
     """What the next block allows.
 
     types: transaction types that exist; gas_cap: EIP-7825 or None; floor: EIP-7623 holds;
-    blobs_max: blobs one transaction may carry (0: none); cell_proofs: sidecars as of EIP-7594.
+    blobs_max: blobs one transaction may carry (0: none); cell_proofs: sidecars as of EIP-7594;
+    wasm: WASM modules can be deployed.
     """
 
     chain_id: int
@@ -43,11 +64,13 @@ class Rules:
     blobs_max: int
     cell_proofs: bool
     tip_min_wei: int = 0
+    wasm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the stateless rules look at. data is the call data or the init code."""
+    """What the stateless rules look at. data is the call data (of all calls) or the init code;
+    signature_gas is for what verification costs beyond one signature of secp256k1."""
 
     type: int
     chain_id: int | None
@@ -61,15 +84,35 @@ class Shape:
     authorizations: int
     blob_count: int
     size: int
+    further_calls: int = 0
+    signature_gas: int = 0
+    pays_in_token: bool = False
+
+
+def signature_gas(sender: int, payer: int | None) -> int:
+    """Gas for the signatures of a GhostTx, by scheme; payer None when there is no fee payer."""
+    gas = GAS_SIGNATURE[SignatureScheme(sender)]
+    if payer is not None:
+        gas += GAS_SIGNATURE[SignatureScheme(payer)] or GAS_PAYER_SECP256K1
+    return gas
+
+
+def deploys_wasm(shape: Shape, rules: Rules) -> bool:
+    """Whether the data is a WASM module, for which other limits hold."""
+    return rules.wasm and shape.is_create and shape.data.startswith(WASM_MAGIC)
 
 
 def intrinsic_gas(shape: Shape) -> int:
-    """Gas taken before the first instruction (Yellow Paper g0, EIP-2930, EIP-3860, EIP-7702)."""
+    """Gas taken before the first instruction (Yellow Paper g0, EIP-2930, EIP-3860, EIP-7702; and
+    what fee tokens, further calls and other signatures add, see `docs/transactions.md`)."""
     zeros = shape.data.count(0)
     gas = GAS_TRANSACTION + zeros * GAS_ZERO_BYTE
     gas += (len(shape.data) - zeros) * GAS_NONZERO_BYTE
     gas += shape.access_addresses * GAS_ACCESS_ADDRESS + shape.access_keys * GAS_ACCESS_KEY
     gas += shape.authorizations * GAS_AUTHORIZATION
+    gas += shape.further_calls * GAS_FURTHER_CALL + shape.signature_gas
+    if shape.pays_in_token:
+        gas += GAS_FEE_TOKEN
     if shape.is_create:
         gas += GAS_CREATE + GAS_INITCODE_WORD * ((len(shape.data) + 31) // 32)
     return gas
@@ -92,16 +135,17 @@ def stateless_refusal(
 def _form_refusal(shape: Shape, rules: Rules) -> tuple[TransactionReason | PoolReason, str] | None:
     if shape.type not in rules.types:
         return TransactionReason.TYPE_NOT_YET, "transaction type not supported"
-    if shape.size > SIZE_MAX:
-        message = f"oversized data: transaction size {shape.size}, limit {SIZE_MAX}"
+    is_wasm = deploys_wasm(shape, rules)
+    size_max = WASM_SIZE_MAX if is_wasm else SIZE_MAX
+    if shape.size > size_max:
+        message = f"oversized data: transaction size {shape.size}, limit {size_max}"
         return PoolReason.OVERSIZED, message
     if shape.chain_id is not None and shape.chain_id != rules.chain_id:
         message = f"invalid chain id for signer: have {shape.chain_id} want {rules.chain_id}"
         return TransactionReason.CHAIN_ID, message
-    if shape.is_create and len(shape.data) > INITCODE_SIZE_MAX:
-        message = (
-            f"max initcode size exceeded: code size {len(shape.data)}, limit {INITCODE_SIZE_MAX}"
-        )
+    code_max = WASM_BYTES_MAX if is_wasm else INITCODE_SIZE_MAX
+    if shape.is_create and len(shape.data) > code_max:
+        message = f"max initcode size exceeded: code size {len(shape.data)}, limit {code_max}"
         return TransactionReason.INITCODE_SIZE_EXCEEDED, message
     if shape.type == 3:
         if shape.is_create:
@@ -129,8 +173,9 @@ def _gas_refusal(shape: Shape, rules: Rules) -> tuple[TransactionReason | PoolRe
     if shape.gas_limit > rules.block_gas_limit:
         message = f"exceeds block gas limit: have {shape.gas_limit}, limit {rules.block_gas_limit}"
         return TransactionReason.GAS_ALLOWANCE_EXCEEDED, message
-    if rules.gas_cap is not None and shape.gas_limit > rules.gas_cap:
-        message = f"transaction gas limit too high (cap: {rules.gas_cap}, tx: {shape.gas_limit})"
+    cap = None if deploys_wasm(shape, rules) else rules.gas_cap
+    if cap is not None and shape.gas_limit > cap:
+        message = f"transaction gas limit too high (cap: {cap}, tx: {shape.gas_limit})"
         return TransactionReason.GAS_LIMIT_ABOVE_CAP, message
     if shape.max_priority_fee_per_gas > shape.max_fee_per_gas:
         message = (
@@ -139,7 +184,7 @@ def _gas_refusal(shape: Shape, rules: Rules) -> tuple[TransactionReason | PoolRe
             f"maxFeePerGas: {shape.max_fee_per_gas}"
         )
         return TransactionReason.PRIORITY_GREATER_THAN_MAX_FEE, message
-    if shape.max_priority_fee_per_gas < rules.tip_min_wei:
+    if not shape.pays_in_token and shape.max_priority_fee_per_gas < rules.tip_min_wei:
         message = (
             f"transaction underpriced: gas tip cap {shape.max_priority_fee_per_gas}, "
             f"minimum needed {rules.tip_min_wei}"
