@@ -34,6 +34,7 @@ PUBLIC_HEADERS = (
     "precompiles/precompiles.h",
     "executor/executor.h",
     "wasm/module.h",
+    "wasm/wasm.h",
 )
 
 # Python functions that C may call (cffi `extern "Python"`), by the header whose types they use.

@@ -21,6 +21,7 @@ from ghostchain._native import ffi, lib
 from ghostchain.crypto.signing import authority_of
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork
+from ghostchain.execution.wasm_engine import ensure_engine
 from ghostchain.primitives.account import ACCOUNT_BYTES
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import (
@@ -80,6 +81,7 @@ class Exit(IntEnum):
     NONCE_OVERFLOW = 17
     ABORT = 18
     WASM_INVALID = 19
+    WASM_TRAP = 20
 
 
 class CallFlag(IntFlag):
@@ -442,6 +444,8 @@ class BlockResult:
 
 
 def _fill_environment(native: Any, env: BlockEnvironment) -> None:
+    if env.hybrid:
+        ensure_engine()
     for name in (
         "fork",
         "hybrid",
@@ -621,6 +625,8 @@ class Executor:
         )
         if self._native == ffi.NULL:
             raise MemoryError("the native core found no memory for an executor")
+        if lib.ghost_wasm_plug(self._native) != lib.GHOST_OK:
+            raise MemoryError("the native core found no memory for WASM contracts")
         self._environment = ffi.new("ghost_block_env *")
         self.run_count = 0
 

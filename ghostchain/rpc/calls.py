@@ -67,6 +67,7 @@ HALTS: Mapping[Exit, str] = {
     Exit.INSUFFICIENT_BALANCE: "insufficient balance for transfer",
     Exit.NONCE_OVERFLOW: "nonce uint64 overflow",
     Exit.WASM_INVALID: "invalid wasm module",
+    Exit.WASM_TRAP: "wasm trap",
 }
 
 SIMULATION_FLAGS = CallFlag.NO_NONCE_CHECK | CallFlag.NO_EOA_CHECK | CallFlag.NO_GAS_CAP

@@ -41,7 +41,9 @@ enum ghost_exit {
     /* the node could not go on (loader failed, memory): every frame unwinds, the block stops */
     GHOST_EXIT_ABORT = 18,
     /* a creation whose code is a module that no contract may be: exceptional, vm->exit_reason */
-    GHOST_EXIT_WASM_INVALID = 19
+    GHOST_EXIT_WASM_INVALID = 19,
+    /* a module that trapped: unreachable, a bound, a divisor, nesting, a bad argument of a host */
+    GHOST_EXIT_WASM_TRAP = 20
 };
 
 enum ghost_call_kind {
