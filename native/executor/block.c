@@ -222,11 +222,23 @@ static int run_transactions(ghost_executor *executor, const ghost_tx *transactio
 
 /* ---- the block ---- */
 
-static int run_body(ghost_executor *executor, const ghost_block_env *env,
-                    const ghost_tx *transactions, size_t transaction_count,
-                    const ghost_withdrawal *withdrawals, size_t withdrawal_count,
-                    uint32_t flags, ghost_block_result *result) {
-    bool has_system = !(flags & GHOST_BLOCK_NO_SYSTEM);
+typedef struct block_job {
+    ghost_executor *executor;
+    const ghost_block_env *env;
+    const ghost_tx *transactions;
+    size_t transaction_count;
+    const ghost_withdrawal *withdrawals;
+    size_t withdrawal_count;
+    uint32_t flags;
+    ghost_block_result *result;
+    int status;
+} block_job;
+
+static int run_body(const block_job *job) {
+    ghost_executor *executor = job->executor;
+    const ghost_block_env *env = job->env;
+    int *reason = &job->result->reason;
+    bool has_system = !(job->flags & GHOST_BLOCK_NO_SYSTEM);
     ghost_address coinbase;
     memcpy(coinbase.bytes, env->coinbase, 20);
     executor->coinbase = state_account(&executor->state, &coinbase);
@@ -234,18 +246,23 @@ static int run_body(ghost_executor *executor, const ghost_block_env *env,
         return executor->state.status;
     int status = has_system ? begin_calls(executor, env) : GHOST_OK;
     if (status == GHOST_OK)
-        status = run_transactions(executor, transactions, transaction_count, flags, result);
-    if (status != GHOST_OK || result->reason != GHOST_BLOCK_OK || !has_system)
+        status = run_transactions(executor, job->transactions, job->transaction_count,
+                                  job->flags, job->result);
+    if (status != GHOST_OK || *reason != GHOST_BLOCK_OK || !has_system)
         return status;
-    status = pay_withdrawals(executor, withdrawals, withdrawal_count);
+    status = pay_withdrawals(executor, job->withdrawals, job->withdrawal_count);
     if (status == GHOST_OK && env->fork >= GHOST_FORK_PRAGUE)
-        status = collect_requests(executor, env, &result->reason);
-    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK && env->hybrid) {
+        status = collect_requests(executor, env, reason);
+    if (status == GHOST_OK && *reason == GHOST_BLOCK_OK && env->hybrid)
         status = end_staking(executor);
-        if (status == GHOST_OK)
-            status = settle_supply(executor);
-    }
+    if (status == GHOST_OK && *reason == GHOST_BLOCK_OK && env->hybrid)
+        status = settle_supply(executor);
     return status;
+}
+
+static void work_body(void *argument) {
+    block_job *job = argument;
+    job->status = run_body(job);
 }
 
 static void publish(ghost_executor *executor, ghost_block_result *result) {
@@ -276,8 +293,23 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
     executor_set_block(executor, env, true);
     requests_clear(executor);
     executor->is_pending = true;
-    int status = run_body(executor, env, transactions, transaction_count, withdrawals,
-                          withdrawal_count, flags, result);
+    block_job job = {
+        .executor = executor,
+        .env = env,
+        .transactions = transactions,
+        .transaction_count = transaction_count,
+        .withdrawals = withdrawals,
+        .withdrawal_count = withdrawal_count,
+        .flags = flags,
+        .result = result,
+    };
+    int status = GHOST_OK;
+    if (env->hybrid)
+        status = deep_run(&executor->deep, work_body, &job);
+    else
+        work_body(&job);
+    if (status == GHOST_OK)
+        status = job.status;
     if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)
         status = changes_build(&executor->state, &executor->changes);
     if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)

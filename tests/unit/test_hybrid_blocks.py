@@ -3,6 +3,9 @@ are played by EVM code here, since the executor asks only whether there is code.
 
 from __future__ import annotations
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -14,7 +17,7 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.crypto.signing import sign_transaction
 from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
-from ghostchain.execution.executor import BlockEnvironment, Executor, ExecutorFailed, Exit, Message
+from ghostchain.execution.executor import BlockEnvironment, Executor, Exit, Message
 from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.block import Withdrawal
@@ -179,14 +182,62 @@ def test_a_failing_staking_contract_stops_nothing(ending: str) -> None:
 
 
 @pytest.mark.parametrize("code", [b"\0asm\1\0\0\0", b"\xef\x47\x01"])
-def test_code_without_its_engine_stops_the_node(code: bytes) -> None:
-    """Guessing would fork the chain; in an Ethereum block the EVM takes the code."""
+def test_ethereum_blocks_know_one_engine(code: bytes) -> None:
+    """Without the flag the EVM takes any code, whatever it begins with."""
     target = Address(b"\x0e" * 20)
     view = world()
     view.put(target, Allocation(nonce=1, code=code))
-    executor = Executor(view)
     message = Message(sender=SENDERS[0], to=target, gas_limit=100_000, max_fee_per_gas=7)
-    result = executor.call(replace(ENVIRONMENT, hybrid=False), message)
+    result = Executor(view).call(replace(ENVIRONMENT, hybrid=False), message)
     assert result.exit is (Exit.SUCCESS if code[0] == 0 else Exit.UNDEFINED_OPCODE)
-    with pytest.raises(ExecutorFailed, match="needs an engine"):
-        executor.call(ENVIRONMENT, message)
+
+
+# ---- the thread with the large stack ----
+
+PAYMENT = Message(sender=SENDERS[0], to=Address(b"\x77" * 20), gas_limit=100_000, max_fee_per_gas=7)
+
+
+def test_what_a_view_raises_crosses_threads() -> None:
+    """Hybrid blocks run on a thread of their own; an exception still reaches the caller."""
+
+    class Failing(MemoryView):
+        fails = True
+        thread = 0
+
+        def account(self, address: bytes, hashed: bytes) -> bytes | None:
+            self.thread = threading.get_ident()
+            if self.fails and address == PAYMENT.to:
+                raise OSError("the disk is gone")
+            return super().account(address, hashed)
+
+    view = Failing({sender: Allocation(balance=ETHER) for sender in SENDERS})
+    executor = Executor(view)
+    with pytest.raises(OSError, match="the disk is gone"):
+        executor.call(ENVIRONMENT, PAYMENT)
+    assert view.thread != threading.get_ident()
+    view.fails = False
+    assert executor.call(ENVIRONMENT, PAYMENT).success
+
+
+def test_a_fork_leaves_the_thread_behind() -> None:
+    """A child that inherits an executor gets a thread of its own, and can free what it has."""
+    executor = Executor(world())
+    assert executor.call(ENVIRONMENT, PAYMENT).success
+    child = os.fork()
+    if child == 0:
+        succeeded = executor.call(ENVIRONMENT, PAYMENT).success
+        del executor
+        os._exit(0 if succeeded else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert executor.call(ENVIRONMENT, PAYMENT).success
+
+
+def test_executors_run_side_by_side() -> None:
+    """One thread with a stack each: more executors than cores, made and freed all the time."""
+
+    def work(_: int) -> int:
+        executor = Executor(world())
+        return sum(executor.call(ENVIRONMENT, PAYMENT).gas_used for _ in range(20))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(work, range(40))) == {20 * 21_000}

@@ -1,0 +1,154 @@
+/* The thread on which hybrid blocks and calls run: one for each executor, for the sake of its
+ * stack. Frames of WASM and of contracts in Python take native stack, and 1,024 of them nest.
+ *
+ * Caller and thread hand work over by one word. Nobody else looks at the executor meanwhile, so
+ * to all other code the work is done by the caller; callbacks into Python happen on this thread,
+ * with the interpreter lock that its caller has given up. */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "overlay.h"
+
+enum {
+    /* For each of 1,024 nested frames: a WASM activation has at most 512 KiB by the count of its
+     * slots, and the engine stops it at 1 MiB by itself; then what C, Python and libffi put in
+     * between. Address space only: a page becomes memory when a frame writes there. */
+    STACK_KIB = CALL_DEPTH_MAX * (1024 + 256),
+    STACK_KIB_KEPT = 1024,        /* deeper pages are given back after each run */
+    GUARD_KIB = 1024,
+    SPINS = 2000                  /* some microseconds: what most calls take */
+};
+
+static const size_t stack_bytes = (size_t)STACK_KIB * 1024;
+static const size_t guard_bytes = (size_t)GUARD_KIB * 1024;
+static const size_t kept_bytes = (size_t)STACK_KIB_KEPT * 1024;
+
+enum turn {
+    TURN_CALLER = 0,              /* the thread waits */
+    TURN_THREAD = 1,              /* the caller waits */
+    TURN_LEAVE = 2
+};
+
+struct deep_thread {
+    pthread_t thread;
+    pid_t process;                /* where the thread is: a fork leaves it behind */
+    uint8_t *stack;               /* with its guard */
+    _Atomic uint32_t turn;
+    deep_work *work;
+    void *argument;
+};
+
+/* ---- the word ---- */
+
+static void give_turn(deep_thread *deep, uint32_t turn) {
+    atomic_store_explicit(&deep->turn, turn, memory_order_release);
+    syscall(SYS_futex, &deep->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Returns when it is no longer that one's turn. */
+static void wait_while(deep_thread *deep, uint32_t turn) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&deep->turn, memory_order_acquire) != turn)
+            return;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+    while (atomic_load_explicit(&deep->turn, memory_order_acquire) == turn)
+        syscall(SYS_futex, &deep->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
+}
+
+/* ---- the thread ---- */
+
+static void *serve(void *argument) {
+    deep_thread *deep = argument;
+    for (;;) {
+        wait_while(deep, TURN_CALLER);
+        if (atomic_load_explicit(&deep->turn, memory_order_relaxed) == TURN_LEAVE)
+            return NULL;
+        deep->work(deep->argument);
+        madvise(deep->stack + guard_bytes, stack_bytes - guard_bytes - kept_bytes,
+                MADV_DONTNEED);
+        give_turn(deep, TURN_CALLER);
+    }
+}
+
+static bool map_stack(deep_thread *deep) {
+    if (deep->stack != NULL)
+        return true;
+    void *stack = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return false;
+    /* A page at a time: a large one would make memory of stack that nobody uses. */
+    madvise(stack, stack_bytes, MADV_NOHUGEPAGE);
+    if (mprotect(stack, guard_bytes, PROT_NONE) != 0) {
+        munmap(stack, stack_bytes);
+        return false;
+    }
+    deep->stack = stack;
+    return true;
+}
+
+/* Signals are for the threads that expect them, but for those by which code itself has failed. */
+static void block_signals(sigset_t *before) {
+    static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&blocked, own[i]);
+    pthread_sigmask(SIG_BLOCK, &blocked, before);
+}
+
+static bool start(deep_thread *deep) {
+    pthread_attr_t attributes;
+    sigset_t before;
+    if (!map_stack(deep) || pthread_attr_init(&attributes) != 0)
+        return false;
+    atomic_store(&deep->turn, TURN_CALLER);
+    bool started = pthread_attr_setstack(&attributes, deep->stack + guard_bytes,
+                                         stack_bytes - guard_bytes) == 0;
+    if (started) {
+        block_signals(&before);
+        started = pthread_create(&deep->thread, &attributes, serve, deep) == 0;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    if (started)
+        deep->process = getpid();
+    return started;
+}
+
+/* ---- for the executor ---- */
+
+int deep_run(deep_thread **place, deep_work *work, void *argument) {
+    if (*place == NULL)
+        *place = calloc(1, sizeof **place);
+    deep_thread *deep = *place;
+    if (deep == NULL || (deep->process != getpid() && !start(deep)))
+        return GHOST_OUT_OF_MEMORY;
+    deep->work = work;
+    deep->argument = argument;
+    give_turn(deep, TURN_THREAD);
+    wait_while(deep, TURN_THREAD);
+    return GHOST_OK;
+}
+
+void deep_free(deep_thread *deep) {
+    if (deep == NULL)
+        return;
+    if (deep->process == getpid()) {
+        give_turn(deep, TURN_LEAVE);
+        pthread_join(deep->thread, NULL);
+    }
+    if (deep->stack != NULL)
+        munmap(deep->stack, stack_bytes);
+    free(deep);
+}
