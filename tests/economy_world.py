@@ -9,6 +9,7 @@ from typing import Any
 from ghostchain.contracts.addresses import (
     GCC,
     GHOST,
+    GOVERNANCE,
     MANA,
     SLASHING,
     SPIRIT,
@@ -25,7 +26,7 @@ from ghostchain.contracts.staking.genesis import GenesisValidator
 from ghostchain.contracts.tokens import Gcc, Ghost, Mana, Spirit
 from ghostchain.crypto import ed25519
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.votes import key_claim_bytes
+from ghostchain.encoding.votes import key_claim_bytes, vote_bytes
 from ghostchain.primitives.types import Address
 
 CHAIN_ID = 31337
@@ -41,6 +42,22 @@ STAKING_PARAMETERS = {
     "unbondingEpochs": UNBONDING_EPOCHS,
     "activeMax": 4,
     "listedMax": 6,
+}
+
+
+SLASHING_PARAMETERS = {
+    "doubleSignFraction": WAD // 10,
+    "downtimeFraction": WAD // 100,
+    "jailBlocks": 7,
+    "downtimeWindow": 20,
+    "downtimeMissedMax": 4,
+}
+GOVERNANCE_PARAMETERS = {
+    "minDeposit": 50 * WAD,
+    "votingDelay": 2,
+    "votingPeriod": 10,
+    "timelock": 5,
+    "grace": 8,
 }
 
 
@@ -64,6 +81,23 @@ def proof_of(operator: Address, chain_id: int = CHAIN_ID) -> bytes:
     return ed25519.sign(seed_of(operator), key_claim_bytes(chain_id, operator))
 
 
+def evidence_of(
+    operator: Address,
+    height: int,
+    *,
+    kind: int = 3,
+    round: int = 0,
+    chain_id: int = CHAIN_ID,
+    blocks: tuple[bytes, bytes] = (b"\x01" * 32, b"\x02" * 32),
+) -> tuple[Any, ...]:
+    """The arguments of `submitEvidence` for an operator that signed two blocks."""
+    arguments: list[Any] = [key_of(operator), kind, height, round]
+    for block_id in blocks:
+        message = vote_bytes(chain_id, kind, height, round, block_id)
+        arguments += [block_id, ed25519.sign(seed_of(operator), message)]
+    return tuple(arguments)
+
+
 def economy_of(
     people: Sequence[Address],
     initial: Sequence[GenesisValidator] = (),
@@ -71,7 +105,12 @@ def economy_of(
 ) -> Economy:
     """Each of the people has 1,000,000 of each token; epochs are short."""
     holders = dict.fromkeys(people, 1_000_000 * WAD)
-    chosen = {STAKING: STAKING_PARAMETERS, **(parameters or {})}
+    chosen = {
+        STAKING: STAKING_PARAMETERS,
+        SLASHING: SLASHING_PARAMETERS,
+        GOVERNANCE: GOVERNANCE_PARAMETERS,
+        **(parameters or {}),
+    }
     return Economy(
         balances={SPIRIT: holders, MANA: holders, GHOST: dict.fromkeys(people, 10_000 * WAD)},
         validators=initial,
@@ -94,7 +133,7 @@ class EconomyWorld(World):
             for key, value in (allocation.storage or {}).items():
                 self.storage[address, int.from_bytes(key, "big")] = int.from_bytes(value, "big")
         for person in people:
-            for spender in (STAKING, address_of(0x12)):
+            for spender in (STAKING, GOVERNANCE):
                 self.send(person, SPIRIT, Spirit.approve, spender, 2**256 - 1)
 
     def staking(self, sender: Address, function: Any, *arguments: Any, value: int = 0) -> Any:

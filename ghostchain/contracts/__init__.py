@@ -10,6 +10,8 @@ from any engine. Storage is ordinary storage: proofs, explorers and `eth_getStor
     genesis.py      how the contracts stand in block zero
     tokens.py       GCC, SPIRIT, MANA, GHOST
     staking/        stake, validators and their sets, rewards
+    slashing.py     double signing and downtime
+    governance/     proposals, votes, the treasury
     feemarket.py    what a fee costs in each token
     governed.py     parameters that governance sets
     economy.py      who begins with what

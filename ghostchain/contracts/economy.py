@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ghostchain.contracts import feemarket, staking
-from ghostchain.contracts.addresses import FEE_MARKET, SPIRIT, STAKING
+from ghostchain.contracts.addresses import FEE_MARKET, GOVERNANCE, SLASHING, SPIRIT, STAKING
 from ghostchain.contracts.genesis import storage_after, system_alloc
+from ghostchain.contracts.governance import Governance
+from ghostchain.contracts.governed import write_parameters
+from ghostchain.contracts.slashing import Slashing
 from ghostchain.contracts.staking.genesis import EPOCH_BLOCKS, GenesisValidator
 from ghostchain.contracts.staking.genesis import write_genesis as write_staking
 from ghostchain.execution.views import Allocation
@@ -57,6 +60,12 @@ def economy_alloc(native_supply: int, economy: Economy) -> dict[Address, Allocat
             lambda contract: feemarket.write_genesis(
                 contract, dict(economy.rates), parameters.pop(FEE_MARKET, {})
             ),
+        ),
+        SLASHING: storage_after(
+            Slashing, lambda contract: write_parameters(contract, parameters.pop(SLASHING, {}))
+        ),
+        GOVERNANCE: storage_after(
+            Governance, lambda contract: write_parameters(contract, parameters.pop(GOVERNANCE, {}))
         ),
     }
     if parameters:

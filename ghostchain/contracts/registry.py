@@ -5,10 +5,21 @@ from __future__ import annotations
 
 from ghostchain.contracts.feemarket import FeeMarket
 from ghostchain.contracts.framework import NativeContract, runner
+from ghostchain.contracts.governance import Governance
+from ghostchain.contracts.slashing import Slashing
 from ghostchain.contracts.staking import Staking
 from ghostchain.contracts.tokens import Gcc, Ghost, Mana, Spirit
 
-_ALL: tuple[type[NativeContract], ...] = (Gcc, Spirit, Mana, Ghost, Staking, FeeMarket)
+_ALL: tuple[type[NativeContract], ...] = (
+    Gcc,
+    Spirit,
+    Mana,
+    Ghost,
+    Staking,
+    Slashing,
+    Governance,
+    FeeMarket,
+)
 
 NATIVE_CONTRACTS: dict[int, type[NativeContract]] = {contract.ID: contract for contract in _ALL}
 

@@ -18,6 +18,7 @@ from ghostchain.contracts.staking.storage import (
     PAGE_MAX,
     REWARD_TOKENS,
     DelegationView,
+    LiabilityView,
     MoveView,
     PowerView,
     StakingStorage,
@@ -262,6 +263,19 @@ class Staking(StakingStorage):
     def operatorOfCoinbase(self, coinbase: Address) -> Address:
         """Zero when no validator has the coinbase."""
         return rewards.operator_of(self, coinbase)
+
+    @view
+    def liability(self, operator: Address) -> LiabilityView:
+        """What a slash needs to know. Raises: UnknownValidator."""
+        validator, limits = self.known(operator), self.limits
+        return LiabilityView(
+            operator,
+            validator.created,
+            validator.jailed_until,
+            validator.is_tombstoned,
+            limits.epoch_blocks,
+            limits.unbonding_epochs,
+        )
 
     @view(returns=("bonded", "unbonding"))
     def totalStake(self) -> tuple[UInt256, UInt256]:

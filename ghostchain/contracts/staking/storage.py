@@ -204,6 +204,19 @@ class MoveView:
 
 
 @dataclass(frozen=True, slots=True)
+class LiabilityView:
+    """What the slashing contract asks of a validator. created, jailedUntil: block numbers.
+    unbondingEpochs: for how many epochs evidence is taken."""
+
+    operator: Address
+    created: UInt64
+    jailedUntil: UInt64
+    isTombstoned: bool
+    epochBlocks: UInt64
+    unbondingEpochs: UInt64
+
+
+@dataclass(frozen=True, slots=True)
 class PowerView:
     """A member of a validator set. power: in whole SPIRIT."""
 
