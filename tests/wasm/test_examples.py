@@ -13,7 +13,7 @@ from ghostchain.crypto.keccak import keccak256
 from tests.wasm import build
 from tests.wasm.machines import CONTRACT, SENDERS, OnExecutor, OnHost, Step
 
-LANGUAGES = ["assemblyscript", "c"]
+LANGUAGES = sorted(build.BUILDERS)
 PATIENT = settings(
     max_examples=25,
     deadline=None,

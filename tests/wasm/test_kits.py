@@ -77,7 +77,9 @@ def imports_of_rust() -> dict[str, tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("imports", [imports_of_c, imports_of_assemblyscript, imports_of_wat])
+@pytest.mark.parametrize(
+    "imports", [imports_of_c, imports_of_assemblyscript, imports_of_wat, imports_of_rust]
+)
 def test_kit_imports_what_the_host_offers(imports) -> None:
     """Every function of the host, with its types, in every language."""
     assert imports() == HOSTS
