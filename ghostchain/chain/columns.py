@@ -124,7 +124,9 @@ def candidate_outcomes(outcomes: Column, candidate_count: int) -> CandidateOutco
 
 
 def receipts_record(native: Any, types: Column, outcomes: Column) -> list[bytes]:
-    """The parts of the receipts record. types, outcomes: of the included transactions."""
+    """The parts of the receipts record. types: of the included transactions; outcomes: of all."""
+    rates = _fee_rates(native, outcomes)
+    outcomes = outcomes[outcomes["included"] != 0]
     with_logs = outcomes[outcomes["log_count"] > 0]
     blob = ffi.buffer(native.receipts, native.receipts_length) if len(with_logs) else b""
     starts = with_logs["receipt_offset"].tolist()
@@ -135,4 +137,14 @@ def receipts_record(native: Any, types: Column, outcomes: Column) -> list[bytes]
         outcomes["cumulative_gas_used"],
         outcomes["log_count"],
         [blob[start : start + length] for start, length in zip(starts, lengths, strict=True)],
+        rates,
     )
+
+
+def _fee_rates(native: Any, outcomes: Column) -> list[tuple[int, bytes]]:
+    """The rates by the place in the block."""
+    if native.fee_rate_count == 0:
+        return []
+    places = np.cumsum(outcomes["included"] != 0) - 1
+    rates = (native.fee_rates[i] for i in range(native.fee_rate_count))
+    return [(int(places[item.index]), ffi.buffer(item.rate, 32)[:]) for item in rates]

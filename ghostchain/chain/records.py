@@ -6,6 +6,7 @@
     receipts  count u32
               types u8 each | statuses u8 each | cumulative gas u64 each | log counts u32 each
               | lengths u32 each | canonical receipts of those with logs
+              | index u32, rate 32 of those whose fee was paid in a token
 
 Integers are big-endian. A receipt without logs is its first three columns: its bloom is empty, so
 a plain transfer takes 18 bytes instead of 270. Senders are kept because recovering them costs more
@@ -15,7 +16,7 @@ than 20 bytes do. Columns are read and written whole, never transaction by trans
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,7 @@ BODY_COUNTS = struct.Struct(">III")
 WITHDRAWAL = struct.Struct(">QQ20sQ")
 COUNT = struct.Struct(">I")
 RECEIPT_COLUMN_BYTES = 1 + 1 + 8 + 4 + 4
+FEE_RATE = struct.Struct(">I32s")
 
 
 def tag_of(number: int, kind: int) -> int:
@@ -113,8 +115,10 @@ def receipts_parts(
     cumulative: Column,
     log_counts: Column,
     receipts: Sequence[bytes],
+    fee_rates: Sequence[tuple[int, bytes]] = (),
 ) -> list[bytes]:
-    """The parts of a receipts record. receipts: the canonical bytes of those with logs."""
+    """The parts of a receipts record. receipts: the canonical bytes of those with logs. fee_rates:
+    index and 32-byte rate of those whose fee was paid in a token, indices ascending."""
     lengths = np.zeros(len(types), ">u4")
     lengths[log_counts > 0] = np.fromiter(map(len, receipts), np.uint32, len(receipts))
     return [
@@ -125,12 +129,28 @@ def receipts_parts(
         log_counts.astype(">u4").tobytes(),
         lengths.tobytes(),
         *receipts,
+        *(FEE_RATE.pack(index, rate) for index, rate in fee_rates),
     ]
+
+
+def _fee_rates(data: bytes, start: int, count: int) -> Mapping[int, int]:
+    """Raises: ValueError, struct.error."""
+    if start > len(data):
+        raise ValueError("length")
+    if start == len(data):
+        return {}
+    rates = {
+        index: int.from_bytes(rate, "big") for index, rate in FEE_RATE.iter_unpack(data[start:])
+    }
+    if max(rates) >= count or 0 in rates.values():
+        raise ValueError("fee rates")
+    return rates
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptsRecord:
-    """The receipts of a block as stored."""
+    """The receipts of a block as stored. fee_rates: by index, wei of the token in which a fee was
+    paid for 10^18 wei of GCC."""
 
     data: bytes
     types: Column
@@ -139,6 +159,7 @@ class ReceiptsRecord:
     log_counts: Column
     ends: Column
     receipts_at: int
+    fee_rates: Mapping[int, int]
 
     @classmethod
     def parse(cls, data: bytes) -> ReceiptsRecord:
@@ -151,12 +172,11 @@ class ReceiptsRecord:
                 columns.append(np.frombuffer(data, kind, count, cursor))
                 cursor += columns[-1].nbytes
             ends = columns[4].astype(np.int64).cumsum()
-            if cursor + (int(ends[-1]) if count else 0) != len(data):
-                raise ValueError("length")
+            rates = _fee_rates(data, cursor + (int(ends[-1]) if count else 0), count)
         except (ValueError, struct.error) as error:
             raise StorageCorrupt(f"a receipts record is damaged: {error}") from error
         types, statuses, cumulative, log_counts = columns[:4]
-        return cls(data, types, statuses, cumulative, log_counts, ends, cursor)
+        return cls(data, types, statuses, cumulative, log_counts, ends, cursor, rates)
 
     def __len__(self) -> int:
         return len(self.types)

@@ -313,7 +313,7 @@ class BlockWriter:
             sealed.block.transactions,
             transactions["sender"].tobytes(),
         )
-        receipts = receipts_record(native, transactions["type"], outcomes[included])
+        receipts = receipts_record(native, transactions["type"], outcomes)
         put_state = self._state.stage(
             number,
             header.state_root,

@@ -270,6 +270,8 @@ static void publish(ghost_executor *executor, ghost_block_result *result) {
     result->blob_gas_used = executor->blob_gas_used;
     result->outcomes = executor->outcomes.items;
     result->outcome_count = executor->outcomes.count;
+    result->fee_rates = executor->fee_rates.items;
+    result->fee_rate_count = executor->fee_rates.count;
     result->receipts = executor->receipts.items;
     result->receipts_length = executor->receipts.count;
     result->logs = executor->state.logs.items;

@@ -42,6 +42,7 @@ void ghost_executor_free(ghost_executor *executor) {
         free((void *)executor->init_codes[i].code.bytes);
     }
     free(executor->outcomes.items);
+    free(executor->fee_rates.items);
     free(executor->views.items);
     free(executor->receipts.items);
     free(executor->scratch.items);
@@ -63,6 +64,7 @@ size_t ghost_executor_memory(const ghost_executor *executor) {
     const change_set *changes = &executor->changes;
     return sizeof *executor + state_memory(&executor->state) +
            executor->outcomes.room * sizeof(ghost_tx_outcome) + executor->receipts.room +
+           executor->fee_rates.room * sizeof(ghost_fee_rate) +
            executor->views.room * sizeof(ghost_view) + executor->scratch.room +
            executor->digests.room * sizeof(ghost_hash) + executor->deposits.room +
            executor->bloom_places.room * sizeof(uint32_t) +
@@ -88,6 +90,7 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     executor->chain_id = env->chain_id;
     executor->gas_used = 0;
     executor->blob_gas_used = 0;
+    executor->fee_rates.count = 0;
     executor->base_fee = u256_from_be(env->base_fee);
     executor->vm.fork = state->fork;
     executor->vm.hybrid = env->hybrid != 0;
@@ -124,6 +127,7 @@ static void trim(ghost_executor *executor) {
     LIST_TRIM(changes->slot_keys, bytes_max);
     LIST_TRIM(changes->sorted, bytes_max);
     LIST_TRIM(executor->outcomes, bytes_max);
+    LIST_TRIM(executor->fee_rates, bytes_max);
     LIST_TRIM(executor->receipts, bytes_max);
     LIST_TRIM(executor->views, bytes_max);
     LIST_TRIM(executor->deposits, bytes_max);

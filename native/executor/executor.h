@@ -70,7 +70,7 @@ typedef struct ghost_tx_outcome {
     uint64_t gas_used;
     uint64_t cumulative_gas_used;
     uint64_t blob_gas_used;
-    uint8_t effective_gas_price[32];
+    uint8_t effective_gas_price[32];      /* in wei of what the fee is paid in */
     uint8_t contract_address[20];
     size_t log_first;               /* of this transaction, in logs[] */
     size_t log_count;
@@ -93,6 +93,12 @@ typedef struct ghost_code_change {
     size_t length;
 } ghost_code_change;
 
+/* At which rate an included candidate paid its fee in a token. */
+typedef struct ghost_fee_rate {
+    size_t index;                   /* of the candidate */
+    uint8_t rate[32];               /* wei of the token for 10^18 wei of GCC */
+} ghost_fee_rate;
+
 /* A run block. Pointers are owned by the executor, valid until commit or discard. */
 typedef struct ghost_block_result {
     int reason;                     /* enum ghost_block_reason */
@@ -106,6 +112,8 @@ typedef struct ghost_block_result {
     uint8_t requests_hash[32];      /* EIP-7685; of the empty list before Prague */
     const ghost_tx_outcome *outcomes;      /* one for each candidate, in order */
     size_t outcome_count;
+    const ghost_fee_rate *fee_rates;       /* index ascending; none for fees in GCC */
+    size_t fee_rate_count;
     const uint8_t *receipts;
     size_t receipts_length;
     const ghost_log *logs;

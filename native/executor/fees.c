@@ -184,6 +184,27 @@ void fees_take_token(ghost_executor *executor, const tx_terms *terms) {
     take_from_slot(&executor->state, terms->token->purse, &terms->upfront);
 }
 
+static bool note_rate(ghost_executor *executor, const u256 *rate) {
+    if (!LIST_RESERVE(executor->fee_rates, 1)) {
+        executor->state.status = GHOST_OUT_OF_MEMORY;
+        return false;
+    }
+    ghost_fee_rate *noted = &executor->fee_rates.items[executor->fee_rates.count++];
+    noted->index = executor->outcomes.count - 1;
+    u256_to_be(noted->rate, rate);
+    return true;
+}
+
+static bool pay_tip(ghost_executor *executor, fee_token *token, const u256 *amount) {
+    if (token->proposer != executor->coinbase) {
+        token->tips = balance_slot(executor, token, &executor->coinbase->account.address);
+        token->proposer = token->tips == NULL ? NULL : executor->coinbase;
+    }
+    if (token->tips != NULL)
+        add_to_slot(&executor->state, token->tips, amount);
+    return token->tips != NULL;
+}
+
 bool fees_settle_token(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
                        uint64_t gas_used) {
     ghost_state *state = &executor->state;
@@ -192,19 +213,12 @@ bool fees_settle_token(ghost_executor *executor, const ghost_tx *tx, const tx_te
     u256 amount = u256_times_u64(&terms->gas_price, tx->gas_limit - gas_used, &ignored);
     add_to_slot(state, token->purse, &amount);
     u256 tip;
-    if (u256_sub(&tip, &terms->gas_price, &token->base_fee))
-        return true;              /* a call that pays nothing */
-    amount = u256_times_u64(&token->base_fee, gas_used, &ignored);
-    take_from_slot(state, token->supply, &amount);
-    amount = u256_times_u64(&tip, gas_used, &ignored);
-    if (u256_is_zero(&amount))
-        return true;
-    if (token->proposer != executor->coinbase) {
-        token->tips = balance_slot(executor, token, &executor->coinbase->account.address);
-        token->proposer = token->tips == NULL ? NULL : executor->coinbase;
+    if (!u256_sub(&tip, &terms->gas_price, &token->base_fee)) {   /* else a call free of charge */
+        amount = u256_times_u64(&token->base_fee, gas_used, &ignored);
+        take_from_slot(state, token->supply, &amount);
+        amount = u256_times_u64(&tip, gas_used, &ignored);
+        if (!u256_is_zero(&amount) && !pay_tip(executor, token, &amount))
+            return false;
     }
-    if (token->tips == NULL)
-        return false;
-    add_to_slot(state, token->tips, &amount);
-    return true;
+    return note_rate(executor, &token->rate);
 }

@@ -373,6 +373,7 @@ struct ghost_executor {
     fee_token fee_tokens[FEE_TOKENS];
 
     LIST_OF(ghost_tx_outcome) outcomes;
+    LIST_OF(ghost_fee_rate) fee_rates;
     LIST_OF(ghost_view) views;
     LIST_OF(uint8_t) receipts;
     LIST_OF(uint8_t) scratch;
@@ -433,7 +434,8 @@ int fees_check_payer(ghost_executor *executor, const ghost_tx *tx, const u256 *f
 u256 fees_price_shown(const tx_terms *terms);
 /* Takes terms->upfront from the purse. */
 void fees_take_token(ghost_executor *executor, const tx_terms *terms);
-/* Gives back what was not used, burns the base fee, pays the proposer. False: the loader failed. */
+/* Gives back what was not used, burns the base fee, pays the proposer, and notes the rate for the
+ * outcome listed last. False: the loader failed, or memory is out. */
 bool fees_settle_token(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
                        uint64_t gas_used);
 
