@@ -64,6 +64,9 @@ class Signer(Protocol):
     def address(self) -> Address:
         """The account that the signatures are for."""
 
+    @property
+    def scheme(self) -> SignatureScheme: ...
+
     def sign(self, digest: bytes) -> SchemeSignature:
         """The signature over 32 bytes. Raises: ValueError when there are more or fewer."""
 
@@ -71,6 +74,7 @@ class Signer(Protocol):
 class Secp256k1Signer:
     """A key of Ethereum's scheme; `from_seed` takes the 32-byte private key itself."""
 
+    scheme = SignatureScheme.SECP256K1
     __slots__ = ("_private_key", "address")
 
     def __init__(self, private_key: bytes) -> None:
@@ -98,6 +102,7 @@ class Secp256k1Signer:
 class Ed25519Signer:
     """A key of RFC 8032."""
 
+    scheme = SignatureScheme.ED25519
     __slots__ = ("_seed", "address", "public_key")
 
     def __init__(self, seed: bytes) -> None:
@@ -125,6 +130,7 @@ class Ed25519Signer:
 class MlDsa65Signer:
     """A key of FIPS 204, which quantum computers are not known to break."""
 
+    scheme = SignatureScheme.ML_DSA_65
     __slots__ = ("_seed", "address", "public_key")
 
     def __init__(self, seed: bytes) -> None:

@@ -6,14 +6,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.transactions import encode_transaction, signing_payload
+from ghostchain.encoding.transactions import encode_transaction, payer_payload, signing_payload
 from ghostchain.primitives.errors import TransactionReason
-from ghostchain.primitives.transaction import Transaction, TransactionType
+from ghostchain.primitives.transaction import (
+    SchemeSignature,
+    SignatureScheme,
+    Transaction,
+    TransactionType,
+)
 from ghostchain.primitives.types import ZERO_ADDRESS, Address
 from ghostchain.rpc.backend import UnknownAccount
-from ghostchain.rpc.calls import account_at, check_request, estimate_gas, transaction_type
+from ghostchain.rpc.calls import (
+    account_at,
+    check_request,
+    estimate_gas,
+    fee_token_of,
+    request_calls,
+    transaction_type,
+)
 from ghostchain.rpc.errors import reason_message, server_error
-from ghostchain.rpc.fees import next_base_fee, suggest_tip
+from ghostchain.rpc.fees import suggest_fees
 from ghostchain.rpc.parameters import CallRequest
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
@@ -34,7 +46,7 @@ def fill_transaction(services: Services, deadline: Deadline, request: CallReques
     Raises RpcError, an estimate's revert included.
     """
     check_request(services, request)
-    if request.to is None and not request.data:
+    if request.to is None and not request.data and not request.calls:
         raise server_error("contract creation without any data provided")
     request = with_fees(services, request)
     sender = request.sender or ZERO_ADDRESS
@@ -48,6 +60,7 @@ def fill_transaction(services: Services, deadline: Deadline, request: CallReques
         max_fee = priority_fee = request.gas_price
     assert max_fee is not None
     assert priority_fee is not None
+    is_ghost = kind == TransactionType.GHOST
     return Transaction(
         type=kind,
         chain_id=services.backend.chain_id,
@@ -55,13 +68,16 @@ def fill_transaction(services: Services, deadline: Deadline, request: CallReques
         max_fee_per_gas=max_fee,
         max_priority_fee_per_gas=priority_fee,
         gas_limit=gas,
-        to=request.to,
-        value=request.value or 0,
-        data=request.data or b"",
+        to=None if is_ghost else request.to,
+        value=0 if is_ghost else request.value or 0,
+        data=b"" if is_ghost else request.data or b"",
         access_list=request.access_list or (),
         max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
         blob_versioned_hashes=request.blob_versioned_hashes or (),
         authorizations=request.authorizations or (),
+        calls=request_calls(request) if is_ghost else (),
+        fee_token=fee_token_of(request),
+        fee_payer=request.fee_payer,
     )
 
 
@@ -74,12 +90,11 @@ def with_fees(services: Services, request: CallRequest) -> CallRequest:
     if request.gas_price is not None:
         return request
     max_fee, priority_fee = request.max_fee_per_gas, request.max_priority_fee_per_gas
+    base_fee, tip = suggest_fees(services, fee_token_of(request))
     if priority_fee is None:
-        priority_fee = suggest_tip(services)
-        if max_fee is not None:
-            priority_fee = min(priority_fee, max_fee)
+        priority_fee = tip if max_fee is None else min(tip, max_fee)
     if max_fee is None:
-        max_fee = priority_fee + 2 * next_base_fee(services)
+        max_fee = priority_fee + 2 * base_fee
     if max_fee < priority_fee:
         values: dict[str, int | bytes] = {
             "address": request.sender or ZERO_ADDRESS,
@@ -91,9 +106,29 @@ def with_fees(services: Services, request: CallRequest) -> CallRequest:
 
 
 def sign_as(services: Services, address: Address, tx: Transaction) -> Transaction:
-    """The signed transaction. Raises UnknownAccount."""
+    """The signed transaction, by its fee payer too. Raises UnknownAccount."""
     r, s, y_parity = services.backend.sign(address, keccak256(signing_payload(tx)))
-    return replace(tx, r=r, s=s, y_parity=y_parity)
+    if tx.type != TransactionType.GHOST:
+        return replace(tx, r=r, s=s, y_parity=y_parity)
+    signature, payer_signature = as_signature(r, s, y_parity), None
+    if tx.fee_payer is not None:
+        digest = keccak256(payer_payload(tx, address))
+        payer_signature = as_signature(*services.backend.sign(tx.fee_payer, digest))
+    return replace(tx, sender_signature=signature, payer_signature=payer_signature)
+
+
+def with_empty_signatures(tx: Transaction) -> Transaction:
+    """An unsigned transaction in a form that has bytes: zeros where signatures belong."""
+    if tx.type != TransactionType.GHOST:
+        return tx
+    nothing = as_signature(0, 0, 0)
+    payer_signature = None if tx.fee_payer is None else nothing
+    return replace(tx, sender_signature=nothing, payer_signature=payer_signature)
+
+
+def as_signature(r: int, s: int, y_parity: int) -> SchemeSignature:
+    joined = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((y_parity,))
+    return SchemeSignature(SignatureScheme.SECP256K1, b"", joined)
 
 
 def signed_transaction(

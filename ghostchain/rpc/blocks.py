@@ -12,6 +12,7 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import Any
 
+from ghostchain.chain.fee_tokens import RATE_UNIT, in_coin, in_token
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord, body_parts
 from ghostchain.crypto.hashes import contract_address
 from ghostchain.encoding.blocks import encode_block, encode_header
@@ -25,6 +26,8 @@ from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Backend
 from ghostchain.rpc.render import (
     Json,
+    address_json,
+    calls_of,
     effective_gas_price,
     header_json,
     log_json,
@@ -90,17 +93,22 @@ class BlockRecord:
         cumulative = self.receipts.cumulative
         return int(cumulative[index]) - (int(cumulative[index - 1]) if index else 0)
 
+    def base_fee(self, index: int) -> int:
+        """The base fee in what the transaction paid its fee in."""
+        rate = self.receipts.fee_rates.get(index)
+        base_fee = self.header.base_fee_per_gas
+        return base_fee if rate is None else in_token(base_fee, rate)
+
     @cached_property
     def tips(self) -> list[tuple[int, int]]:
-        """(effective tip in wei, gas used) of every transaction, cheapest tip first."""
-        base_fee, batch = self.header.base_fee_per_gas, self.batch
-        return sorted(
-            (
-                min(batch.max_fee_per_gas(index) - base_fee, batch.max_priority_fee_per_gas(index)),
-                self.gas_used(index),
-            )
-            for index in range(len(self))
-        )
+        """(effective tip in wei of GCC, gas used) of every transaction, cheapest tip first."""
+        batch, rates = self.batch, self.receipts.fee_rates
+        found = []
+        for index in range(len(self)):
+            room = batch.max_fee_per_gas(index) - self.base_fee(index)
+            tip = min(room, batch.max_priority_fee_per_gas(index))
+            found.append((in_coin(tip, rates.get(index, RATE_UNIT)), self.gas_used(index)))
+        return sorted(found)
 
     # ---- JSON ----
 
@@ -121,7 +129,7 @@ class BlockRecord:
     def transaction_json(self, index: int) -> Json:
         tx = self.transaction(index)
         fields = signed_json(tx)
-        fields["gasPrice"] = hex(effective_gas_price(tx, self.header.base_fee_per_gas))
+        fields["gasPrice"] = hex(effective_gas_price(tx, self.base_fee(index)))
         fields["hash"] = format_data(self.transaction_hash(index))
         fields["from"] = format_data(self.sender(index))
         fields["blockHash"] = format_data(self.hash)
@@ -132,13 +140,13 @@ class BlockRecord:
 
     def receipt_json(self, index: int) -> Json:
         receipt, tx = self.receipts.receipt(index), self.transaction(index)
-        sender = self.sender(index)
+        sender, to = self.sender(index), calls_of(tx)[0].to
         fields: Json = {
             "type": hex(receipt.type),
             "status": "0x1" if receipt.success else "0x0",
             "cumulativeGasUsed": hex(receipt.cumulative_gas_used),
             "gasUsed": hex(self.gas_used(index)),
-            "effectiveGasPrice": hex(effective_gas_price(tx, self.header.base_fee_per_gas)),
+            "effectiveGasPrice": hex(effective_gas_price(tx, self.base_fee(index))),
             "logsBloom": format_data(receipt.bloom),
             "logs": self.logs_json(index, receipt),
             "transactionHash": format_data(self.transaction_hash(index)),
@@ -146,14 +154,22 @@ class BlockRecord:
             "blockHash": format_data(self.hash),
             "blockNumber": hex(self.header.number),
             "from": format_data(sender),
-            "to": None if tx.to is None else format_data(tx.to),
+            "to": address_json(to),
             "contractAddress": None,
         }
-        if tx.to is None:
+        if to is None:
             fields["contractAddress"] = format_data(contract_address(sender, tx.nonce))
         if tx.type == TransactionType.BLOB:
             fields["blobGasUsed"] = hex(len(tx.blob_versioned_hashes) * BLOB_GAS)
             fields["blobGasPrice"] = hex(self.blob_base_fee)
+        if tx.type == TransactionType.FEE_CURRENCY:
+            fields["feeCurrency"] = address_json(tx.fee_token)
+        if tx.type == TransactionType.GHOST:
+            fields["feeToken"] = address_json(tx.fee_token)
+            fields["feePayer"] = address_json(tx.fee_payer)
+        if index in self.receipts.fee_rates:
+            # As Celo's nodes say it: in wei of the token.
+            fields["baseFee"] = hex(self.base_fee(index))
         return fields
 
     def logs_json(self, index: int, receipt: Receipt) -> list[Json]:

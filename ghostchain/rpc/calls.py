@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
+from ghostchain.chain.fee_tokens import (
+    HYBRID_TYPES,
+    RATE_UNIT,
+    balance_in,
+    in_token,
+    is_coin,
+    rate_in,
+)
+from ghostchain.contracts.addresses import GCC, TOKENS
 from ghostchain.crypto.hashes import contract_address
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.execution.executor import (
@@ -22,7 +31,7 @@ from ghostchain.execution.executor import (
 from ghostchain.execution.forks import Fork
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.errors import TransactionReason
-from ghostchain.primitives.transaction import AccessEntry, TransactionType
+from ghostchain.primitives.transaction import AccessEntry, Call, SignatureScheme, TransactionType
 from ghostchain.primitives.types import EMPTY_CODE_HASH, ZERO_ADDRESS, Address, Hash32
 from ghostchain.rpc.backend import AccountOverride, Simulation
 from ghostchain.rpc.errors import (
@@ -35,6 +44,7 @@ from ghostchain.rpc.errors import (
 from ghostchain.rpc.parameters import BlockId, BlockOverride, CallRequest
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
+from ghostchain.state.views import OverlaidView, Override
 
 GAS_TRANSACTION = 21_000
 CALL_STIPEND = 2_300
@@ -121,8 +131,33 @@ def account_at(view: StateView, address: Address) -> Account:
 # ---- requests into messages ----
 
 
+def is_ghost(request: CallRequest) -> bool:
+    """Whether something was said that only a GhostTx has."""
+    said = (
+        request.calls,
+        request.fee_token,
+        request.fee_payer,
+        request.signature_scheme,
+        request.payer_scheme,
+    )
+    return any(item is not None for item in said)
+
+
+def check_hybrid(request: CallRequest) -> None:
+    """Refuses what contradicts itself in a request for type 0x7b or 0x47."""
+    if request.authorizations is not None or request.blob_versioned_hashes is not None:
+        raise server_error("a fee token or calls in a transaction of a type that has none")
+    if request.fee_currency is not None and is_ghost(request):
+        raise server_error("feeCurrency in a ghost transaction, which says feeToken")
+    alone = (request.to, request.value, request.data)
+    if request.calls is not None and any(item is not None for item in alone):
+        raise server_error("both calls and to, value or data specified")
+
+
 def check_request(services: Services, request: CallRequest) -> None:
     """Refuses what contradicts itself or this chain."""
+    if request.fee_currency is not None or is_ghost(request):
+        check_hybrid(request)
     if request.gas_price is not None and (
         request.max_fee_per_gas is not None or request.max_priority_fee_per_gas is not None
     ):
@@ -141,26 +176,53 @@ def transaction_type(request: CallRequest) -> int:
         return TransactionType.SET_CODE
     if request.blob_versioned_hashes is not None or request.max_fee_per_blob_gas is not None:
         return TransactionType.BLOB
+    if is_ghost(request):
+        return TransactionType.GHOST
+    if request.fee_currency is not None:
+        return TransactionType.FEE_CURRENCY
     if request.gas_price is None:
         return TransactionType.DYNAMIC_FEE
     return TransactionType.LEGACY if request.access_list is None else TransactionType.ACCESS_LIST
 
 
+def fee_token_of(request: CallRequest) -> Address | None:
+    return request.fee_token or request.fee_currency
+
+
+def fee_rate(services: Services, token: Address | None, number: int) -> int:
+    """At which rate the token pays fees after block number. Raises RpcError."""
+    if is_coin(token):
+        return RATE_UNIT
+    rate = rate_in(services.backend.state_at(number), token)
+    if rate:
+        return rate
+    unknown, closed = TransactionReason.FEE_TOKEN_UNKNOWN, TransactionReason.FEE_TOKEN_CLOSED
+    raise server_error(reason_message(unknown if rate is None else closed, {"token": token or b""}))
+
+
+def request_calls(request: CallRequest) -> tuple[Call, ...]:
+    """The calls of a request for a GhostTx."""
+    return request.calls or (Call(request.to, request.value or 0, request.data or b""),)
+
+
 def message_of(services: Services, request: CallRequest, setting: Setting, *, gas: int) -> Message:
     """The message a request means; fees that were not given are zero."""
     check_request(services, request)
+    token = fee_token_of(request)
+    rate = fee_rate(services, token, setting.state_number)
     if request.gas_price is not None:
         max_fee = priority_fee = request.gas_price
     else:
         max_fee = request.max_fee_per_gas or 0
         priority_fee = request.max_priority_fee_per_gas or 0
         if request.max_fee_per_gas is None and priority_fee:
-            max_fee = priority_fee + setting.environment.base_fee
+            max_fee = priority_fee + in_token(setting.environment.base_fee, rate)
     blob_fee = request.max_fee_per_blob_gas
     if blob_fee is None:
         blob_fee = setting.blob_base_fee if request.blob_versioned_hashes else 0
+    kind = transaction_type(request)
     return Message(
-        type=transaction_type(request),
+        type=kind,
         sender=request.sender or ZERO_ADDRESS,
         to=request.to,
         nonce=request.nonce or 0,
@@ -173,7 +235,22 @@ def message_of(services: Services, request: CallRequest, setting: Setting, *, ga
         access_list=request.access_list or (),
         blob_versioned_hashes=request.blob_versioned_hashes or (),
         authorizations=request.authorizations or (),
+        fee_token=token,
+        calls=request_calls(request) if kind == TransactionType.GHOST else (),
+        fee_payer=request.fee_payer,
+        signature_scheme=request.signature_scheme or SignatureScheme.SECP256K1,
+        payer_scheme=request.payer_scheme or SignatureScheme.SECP256K1,
     )
+
+
+def value_of(message: Message) -> int:
+    """What all calls of a message send."""
+    return sum(call.value for call in message.calls) if message.calls else message.value
+
+
+def recipients_of(message: Message) -> tuple[Address | None, ...]:
+    """None for a creation."""
+    return tuple(call.to for call in message.calls) if message.calls else (message.to,)
 
 
 def flags_of(message: Message, *, record: bool = False) -> int:
@@ -191,13 +268,20 @@ def unable_to_begin(
 ) -> RpcError:
     """The answer when the message could not begin at all."""
     environment = setting.environment
-    blob_gas = BLOB_GAS * len(message.blob_versioned_hashes)
+    token, payer = message.fee_token or GCC, message.fee_payer or message.sender
+    fee = message.gas_limit * message.max_fee_per_gas
+    own = value_of(message)
+    if token == GCC and payer == message.sender:
+        blob_gas = BLOB_GAS * len(message.blob_versioned_hashes)
+        own += fee + blob_gas * message.max_fee_per_blob_gas
     values: dict[str, int | bytes] = {
         "address": message.sender,
         "have": account_at(view, message.sender).balance,
-        "want": message.gas_limit * message.max_fee_per_gas
-        + blob_gas * message.max_fee_per_blob_gas
-        + message.value,
+        "want": own,
+        "token": token,
+        "payer": payer,
+        "payer_have": purse_of(view, token, payer),
+        "payer_want": fee,
         "max_fee": message.max_fee_per_gas,
         "priority_fee": message.max_priority_fee_per_gas,
         "base_fee": environment.base_fee,
@@ -215,6 +299,13 @@ def unable_to_begin(
         values["want"] = values["floor"] = result.gas_intrinsic
     text = reason_message(result.reason, values)
     return server_error(f"err: {text} (supplied gas {message.gas_limit})")
+
+
+def purse_of(view: StateView, token: Address, holder: Address) -> int:
+    """What an account can pay fees from."""
+    if token == GCC:
+        return account_at(view, holder).balance
+    return balance_in(view, token, holder) if token in TOKENS else 0
 
 
 def halt_error(result: CallResult) -> RpcError:
@@ -339,12 +430,14 @@ def estimate_gas(
         if environment.fork >= Fork.OSAKA:
             highest = min(highest, TRANSACTION_GAS_CAP)
         if message.max_fee_per_gas:
-            override = overrides.get(message.sender)
-            highest = min(highest, affordable_gas(message, view, override))
+            # Address and Hash32 are bytes to whoever only reads, which mappings cannot express.
+            changed = cast(Mapping[bytes, Override], overrides)
+            highest = min(highest, affordable_gas(message, OverlaidView(view, changed)))
         if services.options.gas_cap:
             highest = min(highest, services.options.gas_cap)
         is_plain_transfer = (
-            not message.data
+            message.type not in HYBRID_TYPES
+            and not message.data
             and not message.authorizations
             and message.to is not None
             and message.to not in overrides
@@ -354,15 +447,19 @@ def estimate_gas(
         return estimator.search(highest, is_plain_transfer=is_plain_transfer)
 
 
-def affordable_gas(message: Message, view: StateView, override: AccountOverride | None) -> int:
-    """How much gas the sender can pay for, the value set aside."""
-    balance = account_at(view, message.sender).balance
-    if override is not None and override.balance is not None:
-        balance = override.balance
+def affordable_gas(message: Message, view: StateView) -> int:
+    """How much gas whoever pays can pay for, in what it is paid; from the sender's own coins the
+    value is set aside."""
+    token, payer = message.fee_token or GCC, message.fee_payer or message.sender
+    balance, value = account_at(view, message.sender).balance, value_of(message)
+    if token != GCC or payer != message.sender:
+        if value > balance:
+            raise server_error("insufficient funds for transfer")
+        return purse_of(view, token, payer) // message.max_fee_per_gas
     blob_cost = BLOB_GAS * len(message.blob_versioned_hashes) * message.max_fee_per_blob_gas
-    if message.value and message.value >= balance:
+    if value and value >= balance:
         raise server_error("insufficient funds for transfer")
-    available = balance - message.value - blob_cost
+    available = balance - value - blob_cost
     if available < 0:
         raise server_error("insufficient funds for gas * price + value")
     return available // message.max_fee_per_gas
@@ -391,8 +488,8 @@ def create_access_list(
     sender = request.sender or ZERO_ADDRESS
     nonce = account_at(view, sender).nonce if request.nonce is None else request.nonce
     message = replace(message_of(services, request, setting, gas=gas), nonce=nonce)
-    recipient = contract_address(sender, nonce) if message.to is None else message.to
-    excluded = {sender, recipient, setting.environment.coinbase, *PRECOMPILES}
+    recipients = {to or contract_address(sender, nonce) for to in recipients_of(message)}
+    excluded = {sender, *recipients, setting.environment.coinbase, *PRECOMPILES}
     with services.backend.simulation(setting.state_number, overrides) as simulation:
         for _ in range(ACCESS_LIST_ROUNDS_MAX):
             deadline.check()

@@ -1,7 +1,13 @@
 """The other end: how services and tools ask a node, in one thread or on an event loop.
 
 Both clients know `call` and `batch`; a node's error is raised as `RpcFailure`, a connection that
-fails or an answer that is no JSON-RPC as `RpcUnreachable`.
+fails or an answer that is no JSON-RPC as `RpcUnreachable`. Both send transactions that other
+libraries do not know:
+
+    client = RpcClient("http://127.0.0.1:8545")
+    signer = MlDsa65Signer.from_seed(seed)
+    calls = [Call(token, data=approve), Call(shop, data=buy)]
+    receipt = client.send_ghost(signer, calls, fee_token=SPIRIT, payer=sponsor)
 """
 
 from __future__ import annotations
@@ -10,12 +16,34 @@ import itertools
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import aiohttp
 import orjson
+
+from ghostchain.crypto.signing import Signer
+from ghostchain.primitives.transaction import Call
+from ghostchain.primitives.types import Address
+from ghostchain.rpc.render import Json
+from ghostchain.rpc.sending import (
+    DEFAULT_TERMS,
+    Request,
+    Steps,
+    Terms,
+    fee_currency_steps,
+    ghost_steps,
+)
+
+__all__ = [
+    "AsyncRpcClient",
+    "Outcome",
+    "Request",
+    "RpcClient",
+    "RpcFailure",
+    "RpcUnreachable",
+    "Terms",
+]
 
 HEADERS = {"Content-Type": "application/json"}
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
@@ -33,14 +61,6 @@ class RpcFailure(Exception):
 
 class RpcUnreachable(Exception):
     """No node answered, or what answered is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One call of a batch."""
-
-    method: str
-    params: tuple[Any, ...] = ()
 
 
 Outcome = Any | RpcFailure
@@ -122,6 +142,45 @@ class RpcClient:
             raise RpcUnreachable(f"{self.url}: {error}") from error
         return decode_answers(body, len(requests), first_id)
 
+    def send_fee_currency(
+        self,
+        private_key: bytes,
+        call: Call,
+        fee_currency: Address | None,
+        *,
+        terms: Terms = DEFAULT_TERMS,
+    ) -> Json:
+        """The receipt of a transaction of type 0x7b whose fee is paid in fee_currency.
+
+        Raises RpcFailure, with the reason where it is refused; RpcUnreachable.
+        """
+        return self._drive(fee_currency_steps(private_key, call, fee_currency, terms))
+
+    def send_ghost(
+        self,
+        signer: Signer,
+        calls: Sequence[Call],
+        *,
+        fee_token: Address | None = None,
+        payer: Signer | None = None,
+        terms: Terms = DEFAULT_TERMS,
+    ) -> Json:
+        """The receipt of a GhostTx: all the calls or none, the fee paid in fee_token (None: GCC) by
+        payer (None: the signer).
+
+        Raises RpcFailure, with the reason where it is refused; RpcUnreachable.
+        """
+        return self._drive(ghost_steps(signer, calls, fee_token, payer, terms))
+
+    def _drive(self, steps: Steps) -> Json:
+        try:
+            requests = next(steps)
+            while True:
+                requests = steps.send([result_of(item) for item in self.batch(requests)])
+        except StopIteration as end:
+            receipt: Json = end.value
+            return receipt
+
 
 class AsyncRpcClient:
     """On an event loop, over one kept-alive connection pool. Use as a context manager."""
@@ -161,3 +220,35 @@ class AsyncRpcClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RpcUnreachable(f"{self.url}: {error}") from error
         return decode_answers(answer, len(requests), first_id)
+
+    async def send_fee_currency(
+        self,
+        private_key: bytes,
+        call: Call,
+        fee_currency: Address | None,
+        *,
+        terms: Terms = DEFAULT_TERMS,
+    ) -> Json:
+        """As RpcClient.send_fee_currency."""
+        return await self._drive(fee_currency_steps(private_key, call, fee_currency, terms))
+
+    async def send_ghost(
+        self,
+        signer: Signer,
+        calls: Sequence[Call],
+        *,
+        fee_token: Address | None = None,
+        payer: Signer | None = None,
+        terms: Terms = DEFAULT_TERMS,
+    ) -> Json:
+        """As RpcClient.send_ghost."""
+        return await self._drive(ghost_steps(signer, calls, fee_token, payer, terms))
+
+    async def _drive(self, steps: Steps) -> Json:
+        try:
+            requests = next(steps)
+            while True:
+                requests = steps.send([result_of(item) for item in await self.batch(requests)])
+        except StopIteration as end:
+            receipt: Json = end.value
+            return receipt

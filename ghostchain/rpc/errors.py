@@ -110,6 +110,22 @@ REASONS: Mapping[TransactionReason, str] = {
     ),
     TransactionReason.SET_CODE_CREATE: "EIP-7702 transaction cannot be used to create contract",
     TransactionReason.SET_CODE_EMPTY: "EIP-7702 transaction with empty auth list",
+    TransactionReason.CALL_COUNT: "a ghost transaction has 1 to 256 calls",
+    TransactionReason.CALL_CREATES: "a contract creation must be the only call",
+    TransactionReason.SIGNATURE_SCHEME: "unknown signature scheme",
+    TransactionReason.SIGNATURE_LENGTH: "key or signature of the wrong length for its scheme",
+    TransactionReason.PAYER_FORM: "a fee payer needs a signature, and a signature a fee payer",
+    TransactionReason.PAYER_SIGNATURE: "invalid fee payer signature",
+    TransactionReason.FEE_TOKEN_UNKNOWN: "unknown fee token: {token}",
+    TransactionReason.FEE_TOKEN_CLOSED: "fee token not accepted now: {token}",
+    TransactionReason.INSUFFICIENT_FEE_TOKEN: (
+        "insufficient funds for gas * price in the fee token: "
+        "address {payer} have {payer_have} want {payer_want} of {token}"
+    ),
+    TransactionReason.PAYER_FUNDS: (
+        "insufficient funds for gas * price of the fee payer: "
+        "address {payer} have {payer_have} want {payer_want} of {token}"
+    ),
 }
 
 
@@ -118,7 +134,8 @@ def reason_message(reason: TransactionReason, values: Mapping[str, int | bytes])
 
     values, where the reason has them (all int unless said): address (bytes), have, want,
     tx_nonce, state_nonce, max_fee, priority_fee, base_fee, gas, limit, floor, chain_id,
-    tx_chain_id, size, size_max, blob_fee, blob_base_fee.
+    tx_chain_id, size, size_max, blob_fee, blob_base_fee, token and payer (bytes), payer_have,
+    payer_want.
     """
     template = REASONS.get(reason, reason.name.lower().replace("_", " "))
     shown = {

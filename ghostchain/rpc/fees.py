@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ghostchain.chain.fee_tokens import in_token
+from ghostchain.primitives.types import Address
 from ghostchain.primitives.units import GWEI
 from ghostchain.rpc.blocks import BlockRecord
+from ghostchain.rpc.calls import fee_rate
 from ghostchain.rpc.errors import server_error
 from ghostchain.rpc.parameters import BlockId
 from ghostchain.rpc.services import Services
@@ -42,6 +45,13 @@ def suggest_tip(services: Services) -> int:
 
 def next_base_fee(services: Services) -> int:
     return services.backend.fees(services.backend.head().number + 1).base_fee
+
+
+def suggest_fees(services: Services, token: Address | None) -> tuple[int, int]:
+    """Base fee of the next block and suggested tip, in wei of the token (None: GCC) for a unit of
+    gas. Raises RpcError for a token that pays no fees."""
+    rate = fee_rate(services, token, services.backend.head().number)
+    return in_token(next_base_fee(services), rate), in_token(suggest_tip(services), rate)
 
 
 def fee_history(

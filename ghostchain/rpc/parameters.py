@@ -14,7 +14,7 @@ from typing import Any, Final
 from ghostchain.encoding.hexadecimal import parse_data
 from ghostchain.encoding.quantities import parse_quantity
 from ghostchain.primitives.errors import InvalidEncoding
-from ghostchain.primitives.transaction import AccessEntry, Authorization
+from ghostchain.primitives.transaction import AccessEntry, Authorization, Call, SignatureScheme
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import AccountOverride
 from ghostchain.rpc.errors import invalid_params
@@ -25,6 +25,7 @@ ADDRESSES_MAX: Final = 1000
 TOPICS_MAX: Final = 4
 TOPIC_CHOICES_MAX: Final = 1000
 ACCESS_ENTRIES_MAX: Final = 10_000
+CALLS_MAX: Final = 256
 
 Parser = Callable[[Any], Any]
 BAD_VALUE = (ValueError, InvalidEncoding)
@@ -54,7 +55,11 @@ LATEST: Final = "latest"
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A transaction as callers describe it; None where they said nothing. Amounts in wei."""
+    """A transaction as callers describe it; None where they said nothing.
+
+    Units: wei; fees in wei of the fee token. fee_currency is type 0x7b's word for the fee token,
+    and asks for that type; the members after it ask for a GhostTx, and fee_token with it.
+    """
 
     sender: Address | None = None
     to: Address | None = None
@@ -70,6 +75,12 @@ class CallRequest:
     chain_id: int | None = None
     blob_versioned_hashes: tuple[Hash32, ...] | None = None
     authorizations: tuple[Authorization, ...] | None = None
+    fee_currency: Address | None = None
+    fee_token: Address | None = None
+    calls: tuple[Call, ...] | None = None
+    fee_payer: Address | None = None
+    signature_scheme: SignatureScheme | None = None
+    payer_scheme: SignatureScheme | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,15 +290,43 @@ def hashes(value: Any) -> tuple[Hash32, ...]:
     return tuple(map(hash32, items(value, ACCESS_ENTRIES_MAX, "hashes")))
 
 
-def call_request(value: Any) -> CallRequest:
-    """A transaction object; unknown members are ignored, as geth does."""
-    members = fields(value)
-    by_data, by_input = optional(members, "data", data), optional(members, "input", data)
+def call_data(members: Mapping[str, Any]) -> bytes | None:
+    """Under either of its two names."""
+    by_data: bytes | None = optional(members, "data", data)
+    by_input: bytes | None = optional(members, "input", data)
     if by_data is not None and by_input is not None and by_data != by_input:
         raise ValueError(
             'both "data" and "input" are set and not equal. '
             'Please use "input" to pass transaction call data'
         )
+    return by_data if by_input is None else by_input
+
+
+def call(value: Any) -> Call:
+    """One call of a GhostTx."""
+    members = fields(value)
+    return Call(
+        to=optional(members, "to", address),
+        value=optional(members, "value", quantity) or 0,
+        data=call_data(members) or b"",
+    )
+
+
+def calls(value: Any) -> tuple[Call, ...]:
+    found = tuple(map(call, items(value, CALLS_MAX, "calls")))
+    if not found:
+        raise ValueError("no calls")
+    return found
+
+
+def signature_scheme(value: Any) -> SignatureScheme:
+    """0: secp256k1, 1: Ed25519, 2: ML-DSA-65."""
+    return SignatureScheme(parse_quantity(value, bits=8))
+
+
+def call_request(value: Any) -> CallRequest:
+    """A transaction object; unknown members are ignored, as geth does."""
+    members = fields(value)
     return CallRequest(
         sender=optional(members, "from", address),
         to=optional(members, "to", address),
@@ -298,11 +337,17 @@ def call_request(value: Any) -> CallRequest:
         max_fee_per_blob_gas=optional(members, "maxFeePerBlobGas", quantity),
         value=optional(members, "value", quantity),
         nonce=optional(members, "nonce", quantity_64),
-        data=by_data if by_input is None else by_input,
+        data=call_data(members),
         access_list=optional(members, "accessList", access_list),
         chain_id=optional(members, "chainId", quantity_64),
         blob_versioned_hashes=optional(members, "blobVersionedHashes", hashes),
         authorizations=optional(members, "authorizationList", authorization_list),
+        fee_currency=optional(members, "feeCurrency", address),
+        fee_token=optional(members, "feeToken", address),
+        calls=optional(members, "calls", calls),
+        fee_payer=optional(members, "feePayer", address),
+        signature_scheme=optional(members, "signatureScheme", signature_scheme),
+        payer_scheme=optional(members, "payerSignatureScheme", signature_scheme),
     )
 
 

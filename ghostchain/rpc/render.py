@@ -11,10 +11,13 @@ from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.transaction import (
     AccessEntry,
     Authorization,
+    Call,
+    SchemeSignature,
+    SignatureScheme,
     Transaction,
     TransactionType,
 )
-from ghostchain.primitives.types import Hash32
+from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import LocatedLog, PooledTransaction
 
 Json = dict[str, Any]
@@ -80,8 +83,36 @@ def authorization_json(item: Authorization) -> Json:
     }
 
 
+def address_json(address: Address | None) -> str | None:
+    return None if address is None else format_data(address)
+
+
+def calls_of(tx: Transaction) -> tuple[Call, ...]:
+    """What the transaction does; all but a GhostTx have one call."""
+    return tx.calls or (Call(tx.to, tx.value, tx.data),)
+
+
+def call_json(call: Call) -> Json:
+    return {
+        "to": address_json(call.to),
+        "value": hex(call.value),
+        "input": format_data(call.data),
+    }
+
+
+def signature_json(signature: SchemeSignature | None) -> Json | None:
+    if signature is None:
+        return None
+    return {
+        "scheme": hex(signature.scheme),
+        "publicKey": format_data(signature.key),
+        "signature": format_data(signature.signature),
+    }
+
+
 def effective_gas_price(tx: Transaction, base_fee: int) -> int:
-    """What a unit of gas cost (EIP-1559); the plain price for the types before it."""
+    """What a unit of gas cost (EIP-1559); the plain price for the types before it. base_fee: in
+    what the transaction pays its fee in."""
     return min(tx.max_fee_per_gas, base_fee + tx.max_priority_fee_per_gas)
 
 
@@ -93,13 +124,13 @@ def legacy_v(tx: Transaction) -> int:
 
 def unsigned_json(tx: Transaction) -> Json:
     """The members that do not depend on signature or block."""
+    calls = calls_of(tx)
     fields: Json = {
         "type": hex(tx.type),
         "nonce": hex(tx.nonce),
         "gas": hex(tx.gas_limit),
-        "to": None if tx.to is None else format_data(tx.to),
-        "value": hex(tx.value),
-        "input": format_data(tx.data),
+        **call_json(calls[0]),
+        "value": hex(sum(call.value for call in calls)),
     }
     if tx.chain_id is not None:
         fields["chainId"] = hex(tx.chain_id)
@@ -115,17 +146,36 @@ def unsigned_json(tx: Transaction) -> Json:
         fields["blobVersionedHashes"] = [format_data(item) for item in tx.blob_versioned_hashes]
     if tx.type == TransactionType.SET_CODE:
         fields["authorizationList"] = [authorization_json(item) for item in tx.authorizations]
+    if tx.type == TransactionType.FEE_CURRENCY:
+        fields["feeCurrency"] = address_json(tx.fee_token)
+    if tx.type == TransactionType.GHOST:
+        fields["calls"] = [call_json(call) for call in calls]
+        fields["feeToken"] = address_json(tx.fee_token)
+        fields["feePayer"] = address_json(tx.fee_payer)
     return fields
 
 
 def signed_json(tx: Transaction) -> Json:
     fields = unsigned_json(tx)
-    fields["r"], fields["s"] = hex(tx.r), hex(tx.s)
+    r, s, y_parity = tx.r, tx.s, tx.y_parity
+    if tx.type == TransactionType.GHOST:
+        fields["senderSignature"] = signature_json(tx.sender_signature)
+        fields["payerSignature"] = signature_json(tx.payer_signature)
+        r, s, y_parity = signature_of_key(tx.sender_signature)
+    fields["r"], fields["s"] = hex(r), hex(s)
     if tx.type == TransactionType.LEGACY:
         fields["v"] = hex(legacy_v(tx))
     else:
-        fields["v"] = fields["yParity"] = hex(tx.y_parity)
+        fields["v"] = fields["yParity"] = hex(y_parity)
     return fields
+
+
+def signature_of_key(signature: SchemeSignature | None) -> tuple[int, int, int]:
+    """r, s and y parity, which clients look for; zeros for other schemes than secp256k1."""
+    if signature is None or signature.scheme != SignatureScheme.SECP256K1:
+        return 0, 0, 0
+    r, s, y_parity = (signature.signature[i:j] for i, j in ((0, 32), (32, 64), (64, 65)))
+    return int.from_bytes(r, "big"), int.from_bytes(s, "big"), y_parity[0]
 
 
 def pending_transaction_json(waiting: PooledTransaction, tx: Transaction) -> Json:

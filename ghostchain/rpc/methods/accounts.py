@@ -9,7 +9,7 @@ import orjson
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.types import Address
-from ghostchain.rpc.accounts import fill_transaction, signed_transaction
+from ghostchain.rpc.accounts import fill_transaction, signed_transaction, with_empty_signatures
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import refusal_error
@@ -37,7 +37,7 @@ def coinbase(services: Services) -> str:
 
 
 def fill(services: Services, deadline: Deadline, request: CallRequest) -> Any:
-    tx = fill_transaction(services, deadline, request)
+    tx = with_empty_signatures(fill_transaction(services, deadline, request))
     return {"raw": format_data(encode_transaction(tx)), "tx": signed_json(tx)}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ghostchain.primitives.types import Address
 from ghostchain.rpc.dispatch import Cost, Method
-from ghostchain.rpc.fees import fee_history, next_base_fee, suggest_tip
+from ghostchain.rpc.fees import fee_history, next_base_fee, suggest_fees
 from ghostchain.rpc.parameters import (
     BlockId,
     Parameter,
+    address,
     block_count,
     block_number,
     percentiles,
@@ -17,12 +19,13 @@ from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
 
 
-def gas_price(services: Services, deadline: Deadline) -> str:
-    return hex(next_base_fee(services) + suggest_tip(services))
+def gas_price(services: Services, deadline: Deadline, token: Address | None) -> str:
+    """In wei of the fee token, where one is given, as Celo's nodes answer."""
+    return hex(sum(suggest_fees(services, token)))
 
 
-def priority_fee(services: Services, deadline: Deadline) -> str:
-    return hex(suggest_tip(services))
+def priority_fee(services: Services, deadline: Deadline, token: Address | None) -> str:
+    return hex(suggest_fees(services, token)[1])
 
 
 def base_fee(services: Services) -> str:
@@ -39,9 +42,11 @@ def history(
     return fee_history(services, deadline, count, newest, wanted or [])
 
 
+TOKEN = Parameter("fee token", address, required=False)
+
 METHODS = (
-    Method("eth_gasPrice", gas_price, (), Cost.SLOW),
-    Method("eth_maxPriorityFeePerGas", priority_fee, (), Cost.SLOW),
+    Method("eth_gasPrice", gas_price, (TOKEN,), Cost.SLOW),
+    Method("eth_maxPriorityFeePerGas", priority_fee, (TOKEN,), Cost.SLOW),
     Method("eth_baseFee", base_fee),
     Method("eth_blobBaseFee", blob_base_fee),
     Method(

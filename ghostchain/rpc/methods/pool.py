@@ -11,7 +11,7 @@ from ghostchain.primitives.types import Address
 from ghostchain.rpc.backend import PooledTransaction
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.parameters import Parameter, address
-from ghostchain.rpc.render import Json, pending_transaction_json
+from ghostchain.rpc.render import Json, calls_of, pending_transaction_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
 
@@ -55,8 +55,10 @@ def whole(item: PooledTransaction) -> Json:
 def summary(item: PooledTransaction) -> str:
     """geth's one line for people."""
     tx = decode_transaction(item.raw)
-    to = "contract creation" if tx.to is None else format_data(tx.to)
-    return f"{to}: {tx.value} wei + {tx.gas_limit} gas × {tx.max_fee_per_gas} wei"
+    calls = calls_of(tx)
+    to = "contract creation" if calls[0].to is None else format_data(calls[0].to)
+    value = sum(call.value for call in calls)
+    return f"{to}: {value} wei + {tx.gas_limit} gas × {tx.max_fee_per_gas} wei"
 
 
 def content_from(services: Services, deadline: Deadline, sender: Address) -> Json:
