@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,22 @@ def test_receipts_come_back() -> None:
     assert record_of([]).receipts() == ()
     with pytest.raises(StorageCorrupt):
         ReceiptsRecord.parse(record.data + b"x")
+
+
+def test_fee_rates_come_back() -> None:
+    """Those of the transactions that paid in a token; a record without any is as it always was."""
+    receipts = make_receipts(5, seed=2)
+    plain = record_of(receipts)
+    rates = {1: 7, 4: 2**255}
+    packed = [
+        struct.pack(">I32s", index, rate.to_bytes(32, "big")) for index, rate in rates.items()
+    ]
+    record = ReceiptsRecord.parse(plain.data + b"".join(packed))
+    assert (plain.fee_rates, record.fee_rates) == ({}, rates)
+    assert record.receipts() == plain.receipts()
+    for wrong in (packed[0][:-1], struct.pack(">I32s", 5, b"\1" * 32), bytes(36)):
+        with pytest.raises(StorageCorrupt):
+            ReceiptsRecord.parse(plain.data + wrong)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from ghostchain.chain.fee_tokens import HYBRID_TYPES
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.types import Address
@@ -38,7 +39,11 @@ def coinbase(services: Services) -> str:
 
 def fill(services: Services, deadline: Deadline, request: CallRequest) -> Any:
     tx = with_empty_signatures(fill_transaction(services, deadline, request))
-    return {"raw": format_data(encode_transaction(tx)), "tx": signed_json(tx)}
+    shown = signed_json(tx)
+    if tx.type in HYBRID_TYPES:
+        # viem takes over what it is told, and its Celo serializer refuses a price beside fees.
+        del shown["gasPrice"]
+    return {"raw": format_data(encode_transaction(tx)), "tx": shown}
 
 
 def sign_transaction(services: Services, deadline: Deadline, request: CallRequest) -> Any:

@@ -1,0 +1,236 @@
+"""Fees in tokens and ghost transactions against a running node: signed by viem's Celo serializer
+and by our own client, paid to the last wei, refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from ghostchain.chain.fee_tokens import in_token
+from ghostchain.contracts.addresses import GCC, GHOST, MANA, SPIRIT
+from ghostchain.crypto.signing import (
+    Ed25519Signer,
+    MlDsa65Signer,
+    Secp256k1Signer,
+    sign_ghost,
+)
+from ghostchain.encoding.transactions import encode_transaction
+from ghostchain.primitives.transaction import Call, Transaction, TransactionType
+from ghostchain.primitives.types import Address
+from ghostchain.rpc.client import RpcClient, RpcFailure, Terms
+from tests.hybrid import SUPPLY_SLOT, mapping_key
+from tests.node.clients import require_modules, run_script
+from tests.node.economy import RATES, UNIT, write_genesis
+from tests.node.process import Ghostd
+
+ALICE_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
+ALICE = Secp256k1Signer(ALICE_KEY)
+SPONSOR = Secp256k1Signer(b"\x51" * 32)
+POOR = Secp256k1Signer(b"\x52" * 32)
+QUANTUM = MlDsa65Signer(b"\x53" * 32)
+EDWARDS = Ed25519Signer(b"\x54" * 32)
+PROPOSER = Address(b"\xc0" * 20)
+TARGET = Address(b"\x77" * 20)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ghostd]:
+    holders = dict.fromkeys((ALICE.address, SPONSOR.address, QUANTUM.address), 1_000 * UNIT)
+    path = write_genesis(
+        tmp_path_factory.mktemp("economy") / "genesis.json",
+        dict.fromkeys((ALICE.address, SPONSOR.address, QUANTUM.address, EDWARDS.address), UNIT),
+        {SPIRIT: holders, MANA: holders, GHOST: holders},
+    )
+    arguments = ("--dev", "--genesis", str(path), "--coinbase", "0x" + PROPOSER.hex())
+    with Ghostd(*arguments) as running:
+        yield running
+
+
+@pytest.fixture
+def client(node: Ghostd) -> RpcClient:
+    return RpcClient(node.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What someone holds, and the supply, of one token, in wei."""
+
+    held: int
+    tips: int
+    supply: int
+
+
+def word(client: RpcClient, contract: Address, key: bytes) -> int:
+    return int(client.call("eth_getStorageAt", "0x" + contract.hex(), "0x" + key.hex()), 16)
+
+
+def balance(client: RpcClient, who: Address) -> int:
+    return int(client.call("eth_getBalance", "0x" + who.hex()), 16)
+
+
+def purse(client: RpcClient, token: Address, holder: Address) -> Purse:
+    if token == GCC:
+        held, tips = balance(client, holder), balance(client, PROPOSER)
+    else:
+        held = word(client, token, mapping_key(holder, 0))
+        tips = word(client, token, mapping_key(PROPOSER, 0))
+    return Purse(held, tips, word(client, token, SUPPLY_SLOT))
+
+
+def assert_paid(
+    client: RpcClient, receipt: dict[str, str], token: Address, before: Purse, after: Purse
+) -> None:
+    """Each wei of the fee came from the payer, and went to the proposer or out of the supply."""
+    gas, price = int(receipt["gasUsed"], 16), int(receipt["effectiveGasPrice"], 16)
+    block = client.call("eth_getBlockByHash", receipt["blockHash"], False)
+    base_fee = int(block["baseFeePerGas"], 16)
+    if token != GCC:
+        base_fee = in_token(base_fee, RATES[token])
+        assert int(receipt["baseFee"], 16) == base_fee
+    assert before.held - after.held == gas * price
+    assert after.tips - before.tips == gas * (price - base_fee)
+    assert before.supply - after.supply == gas * base_fee > 0
+
+
+def test_viem_pays_in_tokens(node: Ghostd, client: RpcClient) -> None:
+    """A transaction that viem's Celo serializer signed, its fee estimated by viem in the token."""
+    require_modules("viem")
+    before = {token: purse(client, token, ALICE.address) for token in (SPIRIT, MANA)}
+    coins, supply = balance(client, ALICE.address), word(client, GCC, SUPPLY_SLOT)
+    finished = run_script("celo.cjs", node.url, *("0x" + token.hex() for token in before))
+    assert finished.returncode == 0, finished.stderr
+    sent = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert [item["status"] for item in sent] == ["success"] * 2
+    for token, item in zip(before, sent, strict=True):
+        receipt = client.call("eth_getTransactionReceipt", item["hash"])
+        assert (receipt["type"], receipt["feeCurrency"]) == ("0x7b", "0x" + token.hex())
+        after = purse(client, token, ALICE.address)
+        assert_paid(client, receipt, token, before[token], after)
+        coins -= int(item["value"])
+    assert balance(client, ALICE.address) == coins
+    assert word(client, GCC, SUPPLY_SLOT) == supply
+
+
+@pytest.mark.parametrize("token", [SPIRIT, MANA, GHOST])
+def test_python_pays_in_tokens(client: RpcClient, token: Address) -> None:
+    before, coins = purse(client, token, ALICE.address), balance(client, ALICE.address)
+    receipt = client.send_fee_currency(ALICE_KEY, Call(TARGET, 5), token)
+    assert receipt["status"] == "0x1"
+    assert_paid(client, receipt, token, before, purse(client, token, ALICE.address))
+    assert balance(client, ALICE.address) == coins - 5
+
+
+@pytest.mark.parametrize("signer", [QUANTUM, EDWARDS, ALICE], ids=["ml-dsa", "ed25519", "secp"])
+@pytest.mark.parametrize("token", [None, MANA])
+def test_a_sponsor_pays_for_any_key(client: RpcClient, signer, token: Address | None) -> None:
+    """Two calls at once; the sender gives the values, its fee payer the fee."""
+    paid_in = token or GCC
+    before, coins = purse(client, paid_in, SPONSOR.address), balance(client, signer.address)
+    target = balance(client, TARGET)
+    calls = [Call(TARGET, 7), Call(TARGET, 4, b"\1\0\2")]
+    receipt = client.send_ghost(signer, calls, fee_token=token, payer=SPONSOR)
+    assert (receipt["type"], receipt["status"]) == ("0x47", "0x1")
+    assert receipt["feePayer"] == "0x" + SPONSOR.address.hex()
+    assert receipt["feeToken"] == (None if token is None else "0x" + token.hex())
+    assert_paid(client, receipt, paid_in, before, purse(client, paid_in, SPONSOR.address))
+    assert balance(client, signer.address) == coins - 11
+    assert balance(client, TARGET) == target + 11
+    shown = client.call("eth_getTransactionByHash", receipt["transactionHash"])
+    assert shown["senderSignature"]["scheme"] == hex(signer.scheme)
+    assert [call["value"] for call in shown["calls"]] == ["0x7", "0x4"]
+    assert (shown["value"], shown["from"]) == ("0xb", "0x" + signer.address.hex())
+    assert client.call("eth_getBlockReceipts", receipt["blockHash"]) == [receipt]
+
+
+def test_a_quantum_safe_key_pays_for_itself(client: RpcClient) -> None:
+    before = purse(client, SPIRIT, QUANTUM.address)
+    receipt = client.send_ghost(QUANTUM, [Call(TARGET, 1)], fee_token=SPIRIT)
+    assert receipt["status"] == "0x1"
+    assert int(receipt["gasUsed"], 16) == 21_000 + 90_000 + 15_000
+    assert_paid(client, receipt, SPIRIT, before, purse(client, SPIRIT, QUANTUM.address))
+
+
+def ghost(client: RpcClient, **fields: object) -> Transaction:
+    who = "0x" + EDWARDS.address.hex()
+    tx = Transaction(
+        type=TransactionType.GHOST,
+        chain_id=31337,
+        nonce=int(client.call("eth_getTransactionCount", who), 16),
+        max_fee_per_gas=10**12,
+        max_priority_fee_per_gas=10**9,
+        gas_limit=100_000,
+        to=None,
+        calls=(Call(TARGET, 1),),
+    )
+    return replace(tx, **fields)  # type: ignore[arg-type]
+
+
+def refusal(client: RpcClient, tx: Transaction) -> str:
+    with pytest.raises(RpcFailure) as failure:
+        client.call("eth_sendRawTransaction", "0x" + encode_transaction(tx).hex())
+    return failure.value.message
+
+
+def test_what_is_refused_says_why(client: RpcClient) -> None:
+    """Replayed, of another chain, of another sender's sponsor, or paid by nobody."""
+    signed = sign_ghost(ghost(client), EDWARDS)
+    raw = "0x" + encode_transaction(signed).hex()
+    client.call("eth_sendRawTransactionSync", raw)
+    assert "nonce too low" in refusal(client, signed)
+    assert "chain id" in refusal(client, sign_ghost(ghost(client, chain_id=1), EDWARDS))
+    unfunded = refusal(client, sign_ghost(ghost(client), EDWARDS, POOR))
+    assert "insufficient funds" in unfunded
+    assert POOR.address.hex() in unfunded
+    sponsored = sign_ghost(ghost(client), EDWARDS, SPONSOR)
+    stolen = replace(sponsored, sender_signature=sign_ghost(sponsored, QUANTUM).sender_signature)
+    assert "fee payer" in refusal(client, stolen)
+    poor = sign_ghost(ghost(client, fee_token=MANA), EDWARDS)
+    assert "insufficient funds" in refusal(client, poor)
+    unknown = sign_ghost(ghost(client, fee_token=TARGET), EDWARDS)
+    assert "fee token" in refusal(client, unknown)
+
+
+def test_estimates_say_why_too(client: RpcClient) -> None:
+    """The same words before anything is signed."""
+    call = [Call(TARGET, 1)]
+    for token, words in ((TARGET, "unknown fee token"), (SPIRIT, "allowance")):
+        with pytest.raises(RpcFailure, match=words):
+            client.send_ghost(EDWARDS, call, fee_token=token)
+    with pytest.raises(RpcFailure, match="allowance"):
+        client.send_ghost(EDWARDS, call, payer=POOR)
+    short = Terms(gas_limit=21_000)
+    with pytest.raises(RpcFailure, match="intrinsic gas too low"):
+        client.send_fee_currency(ALICE_KEY, call[0], SPIRIT, terms=short)
+
+
+def test_prices_in_tokens(client: RpcClient) -> None:
+    """As Celo's nodes answer: the same price in the token."""
+    price, tip = (
+        [int(client.call(method, *token), 16) for token in ((), ("0x" + SPIRIT.hex(),))]
+        for method in ("eth_gasPrice", "eth_maxPriorityFeePerGas")
+    )
+    assert price[1] == 2 * price[0]
+    assert tip[1] == 2 * tip[0]
+    with pytest.raises(RpcFailure, match="unknown fee token"):
+        client.call("eth_gasPrice", "0x" + TARGET.hex())
+
+
+def test_the_node_signs_both(client: RpcClient) -> None:
+    """eth_sendTransaction with feeCurrency or calls, for accounts whose keys the node holds."""
+    sender = "0x" + ALICE.address.hex()
+    one = client.call(
+        "eth_sendTransactionSync",
+        {"from": sender, "to": "0x" + TARGET.hex(), "feeCurrency": "0x" + MANA.hex()},
+    )
+    assert (one["type"], one["status"]) == ("0x7b", "0x1")
+    calls = [{"to": "0x" + TARGET.hex(), "value": "0x1"}] * 3
+    other = client.call(
+        "eth_sendTransactionSync",
+        {"from": sender, "calls": calls, "feeToken": "0x" + SPIRIT.hex(), "feePayer": sender},
+    )
+    assert (other["type"], other["status"]) == ("0x47", "0x1")
+    filled = client.call("eth_fillTransaction", {"from": sender, "calls": calls})
+    assert filled["tx"]["type"] == "0x47"
