@@ -635,6 +635,11 @@ class Executor:
         return self._door.view
 
     @property
+    def native(self) -> Any:
+        """The ghost_executor, for doors to its other sides."""
+        return self._native
+
+    @property
     def memory(self) -> int:
         """Bytes held natively."""
         return int(lib.ghost_executor_memory(self._native))

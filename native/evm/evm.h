@@ -106,6 +106,9 @@ typedef struct ghost_tracer {
                  const uint8_t *memory, size_t memory_size);
     void (*enter)(void *context, const ghost_message *message);
     void (*leave)(void *context, const ghost_message *message, const ghost_call_result *result);
+    /* SELFDESTRUCT in the frame of message, before it moves the balance. */
+    void (*destroy)(void *context, const ghost_message *message, const ghost_address *from,
+                    const ghost_address *to, const u256 *balance);
 } ghost_tracer;
 
 typedef struct ghost_vm ghost_vm;

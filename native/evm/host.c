@@ -148,6 +148,10 @@ int evm_selfdestruct(evm_frame *frame) {
         cost += GAS_NEW_ACCOUNT;
     if (!evm_charge(frame, cost))
         return GHOST_EXIT_OUT_OF_GAS;
+    const ghost_tracer *tracer = frame->vm->tracer;
+    if (tracer != NULL && tracer->destroy != NULL)
+        tracer->destroy(tracer->context, frame->message, &frame->self->address, &address,
+                        &frame->self->balance);
     ghost_state_self_destruct(frame->vm->state, frame->self, beneficiary);
     return 0;
 }

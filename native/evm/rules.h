@@ -35,6 +35,11 @@ static inline bool ghost_is_wasm(const uint8_t *code, size_t length) {
     return length >= 8 && memcmp(code, "\0asm\1\0\0\0", 8) == 0;
 }
 
+/* A contract of the protocol: ef 47 id. */
+static inline bool ghost_is_contract(const uint8_t *code, size_t length) {
+    return length == 3 && code[0] == 0xef && code[1] == 0x47;
+}
+
 /* How long init code may be: init code that is a module deploys itself in hybrid blocks. */
 static inline size_t ghost_init_code_max(bool hybrid, const uint8_t *code, size_t length) {
     return hybrid && ghost_is_wasm(code, length) ? WASM_BYTES_MAX : INIT_CODE_BYTES_MAX;

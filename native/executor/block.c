@@ -208,6 +208,7 @@ static int run_transactions(ghost_executor *executor, const ghost_tx *transactio
                                   count - i < ACCOUNTS_AHEAD ? count - i : ACCOUNTS_AHEAD);
         ghost_tx_outcome *outcome = &executor->outcomes.items[executor->outcomes.count++];
         memset(outcome, 0, sizeof *outcome);
+        trace_transaction(executor->trace, i);
         int status = run_transaction(executor, &transactions[i], outcome);
         if (status != GHOST_OK)
             return status;
@@ -250,6 +251,7 @@ static int run_body(const block_job *job) {
                                   job->flags, job->result);
     if (status != GHOST_OK || *reason != GHOST_BLOCK_OK || !has_system)
         return status;
+    trace_transaction(executor->trace, GHOST_TRACE_NO_TRANSACTION);
     status = pay_withdrawals(executor, job->withdrawals, job->withdrawal_count);
     if (status == GHOST_OK && env->fork >= GHOST_FORK_PRAGUE)
         status = collect_requests(executor, env, reason);
@@ -293,6 +295,7 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
     memset(result, 0, sizeof *result);
     ghost_executor_discard(executor);
     executor_set_block(executor, env, true);
+    trace_begin(executor->trace);
     requests_clear(executor);
     executor->is_pending = true;
     block_job job = {

@@ -31,7 +31,7 @@ static void run_evm(ghost_vm *vm, const ghost_message *message, ghost_account *s
 static const ghost_engine *engine_of(const ghost_vm *vm, const ghost_code *code) {
     if (ghost_is_wasm(code->bytes, code->length))
         return &vm->engines[GHOST_ENGINE_WASM];
-    if (code->length == 3 && code->bytes[0] == 0xef && code->bytes[1] == 0x47)
+    if (ghost_is_contract(code->bytes, code->length))
         return &vm->engines[GHOST_ENGINE_CONTRACTS];
     return NULL;
 }

@@ -26,6 +26,7 @@ void ghost_executor_free(ghost_executor *executor) {
     if (executor == NULL)
         return;
     deep_free(executor->deep);
+    trace_free(executor->trace);
     for (size_t i = 0; i < GHOST_ENGINE_COUNT; i++)
         if (executor->vm.engines[i].free != NULL)
             executor->vm.engines[i].free(executor->vm.engines[i].context);
@@ -226,6 +227,8 @@ int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, co
         return GHOST_REFUSED;
     ghost_state *state = &executor->state;
     executor_set_block(executor, env, !executor->keeps_calls);
+    trace_begin(executor->trace);
+    trace_transaction(executor->trace, 0);
     state->logs.count = 0;
     state_arena_cut(&state->log_data, (arena_mark){0, 0});
     state->recording = (flags & GHOST_CALL_RECORD_ACCESS) != 0;

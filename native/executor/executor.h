@@ -196,4 +196,54 @@ typedef struct ghost_call_outcome {
 int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, const ghost_tx *tx,
                         uint32_t flags, ghost_call_outcome *outcome);
 
+/* ---- traces of calls ---- */
+
+enum {
+    GHOST_TRACE_FRAMES_MAX = 262144,        /* of one run; what is beyond is left out */
+    GHOST_TRACE_BYTES_MAX = 134217728,      /* of all its inputs and outputs */
+    GHOST_TRACE_NO_TRANSACTION = 2147483647,
+    GHOST_TRACE_SELFDESTRUCT = 6            /* a kind, after those of enum ghost_call_kind */
+};
+
+/* What ran a frame. */
+enum ghost_trace_engine {
+    GHOST_TRACE_NOTHING = 0,        /* there was no code */
+    GHOST_TRACE_EVM = 1,
+    GHOST_TRACE_WASM = 2,
+    GHOST_TRACE_CONTRACT = 3,       /* a contract of the protocol */
+    GHOST_TRACE_PRECOMPILE = 4
+};
+
+/* A call, a creation or a self-destruction. A frame's children are those that follow it with a
+ * greater depth, up to the next that has not. */
+typedef struct ghost_trace_frame {
+    uint8_t kind;                   /* enum ghost_call_kind, or GHOST_TRACE_SELFDESTRUCT */
+    uint8_t engine;                 /* enum ghost_trace_engine */
+    uint8_t exit;                   /* enum ghost_exit */
+    uint8_t is_static;
+    uint16_t depth;                 /* 0: of a transaction, or of a system call */
+    uint32_t transaction;           /* which candidate of the block, or NO_TRANSACTION */
+    uint8_t from[20];               /* whose account makes it (for a delegate call, too) */
+    uint8_t to[20];                 /* whose code runs; what was to be created; the beneficiary */
+    uint8_t value[32];              /* as the code sees it; what a self-destruction moves */
+    uint64_t gas;                   /* given, stipend included */
+    uint64_t gas_used;
+    const uint8_t *input;           /* NULL with a length: left out, for there was too much */
+    size_t input_length;
+    const uint8_t *output;          /* return or revert data; the code of a creation */
+    size_t output_length;
+} ghost_trace_frame;
+
+typedef struct ghost_trace {
+    const ghost_trace_frame *frames;        /* in the order in which they began */
+    size_t frame_count;
+    int is_cut;                             /* a bound was reached: there was more */
+} ghost_trace;
+
+/* Records the frames of each run from now on, or no longer. GHOST_OK or GHOST_OUT_OF_MEMORY.
+ * Cost: a lookup and a copy of input and output for each frame; nothing while it is off. */
+int ghost_executor_trace(ghost_executor *executor, int on);
+/* The frames of the last run, valid until the next; none when recording is off. */
+void ghost_executor_frames(const ghost_executor *executor, ghost_trace *trace);
+
 #endif

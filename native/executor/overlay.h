@@ -353,6 +353,7 @@ typedef struct fee_token {
 enum { FEE_TOKENS = 4 };                  /* GCC is the first, and needs no entry */
 
 typedef struct deep_thread deep_thread;
+typedef struct trace trace;
 
 struct ghost_executor {
     ghost_state state;
@@ -363,6 +364,7 @@ struct ghost_executor {
     init_code init_codes[INIT_CODES_KEPT];
     size_t init_code_next;
     deep_thread *deep;            /* where hybrid blocks run; made when the first one does */
+    trace *trace;                 /* NULL: frames are not recorded */
     bool is_pending;              /* a run block awaits commit or discard */
     bool keeps_calls;             /* changes of calls with GHOST_CALL_KEEP are in the overlay */
 
@@ -446,6 +448,14 @@ typedef void deep_work(void *argument);
  * GHOST_OUT_OF_MEMORY: there is no thread to be had. Cost: some microseconds. */
 int deep_run(deep_thread **deep, deep_work *work, void *argument);
 void deep_free(deep_thread *deep);
+
+/* ---- trace.c (each takes NULL for a trace that is off) ---- */
+
+/* Forgets what the last run recorded. */
+void trace_begin(trace *trace);
+/* Frames from here on belong to that candidate of the block. */
+void trace_transaction(trace *trace, size_t index);
+void trace_free(trace *trace);
 
 /* ---- requests.c ---- */
 
