@@ -35,6 +35,7 @@ PUBLIC_HEADERS = (
     "executor/executor.h",
     "wasm/module.h",
     "wasm/wasm.h",
+    "contracts/contracts.h",
 )
 
 # Python functions that C may call (cffi `extern "Python"`), by the header whose types they use.
@@ -53,6 +54,9 @@ CALLBACKS = {
             ghost_view *out);
         extern "Python" int ghost_python_block_hash(void *context, uint64_t number,
             uint8_t *hash);
+    """,
+    "contracts/contracts.h": """
+        extern "Python" int ghost_python_contract(void *context, ghost_contract_call *call);
     """,
 }
 

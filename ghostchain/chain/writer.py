@@ -39,6 +39,7 @@ from ghostchain.chain.validation import (
     check_outcome,
     child_fees,
 )
+from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_block, encode_block, encode_header
 from ghostchain.encoding.transactions import TransactionBatch
@@ -178,7 +179,9 @@ class BlockWriter:
         # Number and hash of the block that is staged and perhaps not on disk yet.
         self._staged: tuple[int, bytes] | None = None
         view = WriterView(state, self._ancestor_hash)
-        self._executor = Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        self._executor = Executor(
+            view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
+        )
         self._forest = Forest(state.node, head.state_root, FOREST_CACHE_BYTES)
 
     def _ancestor_hash(self, number: int) -> bytes | None:

@@ -1,16 +1,25 @@
-"""Native contracts as execution sees them: code `ef 47 id` that Python runs.
+"""Native contracts as execution sees them, code `ef 47 id` that Python runs: the door to
+`native/contracts`.
 
 The executor knows no contract. It is given a runner, which runs the contract with an id against a
 host; the host is the contract's only way to the world. `NativeHost` is the host inside the native
 executor; `ghostchain/contracts/framework/testing.py` has one in memory.
+
+Threads: what a contract asks for is short, so the interpreter lock is kept meanwhile; giving it up
+a dozen times in a call would let other threads in a dozen times, for 5 milliseconds each. Calls to
+other contracts do give it up.
+
+Oracle: the contracts in Python against the kernel in C, in tests/oracle/test_contracts.py.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from ghostchain._native import ffi, lib
 from ghostchain.primitives.types import Address, Hash32
 
 FRAMES_MAX = 64
@@ -110,14 +119,211 @@ class ContractHost(Protocol):
 
     def move_balance(self, source: Address, target: Address, amount: int) -> None:
         """Moves native balance between any two accounts: for the contract of the native coin
-        alone, which has looked at the source's balance. Price: access of the target as BALANCE;
-        unless the amount is 0, 6,700 (CALL's price of value less the stipend) and 25,000 when the
-        target is a new account."""
+        alone. The source has as much. Price: as BALANCE of both; unless the amount is 0, CALL's
+        of value (9,000) and of a new account (25,000 when the target is none yet)."""
 
     def burn_balance(self, source: Address, amount: int) -> None:
-        """Destroys native balance: for the contract of the native coin alone, which has looked at
-        the source's balance. Price: 6,700 unless the amount is 0."""
+        """Destroys native balance: for the contract of the native coin alone. The source has as
+        much. Price: as BALANCE."""
 
 
 ContractRunner = Callable[[int, ContractHost], tuple[int, bytes]]
 """Runs the contract with that id: the exit, and what was returned or reverted with."""
+
+
+# ---- the host inside the native executor ----
+
+# Of `executor.Exit`, which is above.
+_SUCCESS, _OUT_OF_GAS, _ABORT = 0, 2, 18
+_ALL_GAS = 2**64 - 1
+_COPY_WORD = 3  # what a contract pays for a word of its call data
+
+
+def _short(name: str, *arguments: Any) -> Callable[..., int]:
+    """A function of the native core that is called with the interpreter lock held."""
+    address = int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
+    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, *arguments)(address)
+
+
+_BYTES = ctypes.c_char_p
+_load = _short("ghost_contract_load", _BYTES)
+_store = _short("ghost_contract_store", _BYTES, _BYTES)
+_load_transient = _short("ghost_contract_load_transient", _BYTES)
+_store_transient = _short("ghost_contract_store_transient", _BYTES, _BYTES)
+_log = _short("ghost_contract_log", _BYTES, ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t)
+_balance = _short("ghost_contract_balance", _BYTES)
+_code = _short("ghost_contract_code", _BYTES)
+_block_hash = _short("ghost_contract_block_hash", ctypes.c_uint64)
+_move_balance = _short("ghost_contract_move_balance", _BYTES, _BYTES, _BYTES)
+_burn_balance = _short("ghost_contract_burn_balance", _BYTES, _BYTES)
+
+
+def _address(pointer: Any) -> Address:
+    return Address(ffi.buffer(pointer)[:])
+
+
+def _integer(pointer: Any) -> int:
+    return int.from_bytes(ffi.buffer(pointer), "big")
+
+
+class NativeHost:
+    """A `ContractHost` for one call inside the native executor. Not to be kept."""
+
+    __slots__ = ("_block", "_call", "_pointer", "message")
+
+    def __init__(self, call: Any) -> None:
+        """call: a ghost_contract_call."""
+        self._call = call
+        self._pointer = int(ffi.cast("uintptr_t", call))
+        self._block: ContractBlock | None = None
+        # No more is copied than the gas pays for; a word more, so that paying fails.
+        length = min(call.input_length, 32 * (call.gas // _COPY_WORD + 1))
+        self.message = ContractMessage(
+            _address(call.address),
+            _address(call.sender),
+            _integer(call.value),
+            ffi.buffer(call.input, length)[:] if length else b"",
+            bool(call.is_static),
+            _address(call.origin),
+        )
+
+    @property
+    def block(self) -> ContractBlock:
+        if self._block is None:
+            call = self._call
+            self._block = ContractBlock(
+                number=call.number,
+                timestamp=call.timestamp,
+                gas_limit=call.gas_limit,
+                chain_id=call.chain_id,
+                coinbase=_address(call.coinbase),
+                base_fee=_integer(call.base_fee),
+                prev_randao=Hash32(ffi.buffer(call.prev_randao)[:]),
+            )
+        return self._block
+
+    @property
+    def gas(self) -> int:
+        return int(self._call.gas)
+
+    def charge(self, gas: int) -> None:
+        left = self._call.gas - gas
+        if left < 0:
+            raise Halt(_OUT_OF_GAS)
+        self._call.gas = left
+
+    def load(self, key: int) -> int:
+        exit = _load(self._pointer, key.to_bytes(32, "big"))
+        if exit:
+            raise Halt(exit)
+        return int.from_bytes(ffi.buffer(self._call.word), "big")
+
+    def store(self, key: int, value: int) -> None:
+        exit = _store(self._pointer, key.to_bytes(32, "big"), value.to_bytes(32, "big"))
+        if exit:
+            raise Halt(exit)
+
+    def load_transient(self, key: int) -> int:
+        exit = _load_transient(self._pointer, key.to_bytes(32, "big"))
+        if exit:
+            raise Halt(exit)
+        return _integer(self._call.word)
+
+    def store_transient(self, key: int, value: int) -> None:
+        exit = _store_transient(self._pointer, key.to_bytes(32, "big"), value.to_bytes(32, "big"))
+        if exit:
+            raise Halt(exit)
+
+    def log(self, topics: Sequence[bytes], data: bytes) -> None:
+        exit = _log(self._pointer, b"".join(topics), len(topics), data, len(data))
+        if exit:
+            raise Halt(exit)
+
+    def balance(self, address: Address) -> int:
+        exit = _balance(self._pointer, address)
+        if exit:
+            raise Halt(exit)
+        return _integer(self._call.word)
+
+    def code(self, address: Address) -> bytes:
+        exit = _code(self._pointer, address)
+        if exit:
+            raise Halt(exit)
+        return self._returned()
+
+    def block_hash(self, number: int) -> Hash32:
+        # A number that no block has is the hash of none: so is the largest of 64 bits.
+        exit = _block_hash(self._pointer, min(number, _ALL_GAS))
+        if exit:
+            raise Halt(exit)
+        return Hash32(ffi.buffer(self._call.word)[:])
+
+    def call(
+        self, address: Address, data: bytes, *, value: int, gas: int | None, is_static: bool
+    ) -> tuple[bool, bytes]:
+        ended = ffi.new("int *")
+        exit = lib.ghost_contract_send(
+            self._call,
+            address,
+            value.to_bytes(32, "big"),
+            _ALL_GAS if gas is None else min(gas, _ALL_GAS),
+            is_static,
+            ffi.from_buffer(data),
+            len(data),
+            ended,
+        )
+        if exit:
+            raise Halt(exit)
+        return ended[0] == _SUCCESS, self._returned()
+
+    def move_balance(self, source: Address, target: Address, amount: int) -> None:
+        exit = _move_balance(self._pointer, source, target, amount.to_bytes(32, "big"))
+        if exit:
+            raise Halt(exit)
+
+    def burn_balance(self, source: Address, amount: int) -> None:
+        exit = _burn_balance(self._pointer, source, amount.to_bytes(32, "big"))
+        if exit:
+            raise Halt(exit)
+
+    def _returned(self) -> bytes:
+        call = self._call
+        length = call.returned_length
+        return ffi.buffer(call.returned, length)[:] if length else b""
+
+
+class ContractDoor(Protocol):
+    """What an executor keeps for the callback below."""
+
+    contracts: ContractRunner | None
+
+    def fail(self, failure: BaseException) -> int:
+        """Keeps what stopped the node, to be raised when native code has returned."""
+
+
+@ffi.def_extern(error=_ABORT)  # type: ignore[untyped-decorator]
+def ghost_python_contract(context: Any, call: Any) -> int:
+    door: ContractDoor = ffi.from_handle(context)
+    try:
+        assert door.contracts is not None
+        exit, output = door.contracts(call.id, NativeHost(call))
+        if output and lib.ghost_contract_output(call, output, len(output)):
+            return _ABORT
+    except BaseException as failure:  # kept, and raised again by the caller of native code
+        door.fail(failure)
+        return _ABORT
+    return exit
+
+
+def plug(executor: Any, context: Any, *, with_kernel: bool = True) -> None:
+    """Makes a native executor call the door behind a handle for its native contracts.
+
+    with_kernel: the calls that `native/contracts/tokens.c` knows never reach Python; False in tests
+    that compare both. Raises: MemoryError.
+    """
+    runner = ffi.new("ghost_contract_runner *")
+    runner.context = context
+    runner.run = lib.ghost_python_contract
+    runner.with_kernel = with_kernel
+    if lib.ghost_contracts_plug(executor, runner) != lib.GHOST_OK:
+        raise MemoryError("the native core found no memory for native contracts")

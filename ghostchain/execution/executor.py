@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ghostchain._native import ffi, lib
 from ghostchain.crypto.signing import authority_of
 from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.execution.contracts import ContractRunner, plug
 from ghostchain.execution.forks import Fork
 from ghostchain.execution.wasm_engine import ensure_engine
 from ghostchain.primitives.account import ACCOUNT_BYTES
@@ -197,10 +198,11 @@ class TransactionOutcome:
 class _Door:
     """A view as the loader callbacks find it, and the first exception it raised."""
 
-    __slots__ = ("code_buffer", "failure", "view")
+    __slots__ = ("code_buffer", "contracts", "failure", "view")
 
-    def __init__(self, view: StateView) -> None:
+    def __init__(self, view: StateView, contracts: ContractRunner | None) -> None:
         self.view = view
+        self.contracts = contracts
         self.failure: BaseException | None = None
         self.code_buffer: Any = None
 
@@ -610,9 +612,16 @@ class Executor:
 
     __slots__ = ("_door", "_environment", "_handle", "_loader", "_native", "run_count")
 
-    def __init__(self, view: StateView, *, cache_bytes_max: int = CACHE_BYTES_MAX) -> None:
-        """cache_bytes_max: about how much is kept between blocks."""
-        self._door = _Door(view)
+    def __init__(
+        self,
+        view: StateView,
+        *,
+        contracts: ContractRunner | None = None,
+        cache_bytes_max: int = CACHE_BYTES_MAX,
+    ) -> None:
+        """contracts: runs the native contracts of a hybrid chain.
+        cache_bytes_max: about how much is kept between blocks."""
+        self._door = _Door(view, contracts)
         self._handle = ffi.new_handle(self._door)
         self._loader = ffi.new("ghost_state_loader *")
         self._loader.context = self._handle
@@ -627,6 +636,8 @@ class Executor:
             raise MemoryError("the native core found no memory for an executor")
         if lib.ghost_wasm_plug(self._native) != lib.GHOST_OK:
             raise MemoryError("the native core found no memory for WASM contracts")
+        if contracts is not None:
+            plug(self._native, self._handle)
         self._environment = ffi.new("ghost_block_env *")
         self.run_count = 0
 

@@ -11,6 +11,7 @@ from typing import cast
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.contracts import registry
 from ghostchain.crypto.secp256k1 import sign
 from ghostchain.execution.executor import (
     BlockEnvironment,
@@ -194,7 +195,7 @@ class NodeBackend:
         if overrides:
             # Hash32 and Address are bytes to whoever only reads, which mappings cannot express.
             view = OverlaidView(view, cast(Mapping[bytes, Override], overrides))
-        yield Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        yield Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         return self._chain.prove(address, keys, number)
@@ -345,7 +346,7 @@ class HeadExecutors:
             executor = self._idle.pop() if self._idle else None
         if executor is None:
             view = self._chain.state_at(self._chain.head.number)
-            executor = Executor(view, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+            executor = Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
         lent = LentExecutor(executor)
         yield lent
         with self._lock:

@@ -65,13 +65,15 @@ static void transfer(ghost_state *state, account_entry *from, account_entry *to,
     state_set_balance(state, to, &balance);
 }
 
-/* Undoes a frame that did not succeed. */
+/* Undoes a frame that did not succeed. An engine may refuse for depth before it has done anything:
+ * then the gas goes back, as for any call that is too deep. */
 static void settle(ghost_state *state, const snapshot *before, ghost_call_result *result) {
     if (result->exit == GHOST_EXIT_SUCCESS)
         return;
     state_revert(state, before);
     if (result->exit != GHOST_EXIT_REVERT) {
-        result->gas_left = 0;
+        if (result->exit != GHOST_EXIT_CALL_DEPTH)
+            result->gas_left = 0;
         result->output = NULL;
         result->output_length = 0;
     }

@@ -376,7 +376,7 @@ def test_frames_nest_to_their_bound(world: World) -> None:
 
 def test_gas_is_that_of_the_table_and_the_evm(world: World) -> None:
     world.send(ALICE, HERE, Sample.count, 1)
-    entry = 1_500 + 18 + 18
+    entry = 1_500 + 2 * 3 + 18 + 18
     slots = 2_100 + 20_000 + 2 * 42 + 2_100 + 20_000 + 2 * 100
     log = 375 * 3 + 8 * 128 + 18 * 6
     assert world.gas_used == entry + slots + log

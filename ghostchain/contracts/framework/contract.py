@@ -331,7 +331,9 @@ class NativeContract:
         method = self.METHODS.get(data[:4])
         price = None if method is None else method.price
         self._is_metered = price is None
-        self._host.charge(prices.DISPATCH if price is None else price)
+        if price is None:
+            price = prices.DISPATCH + prices.COPY_WORD * (-(-len(data) // 32))
+        self._host.charge(price)
         if method is None:
             return self._answer_plain()
         if self.msg.value and method.mutability != "payable":

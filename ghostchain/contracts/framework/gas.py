@@ -18,6 +18,9 @@ from __future__ import annotations
 DISPATCH = 1_500
 """Entering a contract: building its message, finding the function, leaving again."""
 
+COPY_WORD = 3
+"""Taking over 32 bytes of call data, as CALLDATACOPY; known to `execution/contracts.py` too."""
+
 WORD = 18
 """Decoding or encoding 32 bytes of arguments, results, event data or call data."""
 
@@ -49,9 +52,6 @@ TOKEN_APPROVE = 250
 TOKEN_BALANCE_OF = 100
 TOKEN_ALLOWANCE = 150
 TOKEN_CONSTANT = 60
-
-MOVE_BALANCE = 6_700
-"""Moving native balance: CALL's price of value less the stipend, which nobody gets."""
 
 RECOVER = 3_000
 """Recovering the signer of a digest: as ECRECOVER."""

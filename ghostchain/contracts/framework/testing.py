@@ -330,9 +330,10 @@ class MemoryHost:
 
     def move_balance(self, source: Address, target: Address, amount: int) -> None:
         self._change()
+        self._touch(source)
         self._touch(target)
         if amount:
-            self.charge(prices.MOVE_BALANCE)
+            self.charge(prices.CALL_VALUE)
             if not self._world.balances.get(target) and target not in self._world.contracts:
                 self.charge(prices.NEW_ACCOUNT)
         self._world.add_balance(source, -amount)
@@ -340,6 +341,5 @@ class MemoryHost:
 
     def burn_balance(self, source: Address, amount: int) -> None:
         self._change()
-        if amount:
-            self.charge(prices.MOVE_BALANCE)
+        self._touch(source)
         self._world.add_balance(source, -amount)
