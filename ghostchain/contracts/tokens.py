@@ -227,11 +227,12 @@ class Token(NativeContract):
         self.balances[target] += value
 
     def _take(self, source: Address, value: int) -> None:
-        """Out of the source's balance, into nothing."""
+        """Out of the source's balance and the supply."""
         balance = self.balances[source]
         if balance < value:
             raise self.InsufficientBalance(source, balance, value)
         self.balances[source] = balance - value
+        self.supply -= value
 
     def _transfer(self, source: Address, target: Address, value: int) -> None:
         if source == ZERO_ADDRESS:
@@ -245,7 +246,6 @@ class Token(NativeContract):
         if source == ZERO_ADDRESS:
             raise self.InvalidSender(ZERO_ADDRESS)
         self._take(source, value)
-        self.supply -= value
         self.emit(self.Transfer, source, ZERO_ADDRESS, value)
 
     def _approve(self, owner: Address, spender: Address, value: int) -> None:
@@ -266,7 +266,8 @@ class Token(NativeContract):
 
 
 class Gcc(Token):
-    """The native coin as a token: balances are the accounts' own."""
+    """The native coin as a token: balances are the accounts' own. The executor counts what a block
+    mints and burns, here or elsewhere, and brings the supply up to it when the block ends."""
 
     ID = GCC_ID
     NAME, SYMBOL = "GhostChain Coin", "GCC"

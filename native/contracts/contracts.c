@@ -1,4 +1,4 @@
-/* The engine of native contracts: who may run as one, the token kernel, the way to whoever runs the rest. */
+/* The engine of native contracts: who may run as one, the token kernel, and the rest. */
 #include "contracts.h"
 
 #include <stdlib.h>

@@ -45,7 +45,7 @@ static int refuse(token_call *call, uint32_t selector, const u256 *words, unsign
 
 enum errors {
     INSUFFICIENT_BALANCE = 0xe450d38c,     /* ERC20InsufficientBalance(address,uint256,uint256) */
-    INSUFFICIENT_ALLOWANCE = 0xfb8f41b2,   /* ERC20InsufficientAllowance(address,uint256,uint256) */
+    INSUFFICIENT_ALLOWANCE = 0xfb8f41b2,   /* ERC20InsufficientAllowance(address, ...) */
     INVALID_SENDER = 0x96c6fd1e,           /* ERC20InvalidSender(address) */
     INVALID_RECEIVER = 0xec442f05,         /* ERC20InvalidReceiver(address) */
     INVALID_APPROVER = 0xe602df05,         /* ERC20InvalidApprover(address) */

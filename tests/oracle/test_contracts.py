@@ -37,10 +37,11 @@ from ghostchain.execution.executor import (
     Exit,
     Message,
 )
+from ghostchain.execution.forks import Fork
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import ZERO_ADDRESS, Address
-from tests.hybrid import environment
+from tests.hybrid import MessageBatch, balance, environment, supply
 
 ALICE, BOB, CAROL = (World({}).person(name) for name in ("alice", "bob", "carol"))
 ENVIRONMENT = environment(0, Address(b"\xc0" * 20))
@@ -420,6 +421,19 @@ def test_a_static_call_holds_for_all_it_calls() -> None:
 
 def test_native_balance_is_moved_by_its_contract_alone() -> None:
     assert call(probe(), PROBE, asking("take_native", ALICE)).exit == Exit.PRECOMPILE_FAILED
+
+
+def test_burning_the_coin_lowers_its_supply_when_the_block_ends() -> None:
+    view = state()
+    on = executor(view=view)
+    burn = Message(sender=ALICE, to=GCC, data=calling("burn", 400), gas_limit=100_000)
+    batch: Any = MessageBatch([burn])
+    result = on.run_block(replace(ENVIRONMENT, fork=Fork.CANCUN), batch)
+    assert [outcome.success for outcome in result.outcomes] == [True]
+    view.apply(result)
+    on.commit()
+    assert supply(view, GCC) == 10**18 + 5_000 - 400
+    assert balance(view, ALICE) == 10**18 - 400
 
 
 def test_an_endless_loop_ends_with_its_gas() -> None:

@@ -96,7 +96,8 @@ def test_an_allowance_is_spent_unless_it_is_infinite(world: World, token: Addres
 def test_burning_lowers_the_supply(world: World, token: Address) -> None:
     world.send(ALICE, token, Token.burn, 400)
     assert world.logs[0].values == {"from": ALICE, "to": ZERO_ADDRESS, "value": 400}
-    assert world.read(token, Token.totalSupply) == 600
+    if token != GCC:  # whose supply the executor keeps, tests/oracle/test_contracts.py
+        assert world.read(token, Token.totalSupply) == 600
     short = ("ERC20InsufficientBalance", (ALICE, 600, 601))
     assert refused(world, ALICE, token, Token.burn, 601) == short
 
@@ -231,7 +232,8 @@ class Trade(RuleBasedStateMachine):
         if hasattr(self, "world"):
             supply = self.world.read(self.token, Token.totalSupply)
             held = sum(balance(self.world, self.token, who) for who in (ALICE, BOB, CAROL))
-            assert supply == held == 1_000 - self.burnt
+            assert held == 1_000 - self.burnt
+            assert supply == (1_000 if self.token == GCC else held)
 
 
 TestTrade = Trade.TestCase

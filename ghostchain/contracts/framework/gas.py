@@ -5,9 +5,10 @@ charged by the host. What is here pays for the interpreter's time between those.
 
 The measure: a native contract must not run slower per gas than the slowest thing an attacker can
 buy elsewhere, and a block must stay executable in about its own block time. Thirty million gas a
-second is that floor, so a microsecond of Python is worth 30 gas; entering a contract (the callback,
-the message, dispatch) was measured at 25 to 40 microseconds with its first few statements, decoding
-or encoding a word at about half of one, a storage key's hash at 1.2.
+second is that floor, so a microsecond of Python is worth 30 gas. Entering a contract (the callback,
+the message, dispatch) was measured at 10 to 15 microseconds, decoding or encoding a word at half of
+one, a storage key's hash at 1.2. `benchmarks/bench_contracts.py` measures gas a second of calls
+that Python answers; the worst is to stay above the floor.
 
 A loop in a contract whose length a caller chooses pays `STEP` for each round, by
 `NativeContract.charge`, unless each round touches storage (100 gas at least, which pays for it).
