@@ -6,6 +6,7 @@ from __future__ import annotations
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.signing import (
     authority_of,
+    check_payer,
     sender_of,
     sign_authorization,
     sign_transaction,
@@ -63,6 +64,17 @@ def oracle(raw: bytes) -> Transaction | TransactionReason:
         return refusal.reason
 
 
+def signer(tx: Transaction) -> tuple[Address | None, TransactionReason]:
+    """Who signed, and what recovery says of it; a fee payer that did not sign is told apart."""
+    sender = None
+    try:
+        sender = sender_of(tx)
+        check_payer(tx, sender)
+    except InvalidTransaction as refusal:
+        return sender, refusal.reason
+    return sender, TransactionReason.OK
+
+
 def check(data: bytes) -> None:
     batch = TransactionBatch.decode([data])
     wanted = oracle(data)
@@ -76,10 +88,10 @@ def check(data: bytes) -> None:
     assert batch.hash(0) == keccak256(canonical)
     assert len(canonical) + batch.sidecar_length(0) == len(data)
     batch.recover(threads=1)
-    if batch.reason(0) == TransactionReason.OK:
-        assert batch.sender(0) == sender_of(wanted)
-    else:
-        assert batch.reason(0) == TransactionReason.SIGNATURE_INVALID
+    sender, reason = signer(wanted)
+    assert batch.reason(0) == reason
+    if sender is not None:
+        assert batch.sender(0) == sender
     item = batch.pointer[0]
     for index, authorization in enumerate(wanted.authorizations):
         authority = authority_of(authorization)

@@ -14,16 +14,27 @@ from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.txpool.core import Pool, PoolLimits, SenderState
 from ghostchain.txpool.effects import (
+    RATE_UNIT,
     Accepted,
     Effect,
     Evicted,
     PoolReason,
     PoolTransaction,
     Promoted,
+    Purse,
     Refused,
 )
+from ghostchain.txpool.purses import FeeState
 
 SENDERS = [Address(bytes([letter]) * 20) for letter in b"ABCD"]
+# Two tokens that may pay fees, and one that may not; a payer that sends too, one that only pays.
+TOKENS = [Address(bytes([letter]) * 20) for letter in b"tuv"]
+PAYERS = [SENDERS[0], Address(b"P" * 20)]
+FEE_REASONS = (
+    TransactionReason.FEE_TOKEN_CLOSED,
+    TransactionReason.INSUFFICIENT_FEE_TOKEN,
+    TransactionReason.PAYER_FUNDS,
+)
 LIMITS = PoolLimits(
     count_max=12,
     bytes_max=1_500,
@@ -43,6 +54,8 @@ OFFER = st.fixed_dictionaries(
         "value": st.sampled_from([0, 0, 500, 5_000]),
         "size": st.integers(50, 300),
         "blob_fee": st.sampled_from([None, None, None, 1, 2, 5]),
+        "token": st.sampled_from([None, None, None, *TOKENS]),
+        "payer": st.sampled_from([None, None, *PAYERS]),
     }
 )
 
@@ -59,6 +72,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.unheard: dict[Address, SenderState] = {}
         self.waiting: dict[tuple[Address, int], PoolTransaction] = {}
         self.told: set[Hash32] = set()
+        # The chain's rates and purses, and the rates that the pool has heard of.
+        self.rates = {TOKENS[0]: RATE_UNIT * 2, TOKENS[1]: RATE_UNIT // 2}
+        self.rates_heard: dict[Address, int] = {}
+        self.held: dict[Purse, int] = {}
         self.now_ns = 0
         self.orders = itertools.count()
 
@@ -89,16 +106,62 @@ class PoolMachine(RuleBasedStateMachine):
             if nonce < self.pending_end(sender)
         }
 
+    def rate(self, tx: PoolTransaction) -> int:
+        return RATE_UNIT if tx.fee_token is None else self.rates_heard.get(tx.fee_token, 0)
+
+    def in_purse(self, purse: Purse) -> int:
+        """What the chain says is in it."""
+        if purse.token is None and purse.holder in self.states:
+            return (self.unheard.get(purse.holder) or self.states[purse.holder]).balance
+        return self.held.get(purse, 20_000)
+
+    def claims(self, purse: Purse) -> list[PoolTransaction]:
+        return [tx for tx in self.waiting.values() if tx.fee_purse == purse]
+
+    def fees_of(self, txs: list[PoolTransaction]) -> FeeState | None:
+        """What the pool is told of these transactions' purses; nothing when none has one."""
+        purses = {tx.fee_purse for tx in txs if tx.fee_purse is not None}
+        if not purses:
+            return None
+        return self.fees(purses)
+
+    def fees(self, purses: set[Purse]) -> FeeState:
+        self.rates_heard = dict(self.rates)
+        return FeeState(self.rates_heard, {purse: self.in_purse(purse) for purse in purses})
+
+    def fee_refusal(self, tx: PoolTransaction) -> object:
+        """Why its purse cannot pay it beside all that waits for the same purse, or None."""
+        purse = tx.fee_purse
+        if purse is None:
+            return None
+        others = [
+            one for one in self.claims(purse) if (one.sender, one.nonce) != (tx.sender, tx.nonce)
+        ]
+        own = self.of(purse.holder).values() if purse.token is None else ()
+        taken = sum(one.fee_cost for one in others) + sum(one.cost for one in own)
+        if taken + tx.fee_cost <= self.in_purse(purse):
+            return None
+        if purse.holder == tx.sender:
+            return TransactionReason.INSUFFICIENT_FEE_TOKEN
+        return TransactionReason.PAYER_FUNDS
+
     def expected_refusal(self, tx: PoolTransaction) -> object:
         """Why the rules refuse it as things stand, or None."""
         queue, state = self.of(tx.sender), self.states[tx.sender]
         standing = queue.get(tx.nonce)
         if any(tx.hash == other.hash for other in self.waiting.values()):
             return PoolReason.ALREADY_KNOWN
+        if tx.fee_token is not None and not self.rates.get(tx.fee_token):
+            known = tx.fee_token in self.rates
+            closed, unknown = (
+                TransactionReason.FEE_TOKEN_CLOSED,
+                TransactionReason.FEE_TOKEN_UNKNOWN,
+            )
+            return closed if known else unknown
         if tx.nonce < state.nonce:
             return TransactionReason.NONCE_TOO_LOW
         if standing is not None:
-            if (standing.type == 3) != (tx.type == 3) or not pays_more(tx, standing):
+            if (standing.type == 3) != (tx.type == 3) or not self.pays_more(tx, standing):
                 return PoolReason.REPLACEMENT_UNDERPRICED
         elif state.delegated and queue:
             return PoolReason.DELEGATION_LIMIT
@@ -109,7 +172,42 @@ class PoolMachine(RuleBasedStateMachine):
         others = sum(other.cost for nonce, other in queue.items() if nonce != tx.nonce)
         if others + tx.cost > state.balance:
             return TransactionReason.INSUFFICIENT_ACCOUNT_FUNDS
-        return None
+        return self.fee_refusal(tx)
+
+    def pays_more(self, offer: PoolTransaction, standing: PoolTransaction) -> bool:
+        """+10 % in cap and tip; +100 % in cap, tip and blob fee for blob transactions (as geth).
+        Between two tokens it is counted in GCC."""
+
+        def bids(tx: PoolTransaction) -> list[int]:
+            amounts = [tx.max_fee_per_gas, tx.max_priority_fee_per_gas]
+            if offer.fee_token == standing.fee_token:
+                return amounts
+            rate = self.rate(tx)
+            return [amount * RATE_UNIT // rate if rate else 0 for amount in amounts]
+
+        percent = 200 if offer.type == 3 else 110
+        pairs = list(zip(bids(offer), bids(standing), strict=True))
+        if offer.type == 3:
+            pairs.append((offer.max_fee_per_blob_gas, standing.max_fee_per_blob_gas))
+        return all(new > old and 100 * new >= percent * old for new, old in pairs)
+
+    def evict_for_fees(self, effect: Evicted) -> None:
+        """The purse of it holds too little for all that waits for it, or its token is closed."""
+        tx = effect.transaction
+        assert tx.fee_purse is not None
+        if effect.reason is TransactionReason.FEE_TOKEN_CLOSED:
+            assert tx.fee_token is not None
+            assert not self.rates_heard.get(tx.fee_token)
+        else:
+            claims = self.claims(tx.fee_purse)
+            own = self.of(tx.fee_purse.holder).values() if tx.fee_purse.token is None else ()
+            taken = sum(one.fee_cost for one in claims) + sum(one.cost for one in own)
+            assert taken > self.in_purse(tx.fee_purse)
+            assert tx.order == max(one.order for one in claims), "an earlier claim had to go"
+            assert (effect.reason is TransactionReason.PAYER_FUNDS) == (
+                tx.fee_purse.holder != tx.sender
+            )
+        self.evict(effect)
 
     def evict(self, effect: Evicted) -> None:
         tx = effect.transaction
@@ -122,7 +220,9 @@ class PoolMachine(RuleBasedStateMachine):
     def follow(self, effects: tuple[Effect, ...]) -> None:
         """Leavings and promotions of a step that admits nothing."""
         for effect in effects:
-            if isinstance(effect, Evicted):
+            if isinstance(effect, Evicted) and effect.reason in FEE_REASONS:
+                self.evict_for_fees(effect)
+            elif isinstance(effect, Evicted):
                 self.evict(effect)
             else:
                 assert isinstance(effect, Promoted)
@@ -145,13 +245,16 @@ class PoolMachine(RuleBasedStateMachine):
         standing = data.draw(st.sampled_from(sorted(self.waiting.values(), key=lambda t: t.order)))
         order = next(self.orders)
         fee = standing.max_fee_per_gas * percent // 100
+        more = GAS * (fee - standing.max_fee_per_gas)
+        in_purse = standing.fee_purse is not None
         offer = replace(
             standing,
             hash=Hash32(order.to_bytes(32, "big")),
             max_fee_per_gas=fee,
             max_priority_fee_per_gas=standing.max_priority_fee_per_gas * percent // 100,
             max_fee_per_blob_gas=standing.max_fee_per_blob_gas * 2,
-            cost=standing.cost + GAS * (fee - standing.max_fee_per_gas),
+            cost=standing.cost if in_purse else standing.cost + more,
+            fee_cost=standing.fee_cost + more if in_purse else 0,
             order=order,
             arrived_ns=self.now_ns,
         )
@@ -167,7 +270,7 @@ class PoolMachine(RuleBasedStateMachine):
         for sender in {tx.sender for tx in candidates} & self.unheard.keys():
             self.states[sender] = self.unheard.pop(sender)
         accounts = {tx.sender: self.states[tx.sender] for tx in candidates}
-        effects = self.pool.on_transactions(candidates, accounts)
+        effects = self.pool.on_transactions(candidates, accounts, self.fees_of(candidates))
         expected = iter(candidates)
         full = False
         for effect in effects:
@@ -196,6 +299,10 @@ class PoolMachine(RuleBasedStateMachine):
                 assert overspent(self, effect.transaction.sender)
                 self.evict(effect)
                 self.told &= self.pending()
+            elif effect.reason in FEE_REASONS:
+                # As well.
+                self.evict_for_fees(effect)
+                self.told &= self.pending()
             else:
                 assert effect.reason is PoolReason.POOL_FULL
                 assert full or self.exceeds(), "evicted though there was room"
@@ -211,9 +318,16 @@ class PoolMachine(RuleBasedStateMachine):
     def transaction(self, offer: dict) -> PoolTransaction:
         order = next(self.orders)
         blob_fee = offer["blob_fee"]
+        sender, token = offer["sender"], offer["token"]
+        payer = offer["payer"] or sender
+        purse = None if token is None and payer == sender else Purse(token, payer)
+        if blob_fee is not None:
+            # Blob transactions have neither.
+            token = purse = None
+        fee_cost = GAS * max(offer["fee"], offer["tip"])
         return PoolTransaction(
             hash=Hash32(order.to_bytes(32, "big")),
-            sender=offer["sender"],
+            sender=sender,
             nonce=max(0, self.states[offer["sender"]].nonce + offer["nonce"]),
             type=2 if blob_fee is None else 3,
             gas_limit=GAS,
@@ -221,10 +335,13 @@ class PoolMachine(RuleBasedStateMachine):
             max_priority_fee_per_gas=offer["tip"],
             max_fee_per_blob_gas=blob_fee or 0,
             blob_count=0 if blob_fee is None else 1,
-            cost=GAS * max(offer["fee"], offer["tip"]) + offer["value"],
+            cost=offer["value"] + (fee_cost if purse is None else 0),
             raw=bytes(offer["size"]),
             arrived_ns=self.now_ns,
             order=order,
+            fee_token=token,
+            fee_purse=purse,
+            fee_cost=0 if purse is None else fee_cost,
         )
 
     @rule(
@@ -257,6 +374,9 @@ class PoolMachine(RuleBasedStateMachine):
                 before, nonce=tx.nonce + 1, balance=max(0, before.balance - tx.cost)
             )
             del self.waiting[tx.sender, tx.nonce]
+            if tx.fee_purse is not None and tx.fee_purse.holder not in self.states:
+                left = max(0, self.in_purse(tx.fee_purse) - tx.fee_cost // 2)
+                self.held[tx.fee_purse] = left
         moved = accounts.get(sender, self.states[sender])
         accounts[sender] = SenderState(moved.nonce + skip, balance, delegated)
         for address in accounts:
@@ -266,7 +386,11 @@ class PoolMachine(RuleBasedStateMachine):
             for address, state in self.unheard.items()
         }
         self.states |= accounts
-        effects = self.pool.on_head([tx.hash for tx in included], accounts, now_ns=self.now_ns)
+        fees = None
+        if len(self.pool.purses):
+            fees = self.fees({tx.fee_purse for tx in included if tx.fee_purse is not None})
+        hashes = [tx.hash for tx in included]
+        effects = self.pool.on_head(hashes, accounts, now_ns=self.now_ns, fees=fees)
         self.follow(effects)
         for effect in effects:
             if isinstance(effect, Evicted):
@@ -277,7 +401,26 @@ class PoolMachine(RuleBasedStateMachine):
                     assert effect.reason in (
                         TransactionReason.INSUFFICIENT_ACCOUNT_FUNDS,
                         PoolReason.EXPIRED,
+                        *FEE_REASONS,
                     )
+
+    @rule(
+        token=st.sampled_from(TOKENS[:2]),
+        rate=st.sampled_from([0, 1, RATE_UNIT // 3, RATE_UNIT, 5 * RATE_UNIT]),
+    )
+    def vote(self, token: Address, rate: int) -> None:
+        """A rate is another: the pool learns it with the next head, or of whoever pays so."""
+        self.rates = {**self.rates, token: rate}
+
+    @rule(
+        token=st.sampled_from([None, *TOKENS[:2]]),
+        holder=st.sampled_from([*SENDERS, PAYERS[1]]),
+        balance=st.integers(0, 60_000),
+    )
+    def fill(self, token: Address | None, holder: Address, balance: int) -> None:
+        """Somebody's transfer: the pool learns of it when the purse pays or is to pay."""
+        if token is not None or holder not in self.states:
+            self.held[Purse(token, holder)] = balance
 
     @rule(sender=st.sampled_from(SENDERS), balance=st.integers(0, 60_000), delegated=st.booleans())
     def transfer(self, sender: Address, balance: int, delegated: bool) -> None:
@@ -334,6 +477,17 @@ class PoolMachine(RuleBasedStateMachine):
             assert self.pool.next_nonce(sender) == known
 
     @invariant()
+    def purses_are_claimed_once(self) -> None:
+        """Every claim is of one that waits, sums are true, and no purse was promised twice."""
+        purses = {tx.fee_purse for tx in self.waiting.values() if tx.fee_purse is not None}
+        assert set(self.pool.purses.filled) == purses
+        for purse, filled in self.pool.purses.filled.items():
+            assert filled.claims == {tx.hash: tx for tx in self.claims(purse)}
+            assert filled.cost_total == sum(tx.fee_cost for tx in self.claims(purse))
+            assert filled.cost_total <= filled.balance
+            assert purse.token is None or self.rates_heard[purse.token]
+
+    @invariant()
     def limits_hold(self) -> None:
         assert self.pool.bytes_total == sum(len(tx.raw) for tx in self.waiting.values())
         assert self.pool.bytes_total <= LIMITS.bytes_max
@@ -367,32 +521,23 @@ class PoolMachine(RuleBasedStateMachine):
                     for sender, nonce in ready.items()
                     if (sender, nonce) in self.waiting
                 ]
-                paying = [tx for tx in fronts if tx.effective_tip(base_fee) >= 0]
-                assert chosen == max(paying, key=lambda tx: (tx.effective_tip(base_fee), -tx.order))
+                paying = [tx for tx in fronts if self.tip(tx, base_fee) >= 0]
+                assert chosen == max(paying, key=lambda tx: (self.tip(tx, base_fee), -tx.order))
                 ready[chosen.sender] += 1
             left = [
                 self.waiting[sender, nonce]
                 for sender, nonce in ready.items()
                 if (sender, nonce) in self.waiting
             ]
-            assert all(tx.effective_tip(base_fee) < 0 for tx in left)
+            assert all(self.tip(tx, base_fee) < 0 for tx in left)
+
+    def tip(self, tx: PoolTransaction, base_fee: int) -> int:
+        return tx.effective_tip(base_fee, self.rate(tx))
 
 
 def overspent(machine: PoolMachine, sender: Address) -> bool:
     queue = machine.of(sender)
     return sum(tx.cost for tx in queue.values()) > machine.states[sender].balance
-
-
-def pays_more(offer: PoolTransaction, standing: PoolTransaction) -> bool:
-    """+10 % in cap and tip; +100 % in cap, tip and blob fee for blob transactions (as geth)."""
-    percent = 200 if offer.type == 3 else 110
-    pairs = [
-        (offer.max_fee_per_gas, standing.max_fee_per_gas),
-        (offer.max_priority_fee_per_gas, standing.max_priority_fee_per_gas),
-    ]
-    if offer.type == 3:
-        pairs.append((offer.max_fee_per_blob_gas, standing.max_fee_per_blob_gas))
-    return all(new > old and 100 * new >= percent * old for new, old in pairs)
 
 
 TestPool = PoolMachine.TestCase

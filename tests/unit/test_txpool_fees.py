@@ -450,6 +450,17 @@ def test_a_purse_that_a_block_emptied_keeps_its_oldest_claims(world: World) -> N
     assert world.driver.pool.purses.filled[purse].cost_total == fee
 
 
+def test_a_payer_that_spends_its_own_gcc_pays_for_fewer(world: World) -> None:
+    """What it sends itself is counted when its purse is looked at again."""
+    fee = 250_000 * 10 * GWEI
+    world.gcc[PAYER.address] = 2 * fee
+    world.submit(ghost(0, ED, PAYER), ghost(0, PAYER), ghost(1, PAYER))
+    assert len(world.driver.pool) == 3, "its own come first, and may squeeze the other out"
+    assert world.refusal(ghost(0, ML, PAYER)) is not None
+    assert world.evicted() == [(0, TransactionReason.PAYER_FUNDS)]
+    assert set(world.driver.pool.senders) == {PAYER.address}
+
+
 def test_submitting_again_learns_of_an_emptied_purse(world: World) -> None:
     fee = 36_000 * 10 * GWEI
     purse = Purse(SPIRIT, ALICE.address)
