@@ -10,7 +10,9 @@ ethereum/tests, in tests/oracle/test_transactions.py and tests/conformance.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import Any
 
@@ -45,6 +47,9 @@ from ghostchain.primitives.types import Address, Hash32
 
 LENGTH_MIN = 10
 """No transaction is shorter: nine fields of a byte each under a head."""
+
+SHARE = 16
+"""Transactions whose signatures a thread verifies at a time: a few milliseconds of work."""
 
 __all__ = [
     "SIGNATURE_ORDER",
@@ -146,10 +151,9 @@ class TransactionBatch:
         senders: those of the items not yet recovered, where an earlier recovery of the same bytes
         found them; only authorities are looked for then, and no signature of a GhostTx is verified
         again. Raises: ValueError when they do not fit.
-        threads: at most so many, 0 for one per core; they share out secp256k1 alone. Where a sender
-        cannot be recovered, or its signature does not hold, the reason becomes SIGNATURE_INVALID;
-        where the fee payer's does not, PAYER_SIGNATURE; an authority that cannot be recovered is
-        only marked.
+        threads: at most so many, 0 for one per core. Where a sender cannot be recovered, or its
+        signature does not hold, the reason becomes SIGNATURE_INVALID; where the fee payer's does
+        not, PAYER_SIGNATURE; an authority that cannot be recovered is only marked.
         Cost: see `crypto/schemes.py` for a signature that is not of secp256k1.
         """
         known = ffi.NULL
@@ -164,17 +168,23 @@ class TransactionBatch:
             lib.ghost_tx_batch_recover(self._batch, self._recovered, known, threads, unverified)
         )
         if unverified[0]:
-            self._verify(self._recovered)
+            self._verify(self._recovered, threads)
         self._recovered = self._count
 
-    def _verify(self, first: int) -> None:
+    def _verify(self, first: int, threads: int) -> None:
         """Settles the signatures that native recovery left open, in items from first on. Until then
         the items count as refused, so nothing that ends this early lets one through."""
         stride, at = ffi.sizeof("ghost_tx"), ffi.offsetof("ghost_tx", "unverified")
         marks = memoryview(self._buffer())[at::stride].tolist()
-        for index in range(first, self._count):
-            if marks[index]:
-                _settle(self._items[index])
+        items = [self._items[index] for index in range(first, self._count) if marks[index]]
+        shares = [items[start : start + SHARE] for start in range(0, len(items), SHARE)]
+        workers = min(threads or os.cpu_count() or 1, len(shares))
+        if workers == 1:
+            _settle(items)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="verify") as pool:
+            for _ in pool.map(_settle, shares):
+                pass
 
     def __len__(self) -> int:
         return self._count
@@ -300,8 +310,14 @@ def _integer(field: Any) -> int:
     return int.from_bytes(ffi.buffer(field), "big")
 
 
-def _settle(item: Any) -> None:
-    """The reason of a `ghost_tx` is what its open signatures make of it: the sender's first."""
+def _settle(items: Iterable[Any]) -> None:
+    """The reason of each `ghost_tx` is what its open signatures make of it."""
+    for item in items:
+        _settle_one(item)
+
+
+def _settle_one(item: Any) -> None:
+    """The sender's signature is told before the fee payer's."""
     if item.unverified & lib.GHOST_TX_UNVERIFIED_SENDER:
         digest = ffi.buffer(item.signing_hash)[:]
         if not verify(_signature_record(item.signature), digest):

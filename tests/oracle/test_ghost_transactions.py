@@ -205,6 +205,18 @@ def test_faults_stay_with_their_transaction() -> None:
     assert batch.first_invalid() == 2
 
 
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_many_are_verified_by_several_threads(threads: int) -> None:
+    """Every seventh is somebody else's, wherever it falls among the threads' shares."""
+    good = sign_ghost(draft(), Ed25519Signer(SEED), Ed25519Signer(OTHER))
+    bad = replace(good, payer_signature=Ed25519Signer(OTHER).sign(bytes(32)))
+    raws = [encode_transaction(bad if n % 7 == 3 else good) for n in range(100)]
+    batch = TransactionBatch.decode(raws)
+    batch.recover(threads=threads)
+    wanted = [TransactionReason.PAYER_SIGNATURE if n % 7 == 3 else OK for n in range(100)]
+    assert [batch.reason(index) for index in range(100)] == wanted
+
+
 def test_known_senders_are_not_verified_again() -> None:
     """A block of pool transactions: their senders are given, no signature is looked at."""
     good = sign_ghost(draft(), MlDsa65Signer(SEED), Ed25519Signer(OTHER))
