@@ -19,6 +19,10 @@ from ghostchain.primitives.errors import InvalidModule, ModuleReason
 
 __all__ = [
     "BYTES_MAX",
+    "INK_ARGUMENT",
+    "INK_BULK_BYTE",
+    "INK_DECLARED",
+    "INK_ENTRY",
     "INK_PER_GAS",
     "PAGES_MAX",
     "STACK_SLOTS",
@@ -35,6 +39,13 @@ PAGES_MAX = int(lib.GHOST_WASM_PAGES_MAX)
 STACK_SLOTS = int(lib.GHOST_WASM_STACK_SLOTS)
 INK_PER_GAS = int(lib.GHOST_WASM_INK_PER_GAS)
 
+# Besides what opcodes cost: entering a function, each local that it declares, each parameter and
+# result of a call, each byte that memory.copy, fill and init are asked for.
+INK_ENTRY = int(lib.GHOST_WASM_INK_ENTRY)
+INK_DECLARED = int(lib.GHOST_WASM_INK_DECLARED)
+INK_ARGUMENT = int(lib.GHOST_WASM_INK_ARGUMENT)
+INK_BULK_BYTE = int(lib.GHOST_WASM_INK_BULK_BYTE)
+
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
@@ -50,7 +61,8 @@ class ModuleReport:
     """What a module that may be a contract holds.
 
     code is its rewritten form; imports are the names that form imports from vm_hooks, in order;
-    slots_max the largest frame in stack slots. The counts are of the module's own.
+    slots_max the largest frame in stack slots; weight what compiling takes, at least its bytes.
+    The counts are of the module's own.
     """
 
     code: bytes
@@ -63,6 +75,7 @@ class ModuleReport:
     body_bytes: int
     data_bytes: int
     slots_max: int
+    weight: int
 
 
 def inspect(module: bytes) -> ModuleReport:
@@ -91,6 +104,7 @@ def inspect(module: bytes) -> ModuleReport:
         body_bytes=int(out.body_bytes),
         data_bytes=int(out.data_bytes),
         slots_max=int(out.slots_max),
+        weight=int(out.weight),
     )
 
 

@@ -317,6 +317,7 @@ class ModuleReason(IntEnum):
     DATA_BOUNDS = 79
     ENTRYPOINT = 80
     MEMORY_EXPORT = 81
+    TOO_COMPLEX = 82
 
 
 class InvalidModule(GhostError):

@@ -289,7 +289,7 @@ static void charge_bytes(rewriter *to) {
     put_op(to, OP_LOCAL_GET, to->ink);
     put_op(to, OP_LOCAL_GET, to->scratch);
     put(&to->out, OP_I64_EXTEND_I32_U);
-    put_constant(to, OP_I64_CONST, WASM_INK_BULK_BYTE);
+    put_constant(to, OP_I64_CONST, GHOST_WASM_INK_BULK_BYTE);
     put(&to->out, OP_I64_MUL);
     put(&to->out, OP_I64_SUB);
     put_check(to);
@@ -300,8 +300,8 @@ static uint64_t call_price(const rewriter *to, const wasm_instruction *now) {
     const wasm_signature *signature = now->opcode == OP_CALL
                                           ? wasm_signature_of(to->module, now->index)
                                           : &to->module->types[now->index];
-    return now->op->ink +
-           (uint64_t)WASM_INK_ARGUMENT * (signature->parameter_count + signature->result_count);
+    return now->op->ink + (uint64_t)GHOST_WASM_INK_ARGUMENT *
+                              (signature->parameter_count + signature->result_count);
 }
 
 static void copy_instruction(rewriter *to, const wasm_instruction *now, const uint8_t *end) {
@@ -497,7 +497,7 @@ static void write_function(rewriter *to, const wasm_function *function, uint32_t
     to->stretch_count = 0;
     open_frame(to, OP_BLOCK);
     write_entry(to, function, slots);
-    charge(to, WASM_INK_ENTRY + (uint64_t)WASM_INK_DECLARED * zeroed);
+    charge(to, GHOST_WASM_INK_ENTRY + (uint64_t)GHOST_WASM_INK_DECLARED * zeroed);
     while (to->depth != 0) {
         wasm_instruction now = {0};
         wasm_next(&body, &now);

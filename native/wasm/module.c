@@ -110,6 +110,7 @@ static const reason reasons[] = {
     REASON(ELEMENT_BOUNDS, "an element segment reaches beyond the table"),
     REASON(DATA_BOUNDS, "a data segment reaches beyond the initial memory"),
     REASON(ENTRYPOINT, "a contract exports its function user_entrypoint, (i32) -> i32"),
+    REASON(TOO_COMPLEX, "the module takes too long to compile"),
     REASON(MEMORY_EXPORT, "a contract exports its memory as \"memory\""),
 };
 
@@ -185,6 +186,7 @@ int ghost_wasm_prepare(ghost_wasm_module *out, const uint8_t *wasm, size_t lengt
         out->table_elements = module->table_minimum;
         out->import_count = module->import_count;
         status = wasm_rewrite(module) ? GHOST_OK : GHOST_OUT_OF_MEMORY;
+        out->weight = (uint32_t)(module->weight + out->code.length);
     }
     free(module);
     return status;

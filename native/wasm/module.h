@@ -30,6 +30,14 @@ enum {
     GHOST_WASM_MESSAGE_BYTES = 160
 };
 
+/* Ink besides what opcodes cost (opcodes.h, ghost_wasm_ink). */
+enum {
+    GHOST_WASM_INK_ENTRY = 3000,   /* each entry of a function, besides what its caller paid ... */
+    GHOST_WASM_INK_DECLARED = 200, /* ... and for each local that it declares */
+    GHOST_WASM_INK_ARGUMENT = 500, /* each parameter and result of a call */
+    GHOST_WASM_INK_BULK_BYTE = 200 /* each byte that memory.copy, fill and init are asked for */
+};
+
 /* Why a module is refused. The first fault in the order of its bytes; what a message names stands
  * beside the number. Up to 19 the bytes break the format, up to 49 WebAssembly's validation rules,
  * from 50 on they are WebAssembly that contracts may not use. */
@@ -97,7 +105,8 @@ enum ghost_wasm_reason {
     GHOST_WASM_ELEMENT_BOUNDS = 78, /* a segment outside the table */
     GHOST_WASM_DATA_BOUNDS = 79,    /* a segment outside the initial memory */
     GHOST_WASM_ENTRYPOINT = 80,     /* user_entrypoint missing, or not an (i32) -> i32 */
-    GHOST_WASM_MEMORY_EXPORT = 81   /* "memory" missing or something else */
+    GHOST_WASM_MEMORY_EXPORT = 81,  /* "memory" missing or something else */
+    GHOST_WASM_TOO_COMPLEX = 82     /* to compile: limits.h */
 };
 
 /* What became of a module. On refusal only reason, offset, index and message mean something. */
@@ -117,6 +126,7 @@ typedef struct ghost_wasm_module {
     uint32_t import_count; /* of the rewritten module */
     uint8_t imports[64];   /* import i is ghost_wasm_hosts[imports[i]] */
     uint32_t slots_max;    /* the largest frame, in stack slots */
+    uint32_t weight;       /* what compiling takes: at least code.length */
 } ghost_wasm_module;
 
 /* Checks wasm[0..length) and rewrites it. Returns GHOST_OK, GHOST_REFUSED (out->reason, never OK)

@@ -195,10 +195,10 @@ enum {
     OP(0x6a, "i32.add", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                      \
     OP(0x6b, "i32.sub", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                      \
     OP(0x6c, "i32.mul", BINARY, I32, I32, 0, WASM_INK_MULTIPLY)                                    \
-    OP(0x6d, "i32.div_s", BINARY, I32, I32, 0, WASM_INK_DIVIDE)                                    \
-    OP(0x6e, "i32.div_u", BINARY, I32, I32, 0, WASM_INK_DIVIDE)                                    \
-    OP(0x6f, "i32.rem_s", BINARY, I32, I32, 0, WASM_INK_DIVIDE)                                    \
-    OP(0x70, "i32.rem_u", BINARY, I32, I32, 0, WASM_INK_DIVIDE)                                    \
+    OP(0x6d, "i32.div_s", BINARY, I32, I32, 0, WASM_INK_DIVIDE_I32)                                \
+    OP(0x6e, "i32.div_u", BINARY, I32, I32, 0, WASM_INK_DIVIDE_I32)                                \
+    OP(0x6f, "i32.rem_s", BINARY, I32, I32, 0, WASM_INK_DIVIDE_I32)                                \
+    OP(0x70, "i32.rem_u", BINARY, I32, I32, 0, WASM_INK_DIVIDE_I32)                                \
     OP(0x71, "i32.and", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                      \
     OP(0x72, "i32.or", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                       \
     OP(0x73, "i32.xor", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                      \
@@ -213,10 +213,10 @@ enum {
     OP(0x7c, "i64.add", BINARY, I64, I64, 0, WASM_INK_SIMPLE)                                      \
     OP(0x7d, "i64.sub", BINARY, I64, I64, 0, WASM_INK_SIMPLE)                                      \
     OP(0x7e, "i64.mul", BINARY, I64, I64, 0, WASM_INK_MULTIPLY)                                    \
-    OP(0x7f, "i64.div_s", BINARY, I64, I64, 0, WASM_INK_DIVIDE)                                    \
-    OP(0x80, "i64.div_u", BINARY, I64, I64, 0, WASM_INK_DIVIDE)                                    \
-    OP(0x81, "i64.rem_s", BINARY, I64, I64, 0, WASM_INK_DIVIDE)                                    \
-    OP(0x82, "i64.rem_u", BINARY, I64, I64, 0, WASM_INK_DIVIDE)                                    \
+    OP(0x7f, "i64.div_s", BINARY, I64, I64, 0, WASM_INK_DIVIDE_I64)                                \
+    OP(0x80, "i64.div_u", BINARY, I64, I64, 0, WASM_INK_DIVIDE_I64)                                \
+    OP(0x81, "i64.rem_s", BINARY, I64, I64, 0, WASM_INK_DIVIDE_I64)                                \
+    OP(0x82, "i64.rem_u", BINARY, I64, I64, 0, WASM_INK_DIVIDE_I64)                                \
     OP(0x83, "i64.and", BINARY, I64, I64, 0, WASM_INK_SIMPLE)                                      \
     OP(0x84, "i64.or", BINARY, I64, I64, 0, WASM_INK_SIMPLE)                                       \
     OP(0x85, "i64.xor", BINARY, I64, I64, 0, WASM_INK_SIMPLE)                                      \

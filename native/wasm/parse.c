@@ -222,7 +222,7 @@ static bool read_functions(wasm_module *module, wasm_reader *reader) {
             return wasm_refuse(module, GHOST_WASM_TYPE_INDEX, at, "function %u has type %u of %u",
                                module->import_count + i, type, module->type_count);
         }
-        module->functions[i].type = type;
+        module->functions[i] = (wasm_function){.type = type};
     }
     module->function_count = count;
     return true;

@@ -41,8 +41,10 @@ typedef struct wasm_elements {
 /* A block that is open while a body is checked. */
 typedef struct wasm_control {
     wasm_signature signature;
-    uint32_t height; /* operands below it */
-    uint8_t opcode;  /* OP_BLOCK, OP_LOOP, OP_IF, OP_ELSE; the function's own is an OP_BLOCK */
+    uint32_t height;   /* operands below it */
+    uint32_t branches; /* to its label */
+    uint32_t sets;     /* of locals, in the function before it */
+    uint8_t opcode;    /* OP_BLOCK, OP_LOOP, OP_IF, OP_ELSE; the function's own is an OP_BLOCK */
     bool unreachable;
 } wasm_control;
 
@@ -68,6 +70,7 @@ typedef struct wasm_module {
     uint32_t table_minimum;
     uint32_t table_maximum;
     uint32_t entrypoint; /* index of the exported function, UINT32_MAX without */
+    uint64_t weight;     /* of the bodies checked so far */
     ghost_view data;     /* contents of the data section */
 
     uint32_t imported_types[GHOST_WASM_IMPORTS_MAX];
@@ -80,6 +83,10 @@ typedef struct wasm_module {
     /* of the body that is being checked */
     uint32_t control_count;
     uint32_t operand_count;
+    uint32_t branches; /* to all labels */
+    uint32_t blocks;
+    uint32_t indirect_calls;
+    uint32_t sets; /* of locals */
     uint8_t locals[WASM_LOCALS_MAX];
     uint8_t operands[WASM_OPERANDS_MAX];
     wasm_control controls[WASM_NESTING_MAX];

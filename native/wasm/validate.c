@@ -86,8 +86,11 @@ static bool open_block(wasm_module *module, const wasm_instruction *now,
         return wasm_refuse(module, GHOST_WASM_TOO_DEEP, now->start, "more than %u blocks",
                            (unsigned)WASM_NESTING_MAX);
     }
-    module->controls[module->control_count++] =
-        (wasm_control){.signature = *signature, .height = module->operand_count, .opcode = opcode};
+    module->blocks++;
+    module->controls[module->control_count++] = (wasm_control){.signature = *signature,
+                                                               .height = module->operand_count,
+                                                               .sets = module->sets,
+                                                               .opcode = opcode};
     return push_all(module, now, signature->parameters, signature->parameter_count);
 }
 
@@ -102,6 +105,29 @@ static bool close_block(wasm_module *module, const wasm_instruction *now, wasm_c
     }
     module->control_count--;
     return true;
+}
+
+/* What a block adds to the weight: branches that meet at its label bring each local that was set
+ * meanwhile, and a compiler's work grows with their square. */
+static void weigh_block(wasm_module *module, const wasm_control *closed, uint32_t locals) {
+    const uint64_t meeting = (uint64_t)closed->branches + 1;
+    const uint32_t sets = module->sets - closed->sets;
+    const wasm_signature *signature = &closed->signature;
+    const uint64_t values = (sets < locals ? sets : locals) + (uint64_t)signature->result_count +
+                            signature->parameter_count + 1;
+    module->weight += meeting * meeting * values / WASM_WEIGHT_SQUARES;
+}
+
+/* What a body adds to the weight besides its blocks. Each block and branch ends a piece of code, at
+ * each of which the compiler looks at all locals, and at most of which ink may run out. */
+static bool weigh_body(wasm_module *module, const wasm_function *function) {
+    const uint64_t ends = module->branches + module->blocks + 1;
+    module->weight += ends * function->locals / WASM_WEIGHT_LOCALS +
+                      ends * ends / WASM_WEIGHT_SQUARES +
+                      (uint64_t)WASM_WEIGHT_INDIRECT * module->indirect_calls;
+    return module->weight <= WASM_WEIGHT_MAX ||
+           wasm_refuse(module, GHOST_WASM_TOO_COMPLEX, function->body, "weight %llu of at most %u",
+                       (unsigned long long)module->weight, (unsigned)WASM_WEIGHT_MAX);
 }
 
 static void never_reached(wasm_module *module) {
@@ -138,6 +164,7 @@ static const uint8_t *label_types(const wasm_control *control, uint32_t *count) 
     return is_loop ? signature->parameters : signature->results;
 }
 
+/* The block that a branch goes to, where it is counted; NULL when there is none. */
 static const wasm_control *find_label(wasm_module *module, const wasm_instruction *now,
                                       uint32_t label) {
     if (label >= module->control_count) {
@@ -145,7 +172,10 @@ static const wasm_control *find_label(wasm_module *module, const wasm_instructio
                     now->op->name, label, module->control_count);
         return NULL;
     }
-    return &module->controls[module->control_count - 1 - label];
+    wasm_control *target = &module->controls[module->control_count - 1 - label];
+    target->branches++;
+    module->branches++;
+    return target;
 }
 
 static bool check_branch(wasm_module *module, const wasm_instruction *now) {
@@ -210,14 +240,23 @@ static bool check_else(wasm_module *module, const wasm_instruction *now) {
     if (innermost(module)->opcode != OP_IF) {
         return wasm_refuse(module, GHOST_WASM_BLOCKS, now->start, "else without if");
     }
-    return close_block(module, now, &closed) && open_block(module, now, &closed.signature, OP_ELSE);
+    if (!close_block(module, now, &closed) ||
+        !open_block(module, now, &closed.signature, OP_ELSE)) {
+        return false;
+    }
+    innermost(module)->branches = closed.branches;
+    innermost(module)->sets = closed.sets;
+    return true;
 }
 
-static bool check_end(wasm_module *module, const wasm_instruction *now) {
+static bool check_end(wasm_module *module, const wasm_function *function,
+                      const wasm_instruction *now) {
     wasm_control closed;
     if (!close_block(module, now, &closed)) {
         return false;
     }
+    /* No local lives on behind the function's own label. */
+    weigh_block(module, &closed, module->control_count == 0 ? 0 : function->locals);
     const wasm_signature *signature = &closed.signature;
     if (closed.opcode == OP_IF) {
         bool same = signature->parameter_count == signature->result_count;
@@ -259,6 +298,7 @@ static bool check_call(wasm_module *module, wasm_function *function, const wasm_
         }
         signature = &module->types[now->index];
         function->calls = true;
+        module->indirect_calls++;
         if (!take(module, now, I32)) {
             return false;
         }
@@ -290,6 +330,7 @@ static bool check_local(wasm_module *module, const wasm_function *function,
                            now->index, function->locals);
     }
     const uint8_t type = module->locals[now->index];
+    module->sets += now->opcode != OP_LOCAL_GET;
     return (now->opcode == OP_LOCAL_GET || take(module, now, type)) &&
            (now->opcode == OP_LOCAL_SET || push(module, now, type));
 }
@@ -393,7 +434,7 @@ static bool check_control(wasm_module *module, wasm_function *function,
     case OP_ELSE:
         return check_else(module, now);
     case OP_END:
-        return check_end(module, now);
+        return check_end(module, function, now);
     case OP_BR:
     case OP_BR_IF:
         return check_branch(module, now);
@@ -401,6 +442,8 @@ static bool check_control(wasm_module *module, wasm_function *function,
         return check_branch_table(module, now);
     case OP_RETURN:
         signature = module->controls[0].signature;
+        module->controls[0].branches++;
+        module->branches++;
         if (!take_all(module, now, signature.results, signature.result_count)) {
             return false;
         }
@@ -483,6 +526,10 @@ bool wasm_check_body(wasm_module *module, uint32_t index) {
     wasm_instruction now = {.start = reader.at, .op = &wasm_ops[OP_BLOCK], .opcode = OP_BLOCK};
     module->control_count = 0;
     module->operand_count = 0;
+    module->branches = 0;
+    module->blocks = 0;
+    module->indirect_calls = 0;
+    module->sets = 0;
     if (!read_locals(module, function, &reader)) {
         return false;
     }
@@ -503,6 +550,9 @@ bool wasm_check_body(wasm_module *module, uint32_t index) {
         operands = module->operand_count > operands ? module->operand_count : operands;
     } while (module->control_count != 0);
     function->operands = (uint16_t)operands;
+    if (!weigh_body(module, function)) {
+        return false;
+    }
     const uint32_t slots = wasm_frame_slots(function);
     module->out->slots_max = slots > module->out->slots_max ? slots : module->out->slots_max;
     if (reader.at != reader.end) {
