@@ -11,7 +11,6 @@ import pytest
 import wasmtime
 
 from ghostchain.execution import wasm
-from tests.oracle.test_wasm import contract
 from tests.oracle.wasm_generator import generate
 from tests.oracle.wasm_interpreter import Program, Tariff, Trap
 
