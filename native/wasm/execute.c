@@ -223,16 +223,37 @@ static void execute(ghost_vm *vm, const ghost_message *message, ghost_account *a
 
 /* ---- deploying, and plugging in ---- */
 
-static uint64_t activation_gas(size_t length) {
-    return GAS_ACTIVATION + (uint64_t)length * GAS_ACTIVATION_BYTE;
+static bool take_gas(uint64_t *gas, uint64_t price) {
+    if (*gas < price)
+        return false;
+    *gas -= price;
+    return true;
 }
 
-/* The price is taken before any work is done, so that a module that is refused has paid. */
-static int deploy(ghost_vm *vm, const uint8_t *bytes, size_t length, uint64_t *gas) {
-    uint64_t price = activation_gas(length);
-    if (*gas < price)
+/* Checks a module and takes the price of compiling it. Returns 0 or how the creation ends. */
+static int weigh(ghost_vm *vm, const uint8_t *bytes, size_t length, uint64_t *gas) {
+    if (!take_gas(gas, GAS_ACTIVATION + (uint64_t)length * GAS_CHECK_BYTE))
         return GHOST_EXIT_OUT_OF_GAS;
-    *gas -= price;
+    ghost_wasm_module prepared;
+    int status = ghost_wasm_prepare(&prepared, bytes, length);
+    if (status == GHOST_REFUSED) {
+        snprintf(vm->exit_reason, sizeof vm->exit_reason, "%s", prepared.message);
+        return GHOST_EXIT_WASM_INVALID;
+    }
+    if (status != GHOST_OK) {
+        vm->status = status;
+        return GHOST_EXIT_ABORT;
+    }
+    free(prepared.code.data);
+    bool is_paid = take_gas(gas, (uint64_t)prepared.weight * GAS_COMPILE_WEIGHT);
+    return is_paid ? 0 : GHOST_EXIT_OUT_OF_GAS;
+}
+
+/* Each price is taken before its work is done, so that a module that is refused has paid. */
+static int deploy(ghost_vm *vm, const uint8_t *bytes, size_t length, uint64_t *gas) {
+    int exit = weigh(vm, bytes, length, gas);
+    if (exit != 0)
+        return exit;
     ghost_hash hash;
     ghost_keccak256(hash.bytes, bytes, length);
     compiled *module;

@@ -32,9 +32,11 @@ enum {
     GAS_LOAD_COLD_BYTE = 2,
     GAS_LOAD_WARM = 300,
 
-    /* Making a deployed module ready: validation, rewriting, compilation. */
+    /* Deploying: checking a module, by its bytes, before anything is known of it; then compiling,
+     * by its weight (module.h), a microsecond each as a rule and four at worst. */
     GAS_ACTIVATION = 20000,
-    GAS_ACTIVATION_BYTE = 500
+    GAS_CHECK_BYTE = 50,
+    GAS_COMPILE_WEIGHT = 200
 };
 
 #endif
