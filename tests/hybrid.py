@@ -6,20 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ghostchain._native import ffi
+from ghostchain.contracts.addresses import FEE_MARKET, GCC, GHOST, MANA, SPIRIT
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.execution.executor import BlockEnvironment, Message, _native_message
 from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.types import Address
 
-
-def system_address(number: int) -> Address:
-    return Address(bytes(17) + bytes((0x47, 0x43, number)))
-
-
-GCC, SPIRIT, MANA, GHOST = (system_address(number) for number in (1, 2, 3, 4))
 TOKENS = (SPIRIT, MANA, GHOST)
-FEE_MARKET = system_address(0x13)
+# EIP-7002, EIP-7251
+REQUEST_CONTRACTS = (
+    Address(bytes.fromhex("00000961ef480eb55e80d19ad83579a64c007002")),
+    Address(bytes.fromhex("0000bbddc7ce488642fb579f8b00f3a590007251")),
+)
 SUPPLY_SLOT = (2).to_bytes(32, "big")
 
 
@@ -52,12 +51,16 @@ def place_tokens(
     view: MemoryView,
     balances: Mapping[Address, Mapping[Address, int]],
     rates: Mapping[Address, int],
+    coin_supply: int = 0,
 ) -> None:
-    """balances: by token and holder; what is there of each token is its supply."""
+    """balances: of all tokens but GCC, by token and holder; what is there of each is its supply.
+    Places what Ethereum's system calls need, too."""
+    for address in REQUEST_CONTRACTS:
+        view.put(address, Allocation(nonce=1, code=b"\0"))
     for token in (GCC, *TOKENS):
         held = balances.get(token, {})
         storage = {mapping_key(holder, 0): amount for holder, amount in held.items()}
-        storage[SUPPLY_SLOT] = sum(held.values())
+        storage[SUPPLY_SLOT] = coin_supply if token == GCC else sum(held.values())
         code = bytes((0xEF, 0x47, token[19]))
         view.put(token, Allocation(nonce=1, code=code, storage=words(storage)))
     storage = {mapping_key(token, 0): rate for token, rate in rates.items()}

@@ -1,4 +1,4 @@
-"""A genesis file with the four tokens and the fee market, for tests that start a node on it."""
+"""A genesis file with the four tokens and all else of the economy, for tests that start a node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ghostchain.chain.networks import network
-from ghostchain.contracts.addresses import FEE_MARKET, GHOST, MANA, SPIRIT, TOKENS
+from ghostchain.contracts.addresses import GHOST, MANA, SPIRIT
 from ghostchain.contracts.economy import Economy, economy_alloc
 from ghostchain.primitives.types import Address
 
@@ -31,8 +31,6 @@ def write_genesis(
         alloc[address] = {"balance": hex(balance)}
     economy = Economy(balances=tokens, rates=RATES)
     for address, account in economy_alloc(sum(coins.values()), economy).items():
-        if address not in (*TOKENS, FEE_MARKET):
-            continue
         alloc[address] = {
             "balance": "0x0",
             "nonce": hex(account.nonce),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ from ghostchain.rpc.client import RpcClient, RpcFailure, Terms
 from tests.hybrid import SUPPLY_SLOT, mapping_key
 from tests.node.clients import require_modules, run_script
 from tests.node.economy import RATES, UNIT, write_genesis
-from tests.node.process import Ghostd
+from tests.node.process import Ghostd, invoke
 
 ALICE_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 ALICE = Secp256k1Signer(ALICE_KEY)
@@ -36,16 +37,20 @@ PROPOSER = Address(b"\xc0" * 20)
 TARGET = Address(b"\x77" * 20)
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ghostd]:
+def arguments(folder: Path) -> tuple[str, ...]:
+    """Of a node on a genesis in which these keys hold coins and tokens."""
     holders = dict.fromkeys((ALICE.address, SPONSOR.address, QUANTUM.address), 1_000 * UNIT)
     path = write_genesis(
-        tmp_path_factory.mktemp("economy") / "genesis.json",
+        folder / "genesis.json",
         dict.fromkeys((ALICE.address, SPONSOR.address, QUANTUM.address, EDWARDS.address), UNIT),
         {SPIRIT: holders, MANA: holders, GHOST: holders},
     )
-    arguments = ("--dev", "--genesis", str(path), "--coinbase", "0x" + PROPOSER.hex())
-    with Ghostd(*arguments) as running:
+    return "--dev", "--genesis", str(path), "--coinbase", "0x" + PROPOSER.hex()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ghostd]:
+    with Ghostd(*arguments(tmp_path_factory.mktemp("economy"))) as running:
         yield running
 
 
@@ -204,6 +209,34 @@ def test_estimates_say_why_too(client: RpcClient) -> None:
     short = Terms(gas_limit=21_000)
     with pytest.raises(RpcFailure, match="intrinsic gas too low"):
         client.send_fee_currency(ALICE_KEY, call[0], SPIRIT, terms=short)
+
+
+def test_both_types_outlive_the_node(tmp_path: Path) -> None:
+    """After a restart receipts read the same, rates included; the chain can be exported, imported
+    and checked elsewhere, signatures of every scheme verified again."""
+    first, second, file = (str(tmp_path / name) for name in ("first", "second", "chain.rlp"))
+    options = arguments(tmp_path)
+    with Ghostd(*options, data_dir=Path(first)) as running:
+        client = RpcClient(running.url)
+        receipts = [
+            client.send_ghost(signer, [Call(TARGET, 1)], fee_token=token, payer=SPONSOR)
+            for signer, token in ((QUANTUM, SPIRIT), (EDWARDS, None), (ALICE, MANA))
+        ]
+        receipts.append(client.send_fee_currency(ALICE_KEY, Call(TARGET, 1), GHOST))
+    chain = options[1:3]
+    for command in (
+        ("export", file, *chain, "--data-dir", first),
+        ("import", file, *chain, "--data-dir", second),
+        ("db", "verify", *chain, "--data-dir", second),
+    ):
+        finished = invoke(*command)
+        assert finished.returncode == 0, finished.stderr
+    for directory in (first, second):
+        with Ghostd(*options, data_dir=Path(directory)) as running:
+            hashes = [(receipt["transactionHash"],) for receipt in receipts]
+            client = RpcClient(running.url)
+            found = [client.call("eth_getTransactionReceipt", *item) for item in hashes]
+            assert found == receipts
 
 
 def test_prices_in_tokens(client: RpcClient) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from ghostchain.contracts.addresses import GCC
 from ghostchain.execution.executor import Message
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import Call, SignatureScheme, TransactionType
 from ghostchain.primitives.types import Address
-from tests.hybrid import GCC, TOKENS
+from tests.hybrid import TOKENS
 
 RATE_UNIT = 10**18
 WORD = 2**256

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from ghostchain.contracts.addresses import FEE_MARKET, GCC, GHOST, MANA, SPIRIT, address_of
 from ghostchain.execution.executor import CallFlag, Executor, Exit, Message
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.errors import TransactionReason
@@ -19,7 +20,7 @@ from ghostchain.primitives.transaction import (
 )
 from ghostchain.primitives.types import Address
 from tests import hybrid
-from tests.hybrid import FEE_MARKET, GCC, GHOST, MANA, SPIRIT, TOKENS
+from tests.hybrid import TOKENS
 from tests.oracle.fee_model import (
     CLEARS,
     FAILS,
@@ -34,7 +35,7 @@ from tests.oracle.fee_model import (
 PEOPLE = [Address(bytes((letter,)) * 20) for letter in b"ABCD"]
 CONTRACTS = {Address(code.rjust(20, b"\xcc")): code for code in (REVERTS, FAILS, CLEARS)}
 CLEARER = next(address for address, code in CONTRACTS.items() if code == CLEARS)
-UNKNOWN = hybrid.system_address(5)
+UNKNOWN = address_of(5)
 FIRST_SLOT = bytes(32)
 
 AMOUNTS = st.one_of(
@@ -115,7 +116,7 @@ def view_of(world: World) -> MemoryView:
     for address, code in world.codes.items():
         storage = {FIRST_SLOT: b"\1".rjust(32, b"\0")} if address in world.full else {}
         view.put(address, Allocation(nonce=1, code=code, storage=storage))
-    hybrid.place_tokens(view, world.tokens, world.rates)
+    hybrid.place_tokens(view, world.tokens, world.rates, sum(world.coins.values()))
     return view
 
 
@@ -151,9 +152,7 @@ def test_fees_are_those_of_the_model(data: st.DataObject) -> None:
         if message.fee_token in (None, GCC):
             burnt += paid.gas_used * world.base_fee
     executor = Executor(view)
-    result = executor.run_block(
-        env, hybrid.MessageBatch(written), skip_invalid=True, system_calls=False
-    )
+    result = executor.run_block(env, hybrid.MessageBatch(written), skip_invalid=True)
     found = [
         (item.success, item.gas_used, item.effective_gas_price) if item.included else item.reason
         for item in result.outcomes
@@ -161,7 +160,7 @@ def test_fees_are_those_of_the_model(data: st.DataObject) -> None:
     assert found == expected
     view.apply(result)
     assert_same(view, world)
-    assert sum(world.coins.values()) == coins_before - burnt
+    assert sum(world.coins.values()) == coins_before - burnt == hybrid.supply(view, GCC)
 
 
 # ---- single properties ----
