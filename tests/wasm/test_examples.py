@@ -100,10 +100,14 @@ def require(language: str, name: str, solidity: str) -> None:
 
 
 def compare(language: str, name: str, solidity: str, calls: list[Step]) -> None:
-    host = OnHost({CONTRACT: module(language, name)})
+    """Solidity in the EVM, and the module on the node's host and on the one in Python."""
     wanted = OnExecutor({CONTRACT: original(solidity)})
+    node = OnExecutor({CONTRACT: module(language, name)})
+    host = OnHost({CONTRACT: module(language, name)})
     for step in calls:
-        assert host.run(step) == wanted.run(step), step
+        seen = wanted.run(step)
+        assert host.run(step) == seen, step
+        assert node.run(step) == seen, step
 
 
 # ---- the tests ----
