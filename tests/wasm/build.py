@@ -72,10 +72,15 @@ def c(name: str) -> bytes:
     return module.read_bytes()
 
 
+def assembled(text: str) -> bytes:
+    """WebAssembly text as a module."""
+    return bytes(wasmtime.wat2wasm(text))
+
+
 @functools.cache
 def wat(name: str) -> bytes:
     """docs/examples/wasm/wat/<name>.wat as a module; needs nothing but wasmtime."""
-    return bytes(wasmtime.wat2wasm((EXAMPLES / "wasm" / "wat" / f"{name}.wat").read_text()))
+    return assembled((EXAMPLES / "wasm" / "wat" / f"{name}.wat").read_text())
 
 
 @functools.cache
@@ -106,6 +111,26 @@ def rust(name: str) -> bytes:
     options = [word for option in codegen.split() for word in ("-C", option)]
     run(compiler, *flags.split(), *options, "-o", str(module), str(source), folder=ROOT)
     return module.read_bytes()
+
+
+@functools.cache
+def stylus() -> bytes:
+    """docs/examples/wasm/rust/stylus as a module: kept in build/, since it takes a minute."""
+    cargo = require_tool("cargo", "https://rustup.rs")
+    rust("counter")  # skips where rustc lacks the target
+    folder = EXAMPLES / "wasm" / "rust" / "stylus"
+    built = ROOT / "build" / "stylus"
+    present = subprocess.run(
+        [cargo, "fetch", "--locked", "--offline", "--target", RUST_TARGET],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
+    if present.returncode:
+        pytest.skip(f"the crates of the Stylus SDK are not here (cargo fetch in {folder})")
+    options = f"build --release --lib --locked --offline --target {RUST_TARGET}"
+    run(cargo, *options.split(), folder=folder, CARGO_TARGET_DIR=str(built))
+    return (built / RUST_TARGET / "release" / "stylus_counter.wasm").read_bytes()
 
 
 BUILDERS = {"c": c, "assemblyscript": assemblyscript, "wat": wat, "rust": rust}
