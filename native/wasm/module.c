@@ -152,7 +152,7 @@ bool wasm_refuse(wasm_module *module, int reason, const uint8_t *at, const char 
     if (module->function_now >= 0) {
         snprintf(place, sizeof place, "function %u, ", (unsigned)module->function_now);
     }
-    snprintf(out->message, sizeof out->message, "%s (%sbyte %u: %s)",
+    snprintf(out->message, sizeof out->message, "%s (%sbyte %u: %.100s)",
              ghost_wasm_reason_text(reason), place, out->offset, particulars);
     make_printable(out->message);
     return false;
