@@ -50,6 +50,8 @@ GAS_TRANSACTION = 21_000
 CALL_STIPEND = 2_300
 TRANSACTION_GAS_CAP = 1 << 24  # EIP-7825
 BLOB_GAS = 131_072
+MODULE_MAGIC = b"\0asm\1\0\0\0"
+MODULE_BYTES_MAX = 256 * 1024
 # A search ends when the answer is known this closely (geth's estimateGasErrorRatio).
 ESTIMATE_ERROR_RATIO = 0.015
 ACCESS_LIST_ROUNDS_MAX = 16
@@ -248,6 +250,17 @@ def value_of(message: Message) -> int:
     return sum(call.value for call in message.calls) if message.calls else message.value
 
 
+def init_code_of(message: Message) -> bytes | None:
+    """None when the message creates nothing."""
+    call = message.calls[0] if message.calls else Call(message.to, 0, message.data)
+    return call.data if call.to is None else None
+
+
+def deploys_module(environment: BlockEnvironment, message: Message) -> bool:
+    """Whether it makes a WASM contract, for which other limits hold."""
+    return environment.hybrid and (init_code_of(message) or b"").startswith(MODULE_MAGIC)
+
+
 def recipients_of(message: Message) -> tuple[Address | None, ...]:
     """None for a creation."""
     return tuple(call.to for call in message.calls) if message.calls else (message.to,)
@@ -289,8 +302,8 @@ def unable_to_begin(
         "blob_base_fee": setting.blob_base_fee,
         "gas": message.gas_limit,
         "limit": environment.gas_limit,
-        "size": len(message.data),
-        "size_max": 49_152,
+        "size": len(init_code_of(message) or b""),
+        "size_max": MODULE_BYTES_MAX if deploys_module(environment, message) else 49_152,
     }
     if result.reason in (
         TransactionReason.INTRINSIC_GAS_TOO_LOW,
@@ -427,7 +440,7 @@ def estimate_gas(
         highest = environment.gas_limit
         if request.gas is not None and request.gas >= GAS_TRANSACTION:
             highest = request.gas
-        if environment.fork >= Fork.OSAKA:
+        if environment.fork >= Fork.OSAKA and not deploys_module(environment, message):
             highest = min(highest, TRANSACTION_GAS_CAP)
         if message.max_fee_per_gas:
             # Address and Hash32 are bytes to whoever only reads, which mappings cannot express.

@@ -4,6 +4,7 @@ and by our own client, paid to the last wei, refused with the reason."""
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from ghostchain.primitives.transaction import Call, Transaction, TransactionType
 from ghostchain.primitives.types import Address
 from ghostchain.rpc.client import RpcClient, RpcFailure, Terms
 from tests.hybrid import SUPPLY_SLOT, mapping_key
-from tests.node.clients import require_modules, run_script
+from tests.node.clients import require_modules, run_script, tool
 from tests.node.economy import RATES, UNIT, write_genesis
 from tests.node.process import Ghostd, invoke
 
@@ -237,6 +238,59 @@ def test_both_types_outlive_the_node(tmp_path: Path) -> None:
             client = RpcClient(running.url)
             found = [client.call("eth_getTransactionReceipt", *item) for item in hashes]
             assert found == receipts
+
+
+@pytest.fixture
+def both_types(client: RpcClient) -> list[dict[str, str]]:
+    """The receipts of one transaction of each type."""
+    return [
+        client.send_fee_currency(ALICE_KEY, Call(TARGET, 3), SPIRIT),
+        client.send_ghost(QUANTUM, [Call(TARGET, 1), Call(TARGET, 2)], payer=SPONSOR),
+    ]
+
+
+def test_javascript_libraries_read_both(node: Ghostd, both_types: list[dict[str, str]]) -> None:
+    """ethers and plain viem do not know the types, and still show them."""
+    require_modules("ethers", "viem")
+    hashes = [receipt["transactionHash"] for receipt in both_types]
+    finished = run_script("readers.cjs", node.url, *hashes)
+    assert finished.returncode == 0, finished.stderr
+    seen = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert [item["library"] for item in seen] == ["ethers", "viem"] * 2
+    for index, item in enumerate(seen):
+        receipt = both_types[index // 2]
+        assert item["hash"] == receipt["transactionHash"]
+        assert item["type"] == item["receiptType"] == int(receipt["type"], 16)
+        assert item["value"] == "3"
+        assert item["price"] == str(int(receipt["effectiveGasPrice"], 16))
+
+
+def test_web3_reads_both(node: Ghostd, both_types: list[dict[str, str]]) -> None:
+    web3 = pytest.importorskip("web3")
+    eth = web3.Web3(web3.Web3.HTTPProvider(node.url)).eth
+    for receipt in both_types:
+        name = receipt["transactionHash"]
+        assert eth.get_transaction(name).type == int(receipt["type"], 16)
+        assert eth.get_transaction_receipt(name).status == 1
+        shown = eth.get_block(receipt["blockHash"], True).transactions
+        assert [item.hash.to_0x_hex() for item in shown] == [name]
+
+
+def test_cast_reads_both(node: Ghostd, both_types: list[dict[str, str]]) -> None:
+    cast = tool("cast")
+    for receipt in both_types:
+        name = receipt["transactionHash"]
+        asked = (("tx", name), ("receipt", name), ("block", receipt["blockHash"], "--full"))
+        for command, *rest in asked:
+            finished = subprocess.run(
+                [cast, command, "--rpc-url", node.url, *rest, "--json"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert finished.returncode == 0, finished.stderr
+            assert name in finished.stdout
 
 
 def test_prices_in_tokens(client: RpcClient) -> None:

@@ -142,7 +142,7 @@ def data_gas(datas: Iterable[bytes]) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a message pays, by the rules in docs/tokens.md."""
+    """What a message pays, by the rules that ghostchain/contracts/feemarket.py states."""
 
     message: Message
     payer: Address
