@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostchain.chain.config import ChainConfig, data_bytes, integer, parse_config
+from ghostchain.chain.economy import hybrid_alloc
 from ghostchain.chain.fees import INITIAL_BASE_FEE
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.crypto.keccak import keccak256, keccak256_batch
@@ -95,8 +96,24 @@ def parse_genesis(fields: object, *, name: str = "custom") -> Genesis:
     if not isinstance(alloc_fields, Mapping):
         raise InvalidGenesis("alloc must be an object")
     alloc = dict(_alloc_entry(key, value) for key, value in alloc_fields.items())
+    alloc |= _economy(fields.get("ghost"), config, alloc)
     header = _header(fields, config, timestamp, alloc)
     return Genesis(config, header, alloc, name)
+
+
+def _economy(
+    section: object, config: ChainConfig, alloc: Mapping[Address, GenesisAccount]
+) -> dict[Address, GenesisAccount]:
+    """The contracts of the protocol, where its rules ever begin."""
+    if config.hybrid_time is None:
+        if section is not None:
+            raise InvalidGenesis("ghost is given, but config.ghost.hybridTime is not")
+        return {}
+    native_supply = sum(entry.balance for entry in alloc.values())
+    return {
+        address: GenesisAccount(entry.balance, entry.nonce, entry.code, entry.storage)
+        for address, entry in hybrid_alloc(section, native_supply, alloc).items()
+    }
 
 
 def _header(

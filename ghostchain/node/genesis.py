@@ -54,6 +54,12 @@ def bootstrap_validator() -> Address:
     return address_of(keccak256(BOOTSTRAP_SENTENCE))
 
 
+def bootstrap_consensus_seed() -> bytes:
+    """Of the Ed25519 key with which the bootstrap validator stands in the genesis of the networks
+    for trying out. As worthless as its account's key."""
+    return keccak256(BOOTSTRAP_SENTENCE)
+
+
 def dev_accounts() -> tuple[DevAccount, ...]:
     """The ten accounts of the test mnemonic."""
     return tuple(DevAccount(address_of(key), key) for key in TEST_KEYS)

@@ -14,6 +14,9 @@ import pytest
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.genesis import Genesis, load_genesis, parse_genesis
 from ghostchain.chain.networks import NETWORKS, TEST_KEYS, network
+from ghostchain.contracts.addresses import address_of as address_of_contract
+from ghostchain.contracts.customary import customary_codes
+from ghostchain.contracts.registry import NATIVE_CONTRACTS
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.primitives.errors import InvalidGenesis
@@ -144,8 +147,10 @@ def test_networks_are_themselves() -> None:
     assert all(dev.alloc[address].balance == 10_000 * 10**18 for address in funded)
     assert dev.header.gas_limit == 10**9
     assert dev.config.fork_at(0) == Fork.OSAKA
-    contracts = [entry for entry in network("mainnet").alloc.values() if entry.code]
-    assert len(contracts) == 5
+    contracts = {address for address, entry in network("mainnet").alloc.items() if entry.code}
+    protocol = {address_of_contract(number) for number in NATIVE_CONTRACTS}
+    assert len(contracts - protocol - customary_codes().keys()) == 5
+    assert protocol | customary_codes().keys() < contracts
     assert sum(entry.balance for entry in network("mainnet").alloc.values()) == 0
 
 

@@ -101,7 +101,7 @@ def test_damaged_trie_does_not_open_but_verifies(tmp_path: Path) -> None:
     found = verify_directory(tmp_path, DEV)
     assert found.agrees
     assert found.accounts == len(DEV.alloc)
-    assert found.slots == 31
+    assert found.slots == sum(len(entry.storage or {}) for entry in DEV.alloc.values()) > 0
 
 
 def test_directories_without_this_chain(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from ghostchain.primitives.types import Address
 
@@ -30,10 +31,20 @@ DEPLOYMENT_PROXY_CODE = bytes.fromhex(
 
 
 @cache
+def _multicall3() -> dict[str, Any]:
+    compiled: dict[str, Any] = json.loads(files(__name__).joinpath("multicall3.json").read_text())
+    return compiled
+
+
 def multicall3_code() -> bytes:
     """The code of the account."""
-    text = files(__name__).joinpath("multicall3.json").read_text()
-    return bytes.fromhex(json.loads(text)["code"][2:])
+    return bytes.fromhex(_multicall3()["code"][2:])
+
+
+def multicall3_abi() -> list[dict[str, Any]]:
+    """Its JSON ABI."""
+    entries: list[dict[str, Any]] = _multicall3()["abi"]
+    return entries
 
 
 def customary_codes() -> Mapping[Address, bytes]:
