@@ -95,6 +95,10 @@ class Secp256k1Signer:
         joined = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((y_parity,))
         return SchemeSignature(SignatureScheme.SECP256K1, b"", joined)
 
+    def reveal_seed(self) -> bytes:
+        """What `from_seed` takes. Whoever knows it signs for the account."""
+        return self._private_key
+
     def __repr__(self) -> str:
         return f"Secp256k1Signer(0x{self.address.hex()})"
 
@@ -123,6 +127,10 @@ class Ed25519Signer:
         signature = ed25519.sign(self._seed, _checked(digest))
         return SchemeSignature(SignatureScheme.ED25519, self.public_key, signature)
 
+    def reveal_seed(self) -> bytes:
+        """What `from_seed` takes. Whoever knows it signs for the account."""
+        return self._seed
+
     def __repr__(self) -> str:
         return f"Ed25519Signer(0x{self.address.hex()})"
 
@@ -150,6 +158,10 @@ class MlDsa65Signer:
     def sign(self, digest: bytes) -> SchemeSignature:
         signature = mldsa.sign(self._seed, _checked(digest))
         return SchemeSignature(SignatureScheme.ML_DSA_65, self.public_key, signature)
+
+    def reveal_seed(self) -> bytes:
+        """What `from_seed` takes. Whoever knows it signs for the account."""
+        return self._seed
 
     def __repr__(self) -> str:
         return f"MlDsa65Signer(0x{self.address.hex()})"

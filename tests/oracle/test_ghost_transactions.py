@@ -114,6 +114,8 @@ def test_addresses_of_keys(signer) -> None:
         assert alice.address == key_address(signature.scheme, signature.key)
     assert signer.generate().address != signer.generate().address
     assert signer.from_seed(SEED).address == alice.address
+    fresh = signer.generate()
+    assert signer.from_seed(fresh.reveal_seed()).address == fresh.address
 
 
 @every_signer
