@@ -15,6 +15,7 @@ Oracle: the contracts in Python against the kernel in C, in tests/oracle/test_co
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,6 +25,10 @@ from ghostchain.primitives.types import Address, Hash32
 
 FRAMES_MAX = 64
 """Native contracts in one stack of calls; a deeper one is refused as a call that is too deep."""
+
+# All of them together must never meet Python's own limit, which depends on who called and would end
+# a block on one node and not on another: forty Python frames for each, and room for the caller.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 3_000))
 
 
 @dataclass(frozen=True, slots=True)

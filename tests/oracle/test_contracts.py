@@ -222,6 +222,14 @@ class Probe(NativeContract):
         self.try_call(self.address, self.msg.data)
         return self.total
 
+    @external
+    def dive_from_below(self, depth: UInt256) -> None:
+        if depth:
+            self.dive_from_below(depth - 1)
+        else:
+            self.total += 1
+            self.try_call(self.address, self.msg.data)
+
     @external(payable=True)
     def relay(self, to: Address, data: bytes) -> bytes:
         return self.call(to, data, value=self.msg.value)
@@ -388,6 +396,14 @@ def test_frames_nest_to_their_bound_and_gas_comes_back() -> None:
     result = call(on, PROBE, asking("dive"), gas_limit=10_000_000)
     assert answer(result, "dive") == lib.GHOST_CONTRACT_FRAMES_MAX
     assert result.gas_used < 1_000_000
+
+
+def test_the_deepest_stack_is_within_what_python_allows() -> None:
+    """Else the depth of whoever calls would decide. 25 frames of their own in each call."""
+    on = probe()
+    result = call(on, PROBE, asking("dive_from_below", 25), gas_limit=10_000_000)
+    assert result.success
+    assert answer(call(on, PROBE, asking("total")), "total") == lib.GHOST_CONTRACT_FRAMES_MAX
 
 
 def test_calls_go_through_engines_and_back() -> None:
