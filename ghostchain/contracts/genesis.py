@@ -9,6 +9,7 @@ from ghostchain.contracts.addresses import GCC, TOKENS, address_of, code_of
 from ghostchain.contracts.framework import NativeContract
 from ghostchain.contracts.registry import NATIVE_CONTRACTS
 from ghostchain.contracts.tokens import Capped, Token
+from ghostchain.crypto.keccak import keccak256
 from ghostchain.execution.contracts import ContractBlock, ContractHost, ContractMessage
 from ghostchain.execution.views import Allocation
 from ghostchain.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address
@@ -29,6 +30,9 @@ class _Draft:
 
     def load(self, key: int) -> int:
         return self.words.get(key, 0)
+
+    def hash(self, data: bytes, gas: int) -> int:
+        return int.from_bytes(keccak256(data), "big")
 
     def store(self, key: int, value: int) -> None:
         self.words[key] = value

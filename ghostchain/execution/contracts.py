@@ -18,7 +18,7 @@ import ctypes
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ghostchain._native import ffi, lib
 from ghostchain.primitives.types import Address, Hash32
@@ -31,8 +31,7 @@ FRAMES_MAX = 64
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 3_000))
 
 
-@dataclass(frozen=True, slots=True)
-class ContractMessage:
+class ContractMessage(NamedTuple):
     """The call that a contract answers. Units: value in wei.
 
     origin: who signed the transaction. is_static: nothing may change.
@@ -96,6 +95,9 @@ class ContractHost(Protocol):
     def store(self, key: int, value: int) -> None:
         """SSTORE."""
 
+    def hash(self, data: bytes, gas: int) -> int:
+        """KECCAK256 as a number, for that much gas."""
+
     def load_transient(self, key: int) -> int:
         """TLOAD."""
 
@@ -153,6 +155,7 @@ def _short(name: str, *arguments: Any) -> Callable[..., int]:
 _BYTES = ctypes.c_char_p
 _load = _short("ghost_contract_load", _BYTES)
 _store = _short("ghost_contract_store", _BYTES, _BYTES)
+_hash = _short("ghost_contract_hash", ctypes.c_uint64, _BYTES, ctypes.c_size_t)
 _load_transient = _short("ghost_contract_load_transient", _BYTES)
 _store_transient = _short("ghost_contract_store_transient", _BYTES, _BYTES)
 _log = _short("ghost_contract_log", _BYTES, ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t)
@@ -183,13 +186,15 @@ class NativeHost:
         self._block: ContractBlock | None = None
         # No more is copied than the gas pays for; a word more, so that paying fails.
         length = min(call.input_length, 32 * (call.gas // _COPY_WORD + 1))
+        # Three addresses and the value stand together.
+        who = ffi.buffer(call.address, 3 * 20 + 32)[:]
         self.message = ContractMessage(
-            _address(call.address),
-            _address(call.sender),
-            _integer(call.value),
+            Address(who[:20]),
+            Address(who[20:40]),
+            int.from_bytes(who[60:], "big"),
             ffi.buffer(call.input, length)[:] if length else b"",
             bool(call.is_static),
-            _address(call.origin),
+            Address(who[40:60]),
         )
 
     @property
@@ -227,6 +232,12 @@ class NativeHost:
         exit = _store(self._pointer, key.to_bytes(32, "big"), value.to_bytes(32, "big"))
         if exit:
             raise Halt(exit)
+
+    def hash(self, data: bytes, gas: int) -> int:
+        exit = _hash(self._pointer, gas, data, len(data))
+        if exit:
+            raise Halt(exit)
+        return int.from_bytes(ffi.buffer(self._call.word), "big")
 
     def load_transient(self, key: int) -> int:
         exit = _load_transient(self._pointer, key.to_bytes(32, "big"))

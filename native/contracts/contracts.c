@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "../executor/host.h"
+#include "../keccak/keccak.h"
 #include "tokens.h"
 
 typedef struct contracts {
@@ -66,6 +67,15 @@ int ghost_contract_store_transient(ghost_contract_call *call, const uint8_t key[
     ghost_frame *frame = enter(call);
     u256 place = u256_from_be(key), word = u256_from_be(value);
     return leave(call, frame, ghost_host_transient_store(frame, &place, &word));
+}
+
+int ghost_contract_hash(ghost_contract_call *call, uint64_t gas, const uint8_t *data,
+                        size_t length) {
+    if (call->gas < gas)
+        return GHOST_EXIT_OUT_OF_GAS;
+    call->gas -= gas;
+    ghost_keccak256(call->word, data, length);
+    return 0;
 }
 
 int ghost_contract_log(ghost_contract_call *call, const uint8_t *topics, unsigned topic_count,

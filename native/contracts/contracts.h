@@ -25,7 +25,7 @@ typedef struct ghost_contract_call {
     uint64_t gas;                 /* left; Python may take of it */
     uint8_t id;
     uint8_t is_static;
-    uint8_t address[20];
+    uint8_t address[20];          /* these four are read in one piece */
     uint8_t sender[20];
     uint8_t origin[20];
     uint8_t value[32];
@@ -62,6 +62,9 @@ int ghost_contract_store(ghost_contract_call *call, const uint8_t key[32],
 int ghost_contract_load_transient(ghost_contract_call *call, const uint8_t key[32]);
 int ghost_contract_store_transient(ghost_contract_call *call, const uint8_t key[32],
                                    const uint8_t value[32]);
+/* call->word = KECCAK256(data), for that much gas. */
+int ghost_contract_hash(ghost_contract_call *call, uint64_t gas, const uint8_t *data,
+                        size_t length);
 /* topics: topic_count (0-4) times 32 bytes. */
 int ghost_contract_log(ghost_contract_call *call, const uint8_t *topics, unsigned topic_count,
                        const uint8_t *data, size_t length);

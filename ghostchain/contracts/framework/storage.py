@@ -39,7 +39,6 @@ from typing import (
 from ghostchain.contracts.framework import gas
 from ghostchain.contracts.framework.abi import BOOL, Bytes, Text, Word, type_of
 from ghostchain.contracts.framework.errors import PANIC_BOUNDS, PANIC_EMPTY_POP, Panic
-from ghostchain.crypto.keccak import keccak256
 from ghostchain.execution.contracts import ContractHost
 
 K = TypeVar("K")
@@ -59,9 +58,7 @@ class Owner(Protocol):
 
 def hashed(owner: Owner, data: bytes) -> int:
     """keccak256 as the number of a word, paid for."""
-    if owner._is_metered:
-        owner._host.charge(gas.HASH)
-    return int.from_bytes(keccak256(data), "big")
+    return owner._host.hash(data, gas.HASH if owner._is_metered else 0)
 
 
 # ---- what may lie at a place ----

@@ -269,6 +269,10 @@ class MemoryHost:
         world.storage[place] = value
         world.undo.append(lambda: world.storage.__setitem__(place, before))
 
+    def hash(self, data: bytes, gas: int) -> int:
+        self.charge(gas)
+        return int.from_bytes(keccak256(data), "big")
+
     def load_transient(self, key: int) -> int:
         self.charge(prices.WARM_ACCESS)
         return self._world.transient.get((self._message.address, key), 0)
