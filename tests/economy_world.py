@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ghostchain.contracts.addresses import (
     GCC,
@@ -18,6 +18,7 @@ from ghostchain.contracts.addresses import (
     address_of,
 )
 from ghostchain.contracts.economy import Economy, economy_alloc
+from ghostchain.contracts.framework import Error, NativeContract, external
 from ghostchain.contracts.framework.testing import World
 from ghostchain.contracts.governed import WAD
 from ghostchain.contracts.registry import NATIVE_CONTRACTS
@@ -27,7 +28,10 @@ from ghostchain.contracts.tokens import Gcc, Ghost, Mana, Spirit
 from ghostchain.crypto import ed25519
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.votes import key_claim_bytes, vote_bytes
-from ghostchain.primitives.types import Address
+from ghostchain.execution.contracts import ContractBlock, ContractHost, ContractMessage
+from ghostchain.primitives.types import ZERO_ADDRESS, Address
+
+C = TypeVar("C", bound=NativeContract)
 
 CHAIN_ID = 31337
 EPOCH_BLOCKS = 10
@@ -125,7 +129,8 @@ class EconomyWorld(World):
     staking and governance take SPIRIT."""
 
     def __init__(self, people: Sequence[Address], economy: Economy | None = None) -> None:
-        super().__init__({address_of(id): kind for id, kind in NATIVE_CONTRACTS.items()})
+        kinds = {**NATIVE_CONTRACTS, Batch.ID: Batch}
+        super().__init__({address_of(id): kind for id, kind in kinds.items()})
         native = dict.fromkeys(people, 1_000_000 * WAD)
         self.balances.update(native)
         alloc = economy_alloc(sum(native.values()), economy or economy_of(people))
@@ -135,6 +140,17 @@ class EconomyWorld(World):
         for person in people:
             for spender in (STAKING, GOVERNANCE):
                 self.send(person, SPIRIT, Spirit.approve, spender, 2**256 - 1)
+
+    def look(self, kind: type[C]) -> C:
+        """A contract whose storage can be read as its own code reads it."""
+        address = address_of(kind.ID)
+        host = StorageHost(address, self.block, lambda key: self.storage.get((address, key), 0))
+        return kind(cast(ContractHost, host))
+
+    def dump(self) -> tuple[dict[Any, int], dict[Any, int]]:
+        """All that a transaction may change: storage and balances, zeros left out."""
+        storage = {place: value for place, value in self.storage.items() if value}
+        return storage, {who: amount for who, amount in self.balances.items() if amount}
 
     def staking(self, sender: Address, function: Any, *arguments: Any, value: int = 0) -> Any:
         """A transaction to staking."""
@@ -171,3 +187,40 @@ class EconomyWorld(World):
     def supply(self, token: Address) -> int:
         """In wei."""
         return int(self.read(token, TOKEN_CLASSES[token].totalSupply))
+
+
+class StorageHost:
+    """A host that only reads storage, by a function of the key, and charges nothing."""
+
+    def __init__(self, address: Address, block: ContractBlock, load: Callable[[int], int]) -> None:
+        self.message = ContractMessage(address, ZERO_ADDRESS, 0, b"", True, ZERO_ADDRESS)
+        self.block = block
+        self.load = load
+
+    def charge(self, gas: int) -> None:
+        """Nobody pays for a look."""
+
+
+class Batch(NativeContract):
+    """Makes calls: all or none, or each for itself."""
+
+    ID = 0x7E
+    Failed = Error("Failed(uint256 index)")
+    Wanted = Error("Wanted()")
+
+    @external
+    def run(self, targets: list[Address], datas: list[bytes], isUndone: bool) -> None:
+        """Every call, or none. isUndone: none, after all have been made."""
+        for target, data in zip(targets, datas, strict=True):
+            self.call(target, data)
+        if isUndone:
+            raise self.Wanted()
+
+    @external
+    def attempt(self, targets: list[Address], datas: list[bytes]) -> list[bool]:
+        """Which calls succeeded; those that did stand."""
+        rows = zip(targets, datas, strict=True)
+        return [self.try_call(target, data)[0] for target, data in rows]
+
+
+BATCH = address_of(Batch.ID)
