@@ -18,7 +18,7 @@ from ghostchain.contracts.addresses import (
     address_of,
 )
 from ghostchain.contracts.economy import Economy, economy_alloc
-from ghostchain.contracts.framework import Error, NativeContract, external
+from ghostchain.contracts.framework import Error, NativeContract, UInt256, external, receive
 from ghostchain.contracts.framework.testing import World
 from ghostchain.contracts.governed import WAD
 from ghostchain.contracts.registry import NATIVE_CONTRACTS
@@ -29,6 +29,7 @@ from ghostchain.crypto import ed25519
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.votes import key_claim_bytes, vote_bytes
 from ghostchain.execution.contracts import ContractBlock, ContractHost, ContractMessage
+from ghostchain.execution.views import Allocation
 from ghostchain.primitives.types import ZERO_ADDRESS, Address
 
 C = TypeVar("C", bound=NativeContract)
@@ -132,23 +133,30 @@ class EconomyWorld(World):
         kinds = {**NATIVE_CONTRACTS, Batch.ID: Batch}
         super().__init__({address_of(id): kind for id, kind in kinds.items()})
         native = dict.fromkeys(people, 1_000_000 * WAD)
-        self.balances.update(native)
-        alloc = economy_alloc(sum(native.values()), economy or economy_of(people))
-        for address, allocation in alloc.items():
-            for key, value in (allocation.storage or {}).items():
-                self.storage[address, int.from_bytes(key, "big")] = int.from_bytes(value, "big")
+        self.begin(native, economy_alloc(sum(native.values()), economy or economy_of(people)))
         for person in people:
             for spender in (STAKING, GOVERNANCE):
                 self.send(person, SPIRIT, Spirit.approve, spender, 2**256 - 1)
 
+    def begin(self, native: dict[Address, int], alloc: dict[Address, Allocation]) -> None:
+        """The state before the first transaction: native balances, and contracts."""
+        self.balances.update(native)
+        for address, allocation in alloc.items():
+            for key, value in allocation.storage.items():
+                self.storage[address, int.from_bytes(key, "big")] = int.from_bytes(value, "big")
+
+    def word(self, address: Address, key: int) -> int:
+        """What stands in a contract's storage."""
+        return self.storage.get((address, key), 0)
+
     def look(self, kind: type[C]) -> C:
         """A contract whose storage can be read as its own code reads it."""
         address = address_of(kind.ID)
-        host = StorageHost(address, self.block, lambda key: self.storage.get((address, key), 0))
+        host = StorageHost(address, self.block, lambda key: self.word(address, key))
         return kind(cast(ContractHost, host))
 
-    def dump(self) -> tuple[dict[Any, int], dict[Any, int]]:
-        """All that a transaction may change: storage and balances, zeros left out."""
+    def dump(self) -> Any:
+        """All that a transaction may change, to be compared: storage and balances."""
         storage = {place: value for place, value in self.storage.items() if value}
         return storage, {who: amount for who, amount in self.balances.items() if amount}
 
@@ -215,6 +223,15 @@ class Batch(NativeContract):
             self.call(target, data)
         if isUndone:
             raise self.Wanted()
+
+    @external
+    def forward(self, target: Address, value: UInt256, data: bytes) -> None:
+        """One call, with native value of this contract's."""
+        self.call(target, data, value=value)
+
+    @receive
+    def fund(self) -> None:
+        """Native value is welcome."""
 
     @external
     def attempt(self, targets: list[Address], datas: list[bytes]) -> list[bool]:

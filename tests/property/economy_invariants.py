@@ -245,6 +245,7 @@ class Economy(EconomyMachine):
         for token, kind in TOKEN_CLASSES.items():
             contract = self.world.look(kind)
             if token == GCC:
+                # Its supply is kept by the executor, at the end of each block.
                 found = {who: self.world.balance(GCC, who) for who in HOLDERS}
             else:
                 found = {who: contract.balances[who] for who in HOLDERS}

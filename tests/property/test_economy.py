@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import invariant, run_state_machine_as_test
 
+from ghostchain.contracts.addresses import GCC
+from ghostchain.contracts.tokens import Gcc
+from tests.economy_native import NativeEconomyWorld
+from tests.economy_world import EconomyWorld, economy_of
 from tests.property.economy_invariants import Economy
+from tests.property.economy_machine import PEOPLE
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-def run(examples: int, steps: int) -> None:
+class NativeEconomy(Economy):
+    """On the native executor: frames, gas, logs and undoing are the real ones."""
+
+    def make_world(self) -> EconomyWorld:
+        return NativeEconomyWorld(PEOPLE, economy_of(PEOPLE))
+
+    @invariant()
+    def the_coins_supply_is_kept(self) -> None:
+        """By the executor, which sees burns of every kind."""
+        assert self.world.look(Gcc).supply == self.supplies[GCC]
+
+
+def run(machine: type[Economy], examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        Economy,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -28,10 +45,20 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_economy_keeps_its_invariants() -> None:
-    run(examples=20, steps=40)
+    run(Economy, examples=60, steps=50)
+
+
+def test_economy_keeps_its_invariants_on_the_executor() -> None:
+    run(NativeEconomy, examples=15, steps=40)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
 def test_economy_keeps_its_invariants_for_long() -> None:
-    run(examples=400, steps=120)
+    run(Economy, examples=400, steps=120)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+def test_economy_keeps_its_invariants_on_the_executor_for_long() -> None:
+    run(NativeEconomy, examples=60, steps=80)
