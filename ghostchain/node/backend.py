@@ -13,6 +13,7 @@ from ghostchain.chain.chain import Chain
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.contracts import registry
 from ghostchain.crypto.secp256k1 import sign
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import (
     BlockEnvironment,
     CallFlag,
@@ -22,6 +23,7 @@ from ghostchain.execution.executor import (
     StateView,
 )
 from ghostchain.execution.forks import Fork
+from ghostchain.execution.traces import Trace, recording
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
 from ghostchain.primitives.errors import StateUnavailable
@@ -195,7 +197,25 @@ class NodeBackend:
         if overrides:
             # Hash32 and Address are bytes to whoever only reads, which mappings cannot express.
             view = OverlaidView(view, cast(Mapping[bytes, Override], overrides))
-        yield Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        yield LentExecutor(
+            Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        )
+
+    def trace_block(self, number: int) -> Trace:
+        body, header = self._chain.body(number), self._chain.header(number)
+        if body is None or header is None:
+            raise StateUnavailable(f"block {number} is not kept")
+        executor = Executor(
+            self.state_at(number - 1),
+            contracts=registry.RUN,
+            cache_bytes_max=EXECUTOR_CACHE_BYTES,
+        )
+        block = body.block()
+        batch = TransactionBatch.decode(block.transactions)
+        batch.recover(senders=[body.sender(index) for index in range(len(body))])
+        with recording(executor) as recorder:
+            executor.run_block(self._chain.environment_for(header), batch, block.withdrawals)
+            return recorder.trace()
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         return self._chain.prove(address, keys, number)
@@ -322,6 +342,12 @@ class LentExecutor:
         if flags & CallFlag.KEEP:
             self.clean = False
         return self.executor.call(environment, message, flags=flags)
+
+    def trace(
+        self, environment: BlockEnvironment, message: Message, *, flags: int
+    ) -> tuple[CallResult, Trace]:
+        with recording(self.executor) as recorder:
+            return self.call(environment, message, flags=flags), recorder.trace()
 
 
 class HeadExecutors:

@@ -17,6 +17,7 @@ from typing import Protocol
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
+from ghostchain.execution.traces import Trace
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
@@ -158,6 +159,11 @@ class Simulation(Protocol):
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
         """The outcome; result.reason is not OK when the message could not begin."""
 
+    def trace(
+        self, environment: BlockEnvironment, message: Message, *, flags: int
+    ) -> tuple[CallResult, Trace]:
+        """As call, with the frames of every engine."""
+
 
 class Backend(Protocol):
     """A node as JSON-RPC sees it."""
@@ -229,6 +235,13 @@ class Backend(Protocol):
 
         Raises StateUnavailable. Worker threads only. Cost: without overrides on the head, a warm
         executor is lent where one is free.
+        """
+
+    def trace_block(self, number: int) -> Trace:
+        """Runs block `number`, which is not genesis, once more: the frames of all its
+        transactions and system calls.
+
+        Raises StateUnavailable when the state before it is not kept. Worker threads only.
         """
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:

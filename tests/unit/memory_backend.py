@@ -19,6 +19,7 @@ from ghostchain.encoding.blocks import encode_header, encode_receipt
 from ghostchain.encoding.transactions import decode_transaction, encode_transaction
 from ghostchain.execution.executor import BlockEnvironment, CallFlag, CallResult, Exit, Message
 from ghostchain.execution.forks import BlobSchedule, Fork
+from ghostchain.execution.traces import Trace
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable, TransactionReason
@@ -129,6 +130,12 @@ class MemorySimulation:
         if message.gas_limit < max(ran.gas, ran.gas_needed):
             ran = Ran(Exit.OUT_OF_GAS, gas=message.gas_limit)
         return result_of(reason, ran, message)
+
+    def trace(
+        self, environment: BlockEnvironment, message: Message, *, flags: int
+    ) -> tuple[CallResult, Trace]:
+        """Without frames: nothing here runs code."""
+        return self.call(environment, message, flags=flags), Trace((), False)
 
     def refusal(
         self, environment: BlockEnvironment, message: Message, flags: int
@@ -397,6 +404,9 @@ class MemoryBackend:
                 account = replace(account, balance=override.balance)
             accounts[address] = account
         yield MemorySimulation(replace(state, accounts=accounts), self.contracts)
+
+    def trace_block(self, number: int) -> Trace:
+        return Trace((), False)
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         state = self.state_at(number)

@@ -12,6 +12,7 @@ from itertools import chain
 from ghostchain.rpc.methods import (
     accounts,
     blocks,
+    debug,
     execution,
     fees,
     ghost,
@@ -26,6 +27,7 @@ from ghostchain.rpc.methods import (
 TABLES = (
     accounts.METHODS,
     blocks.METHODS,
+    debug.METHODS,
     execution.METHODS,
     fees.METHODS,
     ghost.METHODS,
