@@ -3,6 +3,7 @@ and by our own client, paid to the last wei, refused with the reason."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from ghostchain.crypto.signing import (
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.transaction import Call, Transaction, TransactionType
 from ghostchain.primitives.types import Address
-from ghostchain.rpc.client import RpcClient, RpcFailure, Terms
+from ghostchain.rpc.client import AsyncRpcClient, RpcClient, RpcFailure, Terms
 from tests.hybrid import SUPPLY_SLOT, mapping_key
 from tests.node.clients import require_modules, run_script, tool
 from tests.node.economy import RATES, UNIT, write_genesis
@@ -303,6 +304,64 @@ def test_prices_in_tokens(client: RpcClient) -> None:
     assert tip[1] == 2 * tip[0]
     with pytest.raises(RpcFailure, match="unknown fee token"):
         client.call("eth_gasPrice", "0x" + TARGET.hex())
+
+
+def test_calls_and_access_lists_take_both(client: RpcClient) -> None:
+    """eth_call gives what the last call returns; an access list leaves out who is warm anyway."""
+    supply = {"to": "0x" + SPIRIT.hex(), "input": "0x18160ddd"}  # totalSupply()
+    request = {
+        "from": "0x" + EDWARDS.address.hex(),
+        "calls": [{"to": "0x" + TARGET.hex(), "value": "0x1"}, supply],
+        "feePayer": "0x" + SPONSOR.address.hex(),
+        "feeToken": "0x" + MANA.hex(),
+        "signatureScheme": "0x1",
+    }
+    assert int(client.call("eth_call", request, "latest"), 16) == word(client, SPIRIT, SUPPLY_SLOT)
+    found = client.call("eth_createAccessList", request, "latest")
+    assert [entry["address"] for entry in found["accessList"]] == ["0x" + SPIRIT.hex()]
+    assert found["accessList"][0]["storageKeys"] == ["0x" + SUPPLY_SLOT.hex()]
+    one = supply | {"from": request["from"], "feeCurrency": "0x" + MANA.hex()}
+    assert int(client.call("eth_call", one, "latest"), 16) == word(client, SPIRIT, SUPPLY_SLOT)
+    with pytest.raises(RpcFailure, match="insufficient funds"):
+        client.call("eth_call", {**one, "gas": "0x186a0", "maxFeePerGas": hex(10**12)}, "latest")
+    plain = client.call("eth_estimateGas", {**supply, "from": request["from"]})
+    paid = client.call("eth_estimateGas", one)
+    assert int(paid, 16) - int(plain, 16) in range(14_000, 16_000)
+
+
+def test_the_pool_shows_both(client: RpcClient) -> None:
+    """A transaction that waits for a lower nonce, as each method of the pool says it."""
+    nonce = int(client.call("eth_getTransactionCount", "0x" + EDWARDS.address.hex()), 16) + 3
+    tx = sign_ghost(ghost(client, nonce=nonce), EDWARDS, SPONSOR)
+    name = client.call("eth_sendRawTransaction", "0x" + encode_transaction(tx).hex())
+    who = "0x" + EDWARDS.address.hex()
+    waiting = client.call("txpool_content")["queued"][who][str(nonce)]
+    assert waiting == client.call("txpool_contentFrom", who)["queued"][str(nonce)]
+    assert waiting == client.call("eth_getTransactionByHash", name)
+    assert waiting["payerSignature"]["scheme"] == "0x0"
+    line = client.call("txpool_inspect")["queued"][who][str(nonce)]
+    assert line == f"0x{TARGET.hex()}: 1 wei + 100000 gas × {10**12} wei"
+    raw = client.call("eth_getRawTransactionByHash", name)
+    assert raw == "0x" + encode_transaction(tx).hex()
+
+
+def test_rewards_are_told_in_coins(client: RpcClient) -> None:
+    """A tip in a token counts in eth_feeHistory as what it is worth."""
+    terms = Terms(max_priority_fee_per_gas=4_000, max_fee_per_gas=10**13)
+    receipt = client.send_fee_currency(ALICE_KEY, Call(TARGET), SPIRIT, terms=terms)
+    history = client.call("eth_feeHistory", "0x1", receipt["blockNumber"], [50])
+    assert history["reward"] == [[hex(2_000)]]
+
+
+def test_the_client_on_an_event_loop(node: Ghostd) -> None:
+    async def send() -> list[dict[str, str]]:
+        async with AsyncRpcClient(node.url) as client:
+            return [
+                await client.send_fee_currency(ALICE_KEY, Call(TARGET), MANA),
+                await client.send_ghost(QUANTUM, [Call(TARGET)] * 2, payer=SPONSOR),
+            ]
+
+    assert [receipt["status"] for receipt in asyncio.run(send())] == ["0x1"] * 2
 
 
 def test_the_node_signs_both(client: RpcClient) -> None:
