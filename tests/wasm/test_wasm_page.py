@@ -1,0 +1,184 @@
+"""docs/wasm-contracts.md: its commands, run as they stand against a running node, and its tables
+against the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ghostchain.execution.wasm import host_functions
+from ghostchain.primitives.errors import ModuleReason
+from tests.node.clients import modules_folder, require_modules, tool
+from tests.node.process import Ghostd
+from tests.node.test_clients import solc_executable
+from tests.wasm import build
+from tests.wasm.build import ROOT, require_tool
+
+SECONDS_MAX = 400
+PAGE = (ROOT / "docs" / "wasm-contracts.md").read_text()
+
+
+def snippet(section: str) -> str:
+    """The one block of commands of a section; "" for the one before the first section."""
+    text = PAGE.partition(f"\n## {section}\n")[2] if section else PAGE
+    (block,) = re.findall(
+        r"^```sh\n(.*?)^```", text.partition("\n## ")[0], re.DOTALL | re.MULTILINE
+    )
+    return str(block)
+
+
+def run(node: Ghostd, folder: Path, section: str, **environment: str) -> list[str]:
+    """The lines that a section's commands print, in a folder, at this node's URL."""
+    script = snippet("") + snippet(section)
+    script = script.replace("~/ghostchain", f"'{ROOT}'").replace("http://127.0.0.1:8545", node.url)
+    programs = [str(Path(sys.executable).parent)]
+    if "cast " in script:
+        programs += [str(Path(tool(name)).parent) for name in ("cast", "forge")]
+    if modules_folder().is_dir():
+        (folder / "node_modules").symlink_to(modules_folder())
+    finished = subprocess.run(
+        ["bash", "-eu", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+        env=os.environ | {"PATH": os.pathsep.join([*programs, os.environ["PATH"]])} | environment,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout.splitlines()
+
+
+def test_c(ghostd: Ghostd, tmp_path: Path) -> None:
+    build.c("counter")
+    assert run(ghostd, tmp_path, "C") == ["42", "2"]
+
+
+def test_assemblyscript(ghostd: Ghostd, tmp_path: Path) -> None:
+    require_modules("assemblyscript", "viem")
+    lines = run(ghostd, tmp_path, "AssemblyScript")
+    assert lines[:2] == ["transfer success", "bob has 7n"]
+    assert "ERC20InsufficientBalance" in "".join(lines[2:])
+
+
+def test_wat(ghostd: Ghostd, tmp_path: Path) -> None:
+    assert run(ghostd, tmp_path, "WebAssembly text") == ["1"]
+
+
+def test_rust(ghostd: Ghostd, tmp_path: Path) -> None:
+    build.rust("counter")
+    lines = run(ghostd, tmp_path, "Rust")
+    assert lines[0] == "5"
+    assert "flow" in lines[1]
+
+
+def test_stylus(ghostd: Ghostd, tmp_path: Path) -> None:
+    build.stylus()
+    built = str(ROOT / "build" / "stylus")
+    assert run(ghostd, tmp_path, "Stylus SDK", CARGO_TARGET_DIR=built) == ["8"]
+
+
+def test_deployer(ghostd: Ghostd, tmp_path: Path) -> None:
+    require_modules("solc")
+    solc = str(solc_executable(tmp_path))
+    lines = run(ghostd, tmp_path, "Deployed and initialized at once", FOUNDRY_SOLC=solc)
+    assert lines[-1].startswith("1000")
+
+
+def test_check(ghostd: Ghostd, tmp_path: Path) -> None:
+    require_tool("bash", "apt-get install bash")
+    (line,) = run(ghostd, tmp_path, "What a module is")
+    assert line.startswith("FLOAT ")
+
+
+def rows(section: str) -> list[list[str]]:
+    """The cells of all table rows of a section."""
+    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_page_lists_every_host_function() -> None:
+    listed = [
+        (row[0].strip("`"), row[1], row[2])
+        for row in rows("What the host offers")
+        if row[0].startswith("`")
+    ]
+    assert sorted(listed) == sorted(
+        (host.name, host.parameters, host.results) for host in host_functions()
+    )
+
+
+def test_page_lists_every_reason_that_contracts_meet() -> None:
+    listed = [
+        name for row in rows("What a module is") for name in re.findall(r"`([A-Z]\w+)`", row[0])
+    ]
+    assert sorted(listed) == sorted(reason.name for reason in ModuleReason if reason >= 50)
+
+
+def constants(name: str) -> dict[str, int]:
+    text = (ROOT / "native" / "wasm" / name).read_text()
+    return {key: int(value) for key, value in re.findall(r"(\w+) = (\d+)[,\s]", text)}
+
+
+def test_page_has_the_prices_and_limits_of_the_code() -> None:
+    price, limit, module = (constants(name) for name in ("prices.h", "limits.h", "module.h"))
+    gas = module["GHOST_WASM_INK_PER_GAS"]
+    wanted = {
+        "deployment, checking it": [price["GAS_ACTIVATION"], price["GAS_CHECK_BYTE"]],
+        "deployment, compiling it": [price["GAS_COMPILE_WEIGHT"]],
+        "a call, the first of this module in a block": [
+            price["GAS_LOAD_COLD"],
+            price["GAS_LOAD_COLD_BYTE"],
+        ],
+        "a call, later in the block": [price["GAS_LOAD_WARM"]],
+        "a page of memory (64 KiB)": [price["GAS_PAGE"], price["GAS_PAGE_SQUARED"]],
+        "a slot that comes into the cache": [price["INK_SLOT_NEW"] // gas],
+        "bytes of a module": [module["GHOST_WASM_BYTES_MAX"]],
+        "pages of memory": [module["GHOST_WASM_PAGES_MAX"]],
+        "stack slots of nested calls within a call": [module["GHOST_WASM_STACK_SLOTS"]],
+        "imported functions": [module["GHOST_WASM_IMPORTS_MAX"] - 1],
+        "functions": [limit["WASM_FUNCTIONS_MAX"]],
+        "types": [limit["WASM_TYPES_MAX"]],
+        "parameters, results of a function": [
+            limit["WASM_PARAMETERS_MAX"],
+            limit["WASM_RESULTS_MAX"],
+        ],
+        "locals of a function": [limit["WASM_LOCALS_MAX"]],
+        "globals": [limit["WASM_GLOBALS_MAX"]],
+        "elements of the table": [limit["WASM_TABLE_ELEMENTS_MAX"]],
+        "data segments": [limit["WASM_DATA_SEGMENTS_MAX"]],
+        "exports": [limit["WASM_EXPORTS_MAX"]],
+    }
+    listed = {
+        row[0]: [int(number) for number in re.findall(r"\b\d+\b", row[1].replace(",", ""))]
+        for row in rows("What it costs")
+    }
+    for name, numbers in wanted.items():
+        if len(listed[name]) == len(numbers):
+            assert listed[name] == numbers, name
+        else:
+            assert [number for number in listed[name] if number in numbers] == numbers, name
+    hosts = {row[0].strip("`"): row[4] for row in rows("What the host offers")}
+    assert price["INK_HOST"] == 2 * gas
+    assert f"{price['INK_KECCAK_BLOCK'] // gas} for every 136" in hosts["native_keccak256"]
+    assert hosts["math_div"] == str(price["INK_MATH"] // gas)
+    assert f"{price['INK_POW_BYTE'] // gas} a byte" in hosts["math_pow"]
+    assert f"{price['INK_SLOT_CACHED'] // gas} a slot" in hosts["storage_flush_cache"]
+    assert hosts["read_args"] == f"{price['INK_COPY_BYTE'] / gas} a byte"
+    assert hosts["write_result"] == f"{price['INK_RESULT_BYTE'] / gas} a byte"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "gas"),
+    [("LOAD", "load 1,"), ("STORE", "store 0.4,"), ("BRANCH", "branch 0.4,"), ("CALL", "call 0.6")],
+)
+def test_page_has_the_prices_of_instructions(instruction: str, gas: str) -> None:
+    ink = constants("limits.h")[f"WASM_INK_{instruction}"]
+    assert gas in re.sub(r"\s+", " ", PAGE)
+    assert float(gas.strip(",").split()[1]) == ink / 10_000
