@@ -40,6 +40,7 @@ from tests.engines import (
     word,
 )
 from tests.hybrid import MessageBatch
+from tests.oracle import wasm_world
 
 SENDER = Address(b"\x11" * 20)
 BALANCE = 1_000
@@ -414,3 +415,37 @@ def test_accesses_are_seen_in_every_engine(caller: FrameEngine, callee: FrameEng
         (there, Hash32(word(3))),
     }
     assert {here, there} <= set(result.accessed_accounts)
+
+
+@pytest.mark.parametrize(("kind", "per_word"), [("create1", 2), ("create2", 2 + 6)])
+def test_creations_cost_a_module_what_they_cost_the_evm(kind: str, per_word: int) -> None:
+    """32,000, what init code costs by the word (EIP-3860), and all but a 64th for the new frame.
+    Around them the module pays less than 200 gas for its own instructions and copies."""
+    here = ADDRESSES[FrameEngine.WASM, "caller"]
+    init_code = assemble("0 0 sstore stop").ljust(3_200, b"\0")
+    salt = [wasm_world.DATA] if kind == "create2" else []
+    out = wasm_world.DATA + 64
+    creation = wasm_world.call(
+        kind,
+        wasm_world.DATA + 128,
+        len(init_code),
+        wasm_world.DATA,
+        *salt,
+        out,
+        out + 32,
+    )
+    gas_left = [wasm_world.call("evm_gas_left", keep=wasm_world.DATA + 8 * i) for i in (4, 5)]
+    steps = [gas_left[0], creation, gas_left[1]]
+    data = wasm_world.script(steps, bytes(128) + init_code)
+    view = world()
+    view.put(here, Allocation(nonce=1, code=wasm_world.interpreter()))
+    executor = Executor(view)
+    message = Message(sender=SENDER, to=here, gas_limit=GAS, data=data, max_fee_per_gas=7)
+    with recording(executor) as recorder:
+        output = executor.call(ENVIRONMENT, message).output
+        frame = recorder.trace().frames[1]
+    before, after = (int.from_bytes(output[8 * i : 8 * i + 8], "little") for i in (4, 5))
+    price = 32_000 + per_word * 100
+    assert 0 <= before - after - frame.gas_used - price < 200
+    given = before - price
+    assert given - given // 64 - 200 < frame.gas <= given - given // 64
