@@ -35,10 +35,13 @@ enum {
     WASM_WEIGHT_INDIRECT = 60
 };
 
-/* Stack slots of a frame: what any frame has (return address, saved registers, what the engine
- * keeps), one for each parameter, local and operand at once, and one for so many bytes of the body,
- * since a register allocator shares stack places less than perfectly. */
-enum { WASM_SLOTS_BASE = 8, WASM_BODY_BYTES_PER_SLOT = 32 };
+/* Stack slots of a frame, 16 bytes of native stack each: what any frame has (return address, saved
+ * registers), one for each parameter, local and operand at once, and one for so many bytes of the
+ * body. The last is what makes the bound safe: a register allocator shares stack places badly among
+ * values whose lives overlap like tiles of a roof, down to hardly at all, and then a frame grows
+ * with the values that are ever made. A value that lives across a call needs at least some four
+ * bytes to be made, kept and used; its place takes eight bytes of stack, half a slot. */
+enum { WASM_SLOTS_BASE = 8, WASM_BODY_BYTES_PER_SLOT = 8 };
 
 /* Ink for one instruction, 10,000 to the gas.
  *
