@@ -61,7 +61,8 @@ class ModuleReport:
     """What a module that may be a contract holds.
 
     code is its rewritten form; imports are the names that form imports from vm_hooks, in order;
-    slots_max the largest frame in stack slots; weight what compiling takes, at least its bytes.
+    slots_max the largest frame in stack slots; weight what compiling takes, at least its bytes;
+    activation_gas what deploying costs besides what it does for any code.
     The counts are of the module's own.
     """
 
@@ -76,6 +77,7 @@ class ModuleReport:
     data_bytes: int
     slots_max: int
     weight: int
+    activation_gas: int
 
 
 def inspect(module: bytes) -> ModuleReport:
@@ -105,6 +107,7 @@ def inspect(module: bytes) -> ModuleReport:
         data_bytes=int(out.data_bytes),
         slots_max=int(out.slots_max),
         weight=int(out.weight),
+        activation_gas=int(out.activation_gas),
     )
 
 

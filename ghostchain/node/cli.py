@@ -337,6 +337,24 @@ def bench(paths: tuple[Path, ...], seconds: float) -> None:
     sys.exit(run_benchmarks(paths, seconds=seconds))
 
 
+@cli.group()
+def wasm() -> None:
+    """Look at WebAssembly contracts before they are sent."""
+
+
+@wasm.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Check a contract module.
+
+    FILE is a module in binary, or in text when its name ends in .wat. Prints what it holds and the
+    gas that deploying it takes; or why it cannot be a contract, and the exit code is 1.
+    """
+    from ghostchain.node.wasm import check_file
+
+    sys.exit(check_file(file))
+
+
 def log_choice(options: dict[str, Any]) -> dict[str, Any]:
     return {"json_logs": options["log_json"], "level": options["log_level"]}
 

@@ -232,7 +232,8 @@ static bool take_gas(uint64_t *gas, uint64_t price) {
 
 /* Checks a module and takes the price of compiling it. Returns 0 or how the creation ends. */
 static int weigh(ghost_vm *vm, const uint8_t *bytes, size_t length, uint64_t *gas) {
-    if (!take_gas(gas, GAS_ACTIVATION + (uint64_t)length * GAS_CHECK_BYTE))
+    uint64_t check_gas = ghost_wasm_check_gas(length);
+    if (!take_gas(gas, check_gas))
         return GHOST_EXIT_OUT_OF_GAS;
     ghost_wasm_module prepared;
     int status = ghost_wasm_prepare(&prepared, bytes, length);
@@ -245,7 +246,7 @@ static int weigh(ghost_vm *vm, const uint8_t *bytes, size_t length, uint64_t *ga
         return GHOST_EXIT_ABORT;
     }
     free(prepared.code.data);
-    bool is_paid = take_gas(gas, (uint64_t)prepared.weight * GAS_COMPILE_WEIGHT);
+    bool is_paid = take_gas(gas, prepared.activation_gas - check_gas);
     return is_paid ? 0 : GHOST_EXIT_OUT_OF_GAS;
 }
 

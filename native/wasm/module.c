@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "parse.h"
+#include "prices.h"
 
 _Static_assert((int)WASM_HOST_COUNT <= GHOST_WASM_IMPORTS_MAX, "imports are kept by number");
 
@@ -170,6 +171,10 @@ uint32_t wasm_frame_slots(const wasm_function *function) {
            function->length / WASM_BODY_BYTES_PER_SLOT;
 }
 
+uint64_t ghost_wasm_check_gas(size_t length) {
+    return GAS_ACTIVATION + (uint64_t)length * GAS_CHECK_BYTE;
+}
+
 int ghost_wasm_prepare(ghost_wasm_module *out, const uint8_t *wasm, size_t length) {
     *out = (ghost_wasm_module){0};
     /* The counts are all that is read before it is written; the tables stay untouched memory. */
@@ -187,6 +192,8 @@ int ghost_wasm_prepare(ghost_wasm_module *out, const uint8_t *wasm, size_t lengt
         out->import_count = module->import_count;
         status = wasm_rewrite(module) ? GHOST_OK : GHOST_OUT_OF_MEMORY;
         out->weight = (uint32_t)(module->weight + out->code.length);
+        out->activation_gas =
+            ghost_wasm_check_gas(length) + (uint64_t)out->weight * GAS_COMPILE_WEIGHT;
     }
     free(module);
     return status;

@@ -123,15 +123,19 @@ typedef struct ghost_wasm_module {
     uint32_t table_elements;
     uint32_t body_bytes; /* of all functions, before rewriting */
     uint32_t data_bytes;
-    uint32_t import_count; /* of the rewritten module */
-    uint8_t imports[64];   /* import i is ghost_wasm_hosts[imports[i]] */
-    uint32_t slots_max;    /* the largest frame, in stack slots */
-    uint32_t weight;       /* what compiling takes: at least code.length */
+    uint32_t import_count;   /* of the rewritten module */
+    uint8_t imports[64];     /* import i is ghost_wasm_hosts[imports[i]] */
+    uint32_t slots_max;      /* the largest frame, in stack slots */
+    uint32_t weight;         /* what compiling takes: at least code.length */
+    uint64_t activation_gas; /* what deploying costs besides what it does for any code */
 } ghost_wasm_module;
 
 /* Checks wasm[0..length) and rewrites it. Returns GHOST_OK, GHOST_REFUSED (out->reason, never OK)
  * or GHOST_OUT_OF_MEMORY. Cost: linear in length, about 100 MB/s. */
 int ghost_wasm_prepare(ghost_wasm_module *out, const uint8_t *wasm, size_t length);
+
+/* The part of activation_gas that is due before a module of this length is checked. */
+uint64_t ghost_wasm_check_gas(size_t length);
 
 /* A sentence about the reason alone, without the particulars that out->message has. */
 const char *ghost_wasm_reason_text(int reason);
