@@ -138,5 +138,8 @@ def signed_transaction(
     sender = request.sender
     if sender is None or sender not in services.backend.accounts():
         raise UnknownAccount
+    schemes = {request.signature_scheme, request.payer_scheme}
+    if not schemes <= {None, SignatureScheme.SECP256K1}:
+        raise server_error("the node signs with secp256k1 alone")
     tx = sign_as(services, sender, fill_transaction(services, deadline, request))
     return tx, encode_transaction(tx)

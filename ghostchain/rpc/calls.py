@@ -50,6 +50,7 @@ GAS_TRANSACTION = 21_000
 CALL_STIPEND = 2_300
 TRANSACTION_GAS_CAP = 1 << 24  # EIP-7825
 BLOB_GAS = 131_072
+WORD_MAX = 2**256 - 1
 MODULE_MAGIC = b"\0asm\1\0\0\0"
 MODULE_BYTES_MAX = 256 * 1024
 # A search ends when the answer is known this closely (geth's estimateGasErrorRatio).
@@ -154,6 +155,8 @@ def check_hybrid(request: CallRequest) -> None:
     alone = (request.to, request.value, request.data)
     if request.calls is not None and any(item is not None for item in alone):
         raise server_error("both calls and to, value or data specified")
+    if sum(call.value for call in request.calls or ()) > WORD_MAX:
+        raise server_error("the values of all calls together exceed 256 bits")
 
 
 def check_request(services: Services, request: CallRequest) -> None:
@@ -218,7 +221,8 @@ def message_of(services: Services, request: CallRequest, setting: Setting, *, ga
         max_fee = request.max_fee_per_gas or 0
         priority_fee = request.max_priority_fee_per_gas or 0
         if request.max_fee_per_gas is None and priority_fee:
-            max_fee = priority_fee + in_token(setting.environment.base_fee, rate)
+            base_fee = in_token(setting.environment.base_fee, rate)
+            max_fee = min(priority_fee + base_fee, WORD_MAX)
     blob_fee = request.max_fee_per_blob_gas
     if blob_fee is None:
         blob_fee = setting.blob_base_fee if request.blob_versioned_hashes else 0

@@ -324,6 +324,9 @@ def test_calls_and_access_lists_take_both(client: RpcClient) -> None:
     assert int(client.call("eth_call", one, "latest"), 16) == word(client, SPIRIT, SUPPLY_SLOT)
     with pytest.raises(RpcFailure, match="insufficient funds"):
         client.call("eth_call", {**one, "gas": "0x186a0", "maxFeePerGas": hex(10**12)}, "latest")
+    huge = {"gas": "0x186a0", "maxPriorityFeePerGas": hex(2**256 - 1)}
+    with pytest.raises(RpcFailure, match="insufficient funds"):
+        client.call("eth_call", {**one, **huge}, "latest")
     plain = client.call("eth_estimateGas", {**supply, "from": request["from"]})
     paid = client.call("eth_estimateGas", one)
     assert int(paid, 16) - int(plain, 16) in range(14_000, 16_000)
@@ -378,5 +381,9 @@ def test_the_node_signs_both(client: RpcClient) -> None:
         {"from": sender, "calls": calls, "feeToken": "0x" + SPIRIT.hex(), "feePayer": sender},
     )
     assert (other["type"], other["status"]) == ("0x47", "0x1")
+    with pytest.raises(RpcFailure, match="secp256k1 alone"):
+        client.call(
+            "eth_sendTransaction", {"from": sender, "calls": calls, "signatureScheme": "0x2"}
+        )
     filled = client.call("eth_fillTransaction", {"from": sender, "calls": calls})
     assert filled["tx"]["type"] == "0x47"

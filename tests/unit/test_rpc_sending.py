@@ -104,6 +104,7 @@ def test_fee_currency_in_coins_asks_for_no_token() -> None:
     ("members", "words"),
     [
         ({"calls": [{}], "to": "0x" + TARGET.hex()}, "both calls and to"),
+        ({"calls": [{"value": hex(2**255)}] * 2}, "exceed 256 bits"),
         ({"calls": [{}], "feeCurrency": "0x" + SPIRIT.hex()}, "feeCurrency"),
         ({"feeCurrency": "0x" + SPIRIT.hex(), "authorizationList": []}, "of a type that has none"),
         ({"feeToken": "0x" + SPIRIT.hex(), "blobVersionedHashes": []}, "of a type that has none"),
