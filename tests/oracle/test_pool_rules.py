@@ -102,7 +102,8 @@ def view() -> MemoryView:
 @given(offers())
 def test_the_pool_refuses_what_the_executor_refuses(tx: Transaction) -> None:
     """With gas at every edge of what is needed and of what is allowed."""
-    shape = shape_of(batch_of(tx).pointer[0])
+    batch = batch_of(tx)
+    shape = shape_of(batch.pointer[0])
     intrinsic, floor = intrinsic_gas(shape), floor_gas(shape)
     edges = {intrinsic - 1, intrinsic, floor - 1, floor, max(intrinsic, floor)}
     for gas_limit in sorted(edges | {1 << 24, (1 << 24) + 1, 30_000_000, 30_000_001}):
