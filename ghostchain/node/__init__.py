@@ -5,7 +5,7 @@ recovers by itself after a kill), restores the pool from its journal, starts JSO
 sealer, and says what runs where. Stop: the same in the opposite order, on SIGTERM or SIGINT.
 
 A transaction's way: JSON-RPC hands raw bytes to `backend.py`, which gives whole batches to the pool
-on the admission thread; what is accepted wakes the `sealer.py`, which asks `sealing.py` when to
+on an admission thread; what is accepted wakes the `sealer.py`, which asks `sealing.py` when to
 begin, takes the best of the pool and builds the next block on the writer thread; the chain commits
 it and tells its listeners; the pool forgets what was included, subscribers hear of the head.
 

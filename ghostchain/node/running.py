@@ -1,7 +1,7 @@
 """`ghostd run`: opens what a node is made of, in order, and closes it in the opposite one.
 
 Threads: the event loop serves JSON-RPC and wakes the sealer; one writer thread builds and commits
-blocks; one admission thread feeds the pool; JSON-RPC has workers of its own for slow calls.
+blocks; two admission threads feed the pool; JSON-RPC has workers of its own for slow calls.
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ async def running(
 ) -> AsyncIterator[RpcServer]:
     """Pool, sealer and JSON-RPC over an open chain. stop is told what fails meanwhile."""
     writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
-    admission = ThreadPoolExecutor(1, thread_name_prefix="admission")
+    # One for each lane of rpc/submission.py.
+    admission = ThreadPoolExecutor(2, thread_name_prefix="admission")
     backend = NodeBackend(chain, client_version(), admission, dev=configuration.dev)
     driver = PoolDriver(
         Pool(),
