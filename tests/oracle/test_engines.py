@@ -3,9 +3,11 @@ other in every way there is, with every outcome, and one model says what must co
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -310,6 +312,68 @@ def test_python_frames_nest_to_64_and_no_deeper() -> None:
     assert python[-1].exit is Exit.CALL_DEPTH
     assert python[-1].gas_used == 0
     assert all(frame.exit is Exit.SUCCESS for frame in ran.frames[:-1])
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def diver(locals_count: int) -> bytes:
+    """A module that calls a function of its own as often as its call data says, each frame keeping
+    so many words alive, and from the deepest one calls itself."""
+    names = [f"$kept{index}" for index in range(locals_count)]
+    parameters = " ".join(f"(param {name} i64)" for name in names)
+    arguments = " ".join(f"(i64.add (local.get {name}) (i64.const 3))" for name in names)
+    result = "(local.get $below)"
+    for name in names:
+        result = f"(i64.xor {result} (local.get {name}))"
+    down = f"""
+        (func $down (param $left i32) {parameters} (result i64) (local $below i64)
+            (if (i32.eqz (local.get $left)) (then
+                (drop (call $call_contract (i32.const 64) (i32.const 0) (i32.const 4)
+                    (i32.const 128) (i64.const -1) (i32.const 200)))
+                (return (i64.const 1))))
+            (local.set $below
+                (call $down (i32.sub (local.get $left) (i32.const 1)) {arguments}))
+            {result})"""
+    body = f"""
+        (call $read_args (i32.const 0)) (call $contract_address (i32.const 64))
+        (drop (call $down (i32.load (i32.const 0)) {"(i64.const 1) " * locals_count}))
+        (i32.const 0)"""
+    return wasm_world.module(body, fields=down)
+
+
+@pytest.mark.parametrize("locals_count", [0, 30])
+def test_the_native_stack_holds_1024_frames_as_deep_as_each_may_be(locals_count: int) -> None:
+    """Each frame of WASM nests its own calls to the limit of its slots and then calls the next;
+    afterwards the memory of the stack is given back."""
+    place = ADDRESSES[FrameEngine.WASM, "caller"]
+    view = world()
+    view.put(place, Allocation(nonce=1, code=diver(locals_count)))
+    executor = Executor(view)
+    message = Message(sender=SENDER, to=place, gas_limit=1 << 44, max_fee_per_gas=7)
+
+    def dive(depth: int, gas: int) -> bool:
+        data = depth.to_bytes(4, "little")
+        return executor.call(ENVIRONMENT, replace(message, data=data, gas_limit=gas)).success
+
+    before = resident_bytes()
+    fits, too_deep = 1, 40_000
+    while too_deep - fits > 1:
+        middle = (fits + too_deep) // 2
+        if dive(middle, 4_000_000):
+            fits = middle
+        else:
+            too_deep = middle
+    assert fits > 300
+    with recording(executor) as recorder:
+        assert dive(fits, 1 << 44)
+        frames = recorder.trace().frames
+    assert len(frames) == 1_026
+    assert all(frame.exit is Exit.SUCCESS for frame in frames[:1_025])
+    assert frames[1_025].exit is Exit.CALL_DEPTH
+    if "GHOSTCHAIN_SANITIZED" not in os.environ:
+        assert resident_bytes() - before < 64 << 20
 
 
 # ---- creations ----
