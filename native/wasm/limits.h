@@ -26,13 +26,18 @@ enum {
 
 /* What compiling a module takes, in bytes of its rewritten form (about a microsecond each): those,
  * and more for what modules made to be slow to compile are made of: pieces of code times locals,
- * branches that meet in one place, squared, times the values that they bring, and checks of an
- * indirect call. */
+ * branches that meet in one place, squared, times the values that they bring, checks of an
+ * indirect call, checks of bounds and divisors, values passed to and from functions. */
 enum {
     WASM_WEIGHT_MAX = 2097152,
     WASM_WEIGHT_LOCALS = 4,
     WASM_WEIGHT_SQUARES = 64,
-    WASM_WEIGHT_INDIRECT = 60
+    WASM_WEIGHT_INDIRECT = 60,
+    WASM_WEIGHT_FUNCTION = 16,
+    WASM_WEIGHT_CHECK = 4,
+    WASM_WEIGHT_CHECK_SQUARES = 2048,
+    WASM_WEIGHT_PASSED = 4,
+    WASM_WEIGHT_PASSED_SQUARES = 1 << 19
 };
 
 /* Stack slots of a frame, 16 bytes of native stack each: what any frame has (return address, saved

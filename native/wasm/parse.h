@@ -86,6 +86,8 @@ typedef struct wasm_module {
     uint32_t branches; /* to all labels */
     uint32_t blocks;
     uint32_t indirect_calls;
+    uint32_t trap_checks;   /* loads, stores, divisions */
+    uint32_t passed_values; /* to and from the functions that it calls */
     uint32_t sets; /* of locals */
     uint8_t locals[WASM_LOCALS_MAX];
     uint8_t operands[WASM_OPERANDS_MAX];

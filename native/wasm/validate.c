@@ -122,9 +122,13 @@ static void weigh_block(wasm_module *module, const wasm_control *closed, uint32_
  * each of which the compiler looks at all locals, and at most of which ink may run out. */
 static bool weigh_body(wasm_module *module, const wasm_function *function) {
     const uint64_t ends = module->branches + module->blocks + 1;
+    const uint64_t checks = module->trap_checks, passed = module->passed_values;
     module->weight += ends * function->locals / WASM_WEIGHT_LOCALS +
                       ends * ends / WASM_WEIGHT_SQUARES +
-                      (uint64_t)WASM_WEIGHT_INDIRECT * module->indirect_calls;
+                      (uint64_t)WASM_WEIGHT_INDIRECT * module->indirect_calls +
+                      WASM_WEIGHT_CHECK * checks + checks * checks / WASM_WEIGHT_CHECK_SQUARES +
+                      passed / WASM_WEIGHT_PASSED + passed * passed / WASM_WEIGHT_PASSED_SQUARES +
+                      WASM_WEIGHT_FUNCTION;
     return module->weight <= WASM_WEIGHT_MAX ||
            wasm_refuse(module, GHOST_WASM_TOO_COMPLEX, function->body, "weight %llu of at most %u",
                        (unsigned long long)module->weight, (unsigned)WASM_WEIGHT_MAX);
@@ -303,6 +307,7 @@ static bool check_call(wasm_module *module, wasm_function *function, const wasm_
             return false;
         }
     }
+    module->passed_values += signature->parameter_count + signature->result_count;
     return take_all(module, now, signature->parameters, signature->parameter_count) &&
            push_all(module, now, signature->results, signature->result_count);
 }
@@ -472,6 +477,11 @@ static bool check_control(wasm_module *module, wasm_function *function,
     }
 }
 
+static bool is_division(uint32_t opcode) {
+    return (opcode >= OP_I32_DIV_S && opcode <= OP_I32_REM_U) ||
+           (opcode >= OP_I64_DIV_S && opcode <= OP_I64_REM_U);
+}
+
 static bool check_instruction(wasm_module *module, wasm_function *function,
                               const wasm_instruction *now) {
     const wasm_op *op = now->op;
@@ -479,10 +489,12 @@ static bool check_instruction(wasm_module *module, wasm_function *function,
     case WASM_KIND_UNARY:
         return take(module, now, op->operand) && push(module, now, op->result);
     case WASM_KIND_BINARY:
+        module->trap_checks += is_division(now->opcode);
         return take(module, now, op->operand) && take(module, now, op->operand) &&
                push(module, now, op->result);
     case WASM_KIND_LOAD:
     case WASM_KIND_STORE:
+        module->trap_checks++;
         return check_memory_access(module, now);
     case WASM_KIND_CONTROL:
         return check_control(module, function, now);
@@ -529,6 +541,8 @@ bool wasm_check_body(wasm_module *module, uint32_t index) {
     module->branches = 0;
     module->blocks = 0;
     module->indirect_calls = 0;
+    module->trap_checks = 0;
+    module->passed_values = 0;
     module->sets = 0;
     if (!read_locals(module, function, &reader)) {
         return false;
