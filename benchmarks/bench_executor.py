@@ -76,9 +76,9 @@ def token_call(index: int) -> Transaction:
     return replace(transfer(index), to=TOKEN, value=0, data=data, gas_limit=100_000)
 
 
-def prepared(make) -> tuple[Executor, TransactionBatch]:
+def prepared(make, code: bytes = TOKEN_CODE) -> tuple[Executor, TransactionBatch]:
     view = MemoryView({address: Allocation(balance=10**20) for address in senders()})
-    view.put(TOKEN, Allocation(nonce=1, code=TOKEN_CODE))
+    view.put(TOKEN, Allocation(nonce=1, code=code))
     signing = keys()
     batch = TransactionBatch.decode(
         [

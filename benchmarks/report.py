@@ -119,6 +119,27 @@ BARS = (
         30_000,
         "100,000",
     ),
+    Bar(
+        "calls of a WASM counter a second, in blocks",
+        "bench_wasm.py::test_counter_calls",
+        "calls_per_second",
+        10_000,
+        "50,000",
+    ),
+    Bar(
+        "computing in WASM beside the same in EVM bytecode, the lesser of keccak and sort",
+        "bench_wasm.py::test_computing",
+        "ratio",
+        5,
+        "10",
+    ),
+    Bar(
+        "gas a microsecond of compiling a module, the worst",
+        "bench_wasm.py::test_deploying",
+        "gas_per_microsecond",
+        50,
+        "100",
+    ),
     Bar("raw transactions to inclusion beside anvil", "bench_rpc.py::", "ratio", 1.5, "4"),
 )
 

@@ -151,6 +151,7 @@ static int compile(compiled *module, const uint8_t *bytes, size_t length) {
     wasmtime_error *error = wasm.api.wasmtime_module_new(
         wasm.engine, prepared.code.data, prepared.code.length, &module->module);
     free(prepared.code.data);
+    module->weight = prepared.weight;
     if (error != NULL) {
         char text[GHOST_WASM_MESSAGE_BYTES];
         wasm_error_text(text, sizeof text, error);
@@ -158,7 +159,7 @@ static int compile(compiled *module, const uint8_t *bytes, size_t length) {
     }
     status = link_module(module);
     if (module->module != NULL)
-        disk_save(&module->hash, module->module);
+        disk_save(module);
     return status;
 }
 
@@ -168,7 +169,7 @@ static int make(compiled **out, const ghost_hash *hash, const uint8_t *bytes, si
         return GHOST_OUT_OF_MEMORY;
     module->hash = *hash;
     module->bytes = MODULE_BYTES_MIN;
-    enum disk_answer answer = disk_load(hash, &module->module);
+    enum disk_answer answer = disk_load(module);
     bool is_loaded = answer == DISK_LOADED;
     int status = is_loaded ? link_module(module) : compile(module, bytes, length);
     pthread_mutex_lock(&cache.lock);

@@ -21,6 +21,7 @@
 enum {
     KEY_BYTES = 32,
     DIGEST_BYTES = 32,
+    HEAD_BYTES = DIGEST_BYTES + 8,        /* and the weight */
     PIECES = 8,                   /* hashed side by side */
     NAME_BYTES = 64 + 1 + 16 + 1,
     FILE_BYTES_MAX = 64 << 20
@@ -32,19 +33,20 @@ static struct {
     uint32_t serial;              /* of temporary files */
 } disk = {.directory = -1};
 
-/* keccak256(key, code hash, fingerprint, length, keccak256 of each eighth). */
-static void digest_of(uint8_t digest[DIGEST_BYTES], const ghost_hash *hash, const uint8_t *data,
+/* keccak256(key, code hash, fingerprint, weight, length, keccak256 of each eighth). */
+static void digest_of(uint8_t digest[DIGEST_BYTES], const compiled *module, const uint8_t *data,
                       size_t length) {
-    uint8_t head[KEY_BYTES + 32 + 32 + 8 + PIECES * 32];
+    uint8_t head[KEY_BYTES + 32 + 32 + 16 + PIECES * 32];
     size_t offsets[PIECES + 1];
     for (size_t i = 0; i <= PIECES; i++)
         offsets[i] = length / PIECES * i;
     offsets[PIECES] = length;
     memcpy(head, disk.key, KEY_BYTES);
-    memcpy(head + KEY_BYTES, hash->bytes, 32);
+    memcpy(head + KEY_BYTES, module->hash.bytes, 32);
     memcpy(head + KEY_BYTES + 32, wasm.fingerprint, 32);
-    store_be64(head + KEY_BYTES + 64, length);
-    ghost_keccak256_batch(head + KEY_BYTES + 72, data, offsets, PIECES);
+    store_be64(head + KEY_BYTES + 64, module->weight);
+    store_be64(head + KEY_BYTES + 72, length);
+    ghost_keccak256_batch(head + KEY_BYTES + 80, data, offsets, PIECES);
     ghost_keccak256(digest, head, sizeof head);
 }
 
@@ -125,7 +127,7 @@ static uint8_t *read_file(const char *name, size_t *length, enum disk_answer *an
     *answer = DISK_REFUSED;
     uint8_t *bytes = NULL;
     if (fstat(file, &about) == 0 && S_ISREG(about.st_mode) && about.st_uid == geteuid() &&
-        about.st_size > DIGEST_BYTES && about.st_size <= FILE_BYTES_MAX) {
+        about.st_size > HEAD_BYTES && about.st_size <= FILE_BYTES_MAX) {
         *length = (size_t)about.st_size;
         bytes = malloc(*length);
         if (bytes != NULL && read(file, bytes, *length) != (ssize_t)*length) {
@@ -137,22 +139,23 @@ static uint8_t *read_file(const char *name, size_t *length, enum disk_answer *an
     return bytes;
 }
 
-enum disk_answer disk_load(const ghost_hash *hash, wasmtime_module **out) {
+enum disk_answer disk_load(compiled *module) {
     if (disk.directory < 0)
         return DISK_ABSENT;
     char name[NAME_BYTES];
     enum disk_answer answer = DISK_ABSENT;
     size_t length = 0;
     uint8_t digest[DIGEST_BYTES];
-    name_of(name, hash);
+    name_of(name, &module->hash);
     uint8_t *bytes = read_file(name, &length, &answer);
     if (bytes == NULL)
         return answer;
-    size_t size = length - DIGEST_BYTES;
-    digest_of(digest, hash, bytes + DIGEST_BYTES, size);
+    size_t size = length - HEAD_BYTES;
+    module->weight = load_be64(bytes + DIGEST_BYTES);
+    digest_of(digest, module, bytes + HEAD_BYTES, size);
     if (memcmp(digest, bytes, DIGEST_BYTES) == 0) {
         wasmtime_error *error = wasm.api.wasmtime_module_deserialize(
-            wasm.engine, bytes + DIGEST_BYTES, size, out);
+            wasm.engine, bytes + HEAD_BYTES, size, &module->module);
         if (error == NULL)
             answer = DISK_LOADED;
         else
@@ -163,26 +166,27 @@ enum disk_answer disk_load(const ghost_hash *hash, wasmtime_module **out) {
 }
 
 /* Nothing depends on its success: a module that is not on disk is compiled again. */
-void disk_save(const ghost_hash *hash, wasmtime_module *module) {
+void disk_save(const compiled *module) {
     wasm_bytes bytes = {0, NULL};
     if (disk.directory < 0)
         return;
-    wasmtime_error *error = wasm.api.wasmtime_module_serialize(module, &bytes);
+    wasmtime_error *error = wasm.api.wasmtime_module_serialize(module->module, &bytes);
     if (error != NULL) {
         wasm.api.wasmtime_error_delete(error);
         return;
     }
     char name[NAME_BYTES], temporary[64];
-    uint8_t digest[DIGEST_BYTES];
-    name_of(name, hash);
-    digest_of(digest, hash, bytes.data, bytes.size);
+    uint8_t head[HEAD_BYTES];
+    name_of(name, &module->hash);
+    digest_of(head, module, bytes.data, bytes.size);
+    store_be64(head + DIGEST_BYTES, module->weight);
     uint32_t serial = __atomic_add_fetch(&disk.serial, 1, __ATOMIC_RELAXED);
     snprintf(temporary, sizeof temporary, "new-%ld-%u", (long)getpid(), serial);
     int file = openat(disk.directory, temporary,
                       O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file >= 0) {
-        bool is_written = write_all(file, digest, DIGEST_BYTES) &&
-                          write_all(file, bytes.data, bytes.size);
+        bool is_written =
+            write_all(file, head, HEAD_BYTES) && write_all(file, bytes.data, bytes.size);
         if (close(file) != 0 || !is_written ||
             renameat(disk.directory, temporary, disk.directory, name) != 0)
             unlinkat(disk.directory, temporary, 0);

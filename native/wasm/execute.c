@@ -50,25 +50,26 @@ static bool grow_used(wasm_context *context) {
     return true;
 }
 
-/* Whether code runs for the first time in this block; it has run then. Reverting does not undo it:
- * the module is in memory all the same. A call outside of a block begins with nothing used. */
-static int first_use(bool *is_first, wasm_context *context, uint64_t serial,
-                     const ghost_hash *hash) {
+/* Whether the block has run code before. */
+static bool is_used(wasm_context *context, uint64_t serial, const ghost_hash *hash) {
     if (context->block_serial != serial) {
         context->block_serial = serial;
         if (context->used_count > 0)
             memset(context->used, 0, context->used_room * sizeof *context->used);
         context->used_count = 0;
     }
+    return context->used_count > 0 &&
+           load_be64(used_place(context->used, context->used_room, hash)->bytes) != 0;
+}
+
+/* The block has run code now. Reverting does not undo it: the module is in memory all the same. A
+ * call outside of a block begins with nothing used. */
+static bool set_used(wasm_context *context, const ghost_hash *hash) {
     if (!grow_used(context))
-        return GHOST_OUT_OF_MEMORY;
-    ghost_hash *place = used_place(context->used, context->used_room, hash);
-    *is_first = load_be64(place->bytes) == 0;
-    if (*is_first) {
-        *place = *hash;
-        context->used_count++;
-    }
-    return GHOST_OK;
+        return false;
+    *used_place(context->used, context->used_room, hash) = *hash;
+    context->used_count++;
+    return true;
 }
 
 /* ---- the frame ---- */
@@ -162,57 +163,62 @@ static void instantiate(activation *self, const compiled *module) {
     wasm.api.wasmtime_store_delete(store);
 }
 
+/* What of the price of loading depends on the module. 0, or an exit. */
+static int charge_weight(activation *self, const compiled *module) {
+    if (module->module == NULL)
+        return GHOST_EXIT_WASM_INVALID;
+    int exit = ghost_host_charge(&self->frame, module->weight / GAS_LOAD_COLD_WEIGHT);
+    if (exit != 0 || set_used(self->context, &module->hash))
+        return exit;
+    abort_with(self, GHOST_OUT_OF_MEMORY);
+    return GHOST_EXIT_ABORT;
+}
+
+static void run_module(activation *self, const compiled *module) {
+    wasm_context *context = self->context;
+    uint64_t gas = self->frame.gas, as_ink = gas < GAS_AS_INK_MAX ? gas : GAS_AS_INK_MAX;
+    self->gas_beside = gas - as_ink;
+    self->ink = as_ink * INK_PER_GAS;
+    self->outer = context->innermost;
+    context->innermost = self;
+    instantiate(self, module);
+    context->open_pages -= self->pages;
+    context->innermost = self->outer;
+    slot_cache_free(&self->slots);
+}
+
+/* Pays for loading, loads and runs. */
 static void run(activation *self, const ghost_code *code) {
+    bool is_cold = !is_used(self->context, self->frame.vm->block_serial, &code->hash);
+    uint64_t price = GAS_LOAD + code->length / GAS_LOAD_BYTES + (is_cold ? GAS_LOAD_COLD : 0);
+    int exit = ghost_host_charge(&self->frame, price);
+    if (exit != 0) {
+        self->exit = (uint8_t)exit;
+        return;
+    }
     compiled *module = NULL;
     int status = cache_take(&module, &code->hash, code->bytes, code->length);
     if (status != GHOST_OK) {
         abort_with(self, status);
         return;
     }
-    if (module->module == NULL)
-        self->exit = GHOST_EXIT_WASM_INVALID;
+    if (is_cold)
+        exit = charge_weight(self, module);
+    if (exit == 0)
+        run_module(self, module);
     else
-        instantiate(self, module);
+        self->exit = (uint8_t)exit;
     cache_give(module);
-}
-
-/* What running the module costs before its first instruction. 0, or an exit. */
-static int charge_load(activation *self, const ghost_code *code) {
-    bool is_first;
-    int status =
-        first_use(&is_first, self->context, self->frame.vm->block_serial, &code->hash);
-    if (status != GHOST_OK) {
-        abort_with(self, status);
-        return GHOST_EXIT_ABORT;
-    }
-    uint64_t price = GAS_LOAD_WARM;
-    if (is_first)
-        price = GAS_LOAD_COLD + (uint64_t)code->length * GAS_LOAD_COLD_BYTE;
-    return ghost_host_charge(&self->frame, price);
 }
 
 static void execute(ghost_vm *vm, const ghost_message *message, ghost_account *account,
                     const ghost_code *code, ghost_call_result *result) {
-    wasm_context *context = vm->engines[GHOST_ENGINE_WASM].context;
     activation self = {
         .frame = {.vm = vm, .message = message, .self = account, .gas = message->gas},
-        .context = context,
-        .outer = context->innermost,
+        .context = vm->engines[GHOST_ENGINE_WASM].context,
         .exit = GHOST_EXIT_OUT_OF_GAS,
     };
-    int exit = charge_load(&self, code);
-    if (exit == 0) {
-        context->innermost = &self;
-        uint64_t as_ink = self.frame.gas < GAS_AS_INK_MAX ? self.frame.gas : GAS_AS_INK_MAX;
-        self.gas_beside = self.frame.gas - as_ink;
-        self.ink = as_ink * INK_PER_GAS;
-        run(&self, code);
-        context->open_pages -= self.pages;
-        context->innermost = self.outer;
-        slot_cache_free(&self.slots);
-    } else {
-        self.exit = (uint8_t)exit;
-    }
+    run(&self, code);
     *result = (ghost_call_result){.exit = self.exit};
     if (self.exit <= GHOST_EXIT_REVERT) {
         result->gas_left = self.gas_beside + self.ink / INK_PER_GAS;

@@ -134,14 +134,18 @@ static bool acts_as_itself(const activation *frame) {
            frame->frame.message->kind == GHOST_STATICCALL;
 }
 
-/* Whether another frame of this contract, not counting borrowed code, is still running. */
+/* Whether two frames of this contract, not counting borrowed code, are running. Frames around this
+ * one do not change, so one look at them is enough. */
 static int host_msg_reentrant(activation *self, wasmtime_raw *values) {
     const ghost_address *own = &self->frame.message->recipient;
-    unsigned running = 0;
-    for (const activation *frame = self; frame != NULL && running < 2; frame = frame->outer)
-        running += acts_as_itself(frame) &&
-                   memcmp(&frame->frame.message->recipient, own, sizeof *own) == 0;
-    return give_number(values, running > 1);
+    if (self->reentrant == 0) {
+        unsigned running = 0;
+        for (const activation *frame = self; frame != NULL && running < 2; frame = frame->outer)
+            running += acts_as_itself(frame) &&
+                       memcmp(&frame->frame.message->recipient, own, sizeof *own) == 0;
+        self->reentrant = running > 1 ? 2 : 1;
+    }
+    return give_number(values, self->reentrant == 2);
 }
 
 static int host_tx_gas_price(activation *self, wasmtime_raw *values) {

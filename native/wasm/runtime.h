@@ -45,6 +45,7 @@ typedef struct compiled {
     char *reason;
     wasmtime_instance_pre *pre;
     size_t bytes;                 /* what it takes in memory, about */
+    uint64_t weight;              /* what compiling took (ghost_wasm_module) */
     uint16_t exports[3];          /* places of the exports, by enum compiled_export */
     uint16_t users;               /* frames that run it, under the cache's lock */
     bool is_listed;
@@ -71,8 +72,9 @@ enum disk_answer { DISK_ABSENT, DISK_LOADED, DISK_REFUSED };
 
 int disk_open(char *error, size_t error_room, const char *directory);
 void disk_close(void);
-enum disk_answer disk_load(const ghost_hash *hash, wasmtime_module **out);
-void disk_save(const ghost_hash *hash, wasmtime_module *module);
+/* module->hash says which; fills module and weight. */
+enum disk_answer disk_load(compiled *module);
+void disk_save(const compiled *module);
 
 /* ---- execute.c: one running frame ---- */
 
@@ -105,6 +107,7 @@ typedef struct activation {
     const uint8_t *output;
     size_t output_length;
     uint32_t pages;               /* of linear memory that it pays for */
+    int8_t reentrant;             /* msg_reentrant's answer; 0 not yet asked, 1 no, 2 yes */
     bool has_ended;               /* a host function ended it: exit, not the trap, counts */
     uint8_t exit;
 } activation;

@@ -223,14 +223,14 @@ def test_a_known_value_is_not_written_again() -> None:
     there = world()
     data = word(1) + word(0)
     idle = spent(there, [LOAD], data)
-    assert spent(world(), [LOAD, CACHE, FLUSH], data, idle) < 20
+    assert spent(world(), [LOAD, CACHE, FLUSH], data, idle) < 30
 
 
 def test_a_slot_is_charged_as_cold_once_and_then_as_cached() -> None:
     none, one, two, three = (spent(world(), [LOAD] * count, word(1)) for count in range(4))
     assert 2_100 < one - none < 2_150
     assert abs((two - one) - (three - two)) <= 1
-    assert two - one < 10
+    assert two - one < 20
 
 
 def test_many_slots_are_kept_apart() -> None:
@@ -257,7 +257,7 @@ def test_clearing_forgets_what_was_not_written() -> None:
     there = world()
     once = spent(there, [LOAD], word(9))
     again = spent(world(), calls, word(9), once)
-    assert 100 < again < 150, "a warm load, and no longer a cached one"
+    assert 100 < again < 180, "a warm load, and no longer a cached one"
 
 
 def test_transient_storage_lives_for_the_transaction() -> None:
