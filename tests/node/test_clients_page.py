@@ -80,6 +80,13 @@ def test_viem_snippet(ghostd: Ghostd, folder: Path) -> None:
     assert "no money" in "\n".join(lines[3:])
 
 
+def test_viem_with_fees_in_tokens(ghostd: Ghostd, tmp_path: Path) -> None:
+    """The fee takes no GCC."""
+    require_modules("viem")
+    lines = run(ghostd, tmp_path, "viem with fees in tokens", "node")
+    assert lines == ["success cip64 36000n", "GCC 5n"]
+
+
 def test_foundry_snippet(ghostd: Ghostd, tmp_path: Path) -> None:
     tools = [str(Path(tool(name)).parent) for name in ("cast", "forge")]
     require_modules("solc")
