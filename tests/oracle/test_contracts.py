@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -509,3 +510,16 @@ def test_no_call_data_breaks_a_token(token: Address, selector: bytes, rest: byte
     """Whatever comes: an answer or a revert, never a bug."""
     result = call(executor(), token, selector + rest)
     assert result.exit in (Exit.SUCCESS, Exit.REVERT)
+
+
+def test_executors_run_contracts_side_by_side() -> None:
+    """Each in its thread, none sees another's words."""
+
+    def count(thread: int) -> int:
+        on = probe()
+        for _ in range(60):
+            assert call(on, PROBE, asking("add", thread)).success
+        return int(answer(call(on, PROBE, asking("total")), "total"))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(count, range(1, 9))) == [60 * thread for thread in range(1, 9)]
