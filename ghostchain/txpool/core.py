@@ -25,11 +25,16 @@ BLOB_GAS = 131_072
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Bounds of the pool. Replacement follows geth: +10 %, blobs +100 %."""
+    """Bounds of the pool. Replacement follows geth: +10 %, blobs +100 %.
+
+    purse_count_max: unlike a sender's own GCC, a purse can be emptied by others, a token's by
+    whoever has an allowance, so what one such transaction makes worthless at a stroke is bounded.
+    """
 
     count_max: int = 50_000
     bytes_max: int = 64 * 1024 * 1024
     sender_count_max: int = 4_096
+    purse_count_max: int = 1_024
     nonce_gap_max: int = 4_096
     queued_lifetime_ns: int = 3 * 3_600 * 1_000_000_000
     replacement_percent: int = 10
@@ -274,9 +279,18 @@ class Pool:
             refusal = self._crowding_refusal(transaction, queue)
             if refusal is not None:
                 return refusal
+        if self._crowds_purse(transaction, replaced):
+            message = f"{PoolReason.PURSE_LIMIT.value}: limit {self.limits.purse_count_max}"
+            return Refused(transaction.hash, PoolReason.PURSE_LIMIT, message)
         return self._funds_refusal(transaction, queue, replaced) or self.purses.funds_refusal(
             transaction, replaced, fees, self._reserved(transaction)
         )
+
+    def _crowds_purse(self, transaction: PoolTransaction, replaced: PoolTransaction | None) -> bool:
+        purse = transaction.fee_purse
+        if purse is None or (replaced is not None and replaced.fee_purse == purse):
+            return False
+        return self.purses.count(purse) >= self.limits.purse_count_max
 
     def _reserved(self, transaction: PoolTransaction) -> int:
         """What of a fee payer's GCC its own transactions may take."""

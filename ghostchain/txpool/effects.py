@@ -25,6 +25,7 @@ class PoolReason(Enum):
     EXPIRED = "waited too long behind a nonce gap"
     REPLACED = "replaced by a better paying transaction"
     DROPPED = "dropped by the operator"
+    PURSE_LIMIT = "too many transactions of one fee payer, or of one holder of a fee token"
     DELEGATION_LIMIT = "in-flight transaction limit reached for delegated accounts"
 
 

@@ -99,6 +99,11 @@ class Purses:
         if not filled.claims:
             del self.filled[purse]
 
+    def count(self, purse: Purse) -> int:
+        """How many transactions have a claim on it."""
+        filled = self.filled.get(purse)
+        return len(filled.claims) if filled is not None else 0
+
     def balance(self, purse: Purse, fees: FeeState) -> int:
         """What is known to be in the purse."""
         if purse in fees.balances:

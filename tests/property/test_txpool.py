@@ -39,6 +39,7 @@ LIMITS = PoolLimits(
     count_max=12,
     bytes_max=1_500,
     sender_count_max=6,
+    purse_count_max=4,
     nonce_gap_max=7,
     queued_lifetime_ns=100,
     low_water_percent=75,
@@ -169,6 +170,10 @@ class PoolMachine(RuleBasedStateMachine):
             return PoolReason.SENDER_LIMIT
         elif tx.nonce - self.pending_end(tx.sender) > LIMITS.nonce_gap_max:
             return PoolReason.NONCE_GAP_LIMIT
+        purse = tx.fee_purse
+        is_new_claim = purse is not None and (standing is None or standing.fee_purse != purse)
+        if is_new_claim and len(self.claims(purse)) >= LIMITS.purse_count_max:
+            return PoolReason.PURSE_LIMIT
         others = sum(other.cost for nonce, other in queue.items() if nonce != tx.nonce)
         if others + tx.cost > state.balance:
             return TransactionReason.INSUFFICIENT_ACCOUNT_FUNDS

@@ -415,6 +415,23 @@ def test_a_full_pool_throws_out_the_worst_in_gcc(tmp_path: Path) -> None:
     assert world.driver.pool.purses.filled.keys() == {Purse(MANA, ML.address)}
 
 
+def test_one_purse_pays_for_so_many(tmp_path: Path) -> None:
+    """Others can empty it, and with it all that waits for it; replacing takes no more room."""
+    world = World(tmp_path, limits=PoolLimits(purse_count_max=2))
+    for signer in (ED, ML):
+        assert world.refusal(ghost(0, signer, PAYER)) is None
+    assert world.refusal(ghost(0, ALICE, PAYER)) == (
+        PoolReason.PURSE_LIMIT,
+        "too many transactions of one fee payer, or of one holder of a fee token: limit 2",
+    )
+    more = {"max_fee_per_gas": 20 * GWEI, "max_priority_fee_per_gas": 2 * GWEI}
+    assert world.refusal(ghost(0, ED, PAYER, **more)) is None
+    assert world.refusal(ghost(0, ALICE)) is None
+    refusal = world.refusal(ghost(0, ALICE, PAYER, **more))
+    assert refusal is not None
+    assert refusal[0] is PoolReason.PURSE_LIMIT
+
+
 # ---- a new head ----
 
 
