@@ -8,7 +8,7 @@ RUN_FLAGS ?= --network testnet
 JOBS ?= 2
 FUZZ_FLAGS ?= -max_total_time=60
 
-.PHONY: run test setup native lint types unit sanitize bench bench-full differential fuzz eels clients clean help
+.PHONY: run test setup native lint types unit sanitize bench bench-full differential economy fuzz eels clients clean help
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -72,6 +72,10 @@ tests/clients/node_modules/installed: tests/clients/package.json
 
 differential: setup eels ## 2,000 random blocks beside the executable specification
 	$(BIN)/python -m tests.differential.harness --cases 2000
+
+economy: setup ## long random sequences of token, staking and governance operations
+	$(BIN)/python -m tests.property.economy_run --machine memory --examples 600 --steps 100
+	$(BIN)/python -m tests.property.economy_run --machine executor --examples 60 --steps 80
 
 fuzz: setup ## every fuzz target for a minute (FUZZ_FLAGS=-runs=N for another measure)
 	$(BIN)/python -m pip install --quiet 'atheris>=2.3'

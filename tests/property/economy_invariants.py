@@ -50,6 +50,7 @@ class Economy(EconomyMachine):
     def __init__(self) -> None:
         super().__init__()
         self.plans: dict[int, tuple[str, int]] = {}
+        self.prices: dict[tuple[Address, int], tuple[int, Fraction]] = {}
 
     # ---- governance ----
 
@@ -280,6 +281,22 @@ class Economy(EconomyMachine):
         assert staking.totals.bonded == bonded
         assert staking.totals.unbonding == unbonding
         assert self.wallets[SPIRIT][STAKING] == bonded + unbonding
+
+    @invariant()
+    def a_share_loses_value_by_slashes_alone(self) -> None:
+        """Of a validator, and of an exit: so no rounding favours who asks."""
+        staking = self.world.look(Staking)
+        for operator, known in self.model.validators.items():
+            record = staking.records[operator]
+            pools = [(-1, record.tokens, record.shares)]
+            for epoch in record.exit_epochs:
+                exit = staking.exits[operator][epoch]
+                pools.append((epoch, exit.tokens, exit.shares))
+            for place, amount, shares in pools:
+                slashes, price = self.prices.pop((operator, place), (-1, Fraction(0)))
+                if shares:
+                    assert slashes != known.slashes or Fraction(amount, shares) >= price
+                    self.prices[operator, place] = known.slashes, Fraction(amount, shares)
 
     @invariant()
     def positions_are_what_the_model_has(self) -> None:

@@ -149,7 +149,12 @@ class EconomyMachine(RuleBasedStateMachine):
             for delegator, amount in known.stakes.items()
             if amount
         )
-        return (who, operator) if place is None or not found else found[place % len(found)]
+        if place is None or not found:
+            return who, operator
+        moved = sorted(pair for pair, moves in self.model.moved.items() if moves)
+        if moved and place % 3 == 0:  # what came from elsewhere has rules of its own
+            return moved[place // 3 % len(moved)]
+        return found[place % len(found)]
 
     def rate_errors(self, operator: Address) -> tuple[str, ...]:
         """A pool that was emptied to dust before a slash may refuse for its rate."""

@@ -10,6 +10,11 @@ from pathlib import Path
 import click
 import pytest
 
+from ghostchain.contracts.feemarket import FeeMarket
+from ghostchain.contracts.governance import Governance
+from ghostchain.contracts.governed import Governed
+from ghostchain.contracts.slashing import Slashing
+from ghostchain.contracts.staking import Staking
 from ghostchain.node.cli import cli
 from ghostchain.rpc import errors
 from ghostchain.rpc.methods import METHODS
@@ -91,6 +96,25 @@ def test_operating_lists_every_command_and_flag() -> None:
     shown = [row[0].strip("`") for row in rows_of("operating.md", "Commands", "`ghostd .*`")]
     for name, _ in commands(cli):
         assert any(line.startswith(f"ghostd {name}") for line in shown), name
+
+
+def test_staking_lists_every_parameter_with_its_bounds() -> None:
+    listed = [
+        (row[0], row[1].strip("`"), *(int(cell.replace(",", "")) for cell in row[2:]))
+        for row in rows_of("staking.md", "Parameters", "[a-z ]+")
+        if row[1].startswith("`")
+    ]
+    contracts: dict[str, type[Governed]] = {
+        "staking": Staking,
+        "slashing": Slashing,
+        "governance": Governance,
+        "fee market": FeeMarket,
+    }
+    assert listed == [
+        (where, name, entry.default, entry.low, entry.high)
+        for where, contract in contracts.items()
+        for name, entry in contract.PARAMETERS.items()
+    ]
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
