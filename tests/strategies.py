@@ -21,6 +21,7 @@ from ghostchain.primitives.transaction import (
     SchemeSignature,
     SignatureScheme,
     Transaction,
+    TransactionType,
 )
 from ghostchain.primitives.types import Address, Hash32
 
@@ -230,7 +231,7 @@ logs = st.builds(
 
 receipts = st.builds(
     Receipt,
-    type=st.integers(0, 4),
+    type=st.sampled_from(TransactionType).map(int),
     success=st.booleans(),
     cumulative_gas_used=uint64s,
     bloom=st.binary(min_size=256, max_size=256),

@@ -22,6 +22,7 @@ from ghostchain.primitives.errors import (
 )
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log, Receipt
+from ghostchain.primitives.transaction import TransactionType
 from ghostchain.primitives.types import Address, Hash32
 
 BLOCK_SIZE_MAX = 128 << 20
@@ -211,6 +212,9 @@ def encode_log(log: Log) -> bytes:
     return rlp.list_of((rlp.encode_bytes(log.address), topics, rlp.encode_bytes(log.data)))
 
 
+_TYPES = frozenset(map(int, TransactionType))
+
+
 def decode_receipt(data: bytes) -> Receipt:
     """The receipt of these bytes. Raises: InvalidEncoding."""
     if not data:
@@ -219,7 +223,7 @@ def decode_receipt(data: bytes) -> Receipt:
     payload = data
     if data[0] < 0x80:
         kind, payload = data[0], data[1:]
-        if not 1 <= kind <= 4:
+        if kind == TransactionType.LEGACY or kind not in _TYPES:
             raise InvalidEncoding(EncodingReason.TYPE_UNKNOWN, f"a receipt of type {kind}")
     item = rlp.as_list(rlp.decode(payload, depth_max=4), length=4)
     status = rlp.integer(item[0])

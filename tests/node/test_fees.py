@@ -160,6 +160,38 @@ def test_a_quantum_safe_key_pays_for_itself(client: RpcClient) -> None:
     assert_paid(client, receipt, SPIRIT, before, purse(client, SPIRIT, QUANTUM.address))
 
 
+def init_code(runtime: bytes) -> bytes:
+    """Deploys it."""
+    head = bytes((0x60, len(runtime), 0x60, 10, 0x5F, 0x39, 0x60, len(runtime), 0x5F, 0xF3))
+    return head + runtime
+
+
+def test_creations_logs_and_undoing(client: RpcClient) -> None:
+    """A key that no Ethereum wallet has deploys a contract and calls it; logs of all calls are
+    found; what one call refuses undoes them all, and still costs its gas."""
+    # Logs 42 when it is called without data, reverts with 7 otherwise.
+    runtime = bytes.fromhex("36601057602a5f5260205fa0600160015500" + "5b60075f5260205ffd")
+    runtime = runtime.replace(b"\x60\x10\x57", bytes((0x60, runtime.index(0x5B, 17), 0x57)))
+    made = client.send_ghost(QUANTUM, [Call(None, 0, init_code(runtime))], payer=SPONSOR)
+    assert made["status"] == "0x1"
+    name = made["contractAddress"]
+    assert client.call("eth_getCode", name, "latest") == "0x" + runtime.hex()
+    contract = Address(bytes.fromhex(name[2:]))
+    twice = client.send_ghost(QUANTUM, [Call(contract), Call(contract)], fee_token=MANA)
+    logs = client.call("eth_getLogs", {"address": name, "fromBlock": "0x0"})
+    assert logs == twice["logs"]
+    assert [(log["logIndex"], int(log["data"], 16)) for log in logs] == [("0x0", 42), ("0x1", 42)]
+    calls = [Call(TARGET, 1), Call(contract), Call(contract, 0, b"\1"), Call(TARGET, 1)]
+    with pytest.raises(RpcFailure, match="execution reverted") as failure:
+        client.send_ghost(QUANTUM, calls, fee_token=MANA)
+    assert int(failure.value.data, 16) == 7
+    before, coins = purse(client, MANA, QUANTUM.address), balance(client, QUANTUM.address)
+    undone = client.send_ghost(QUANTUM, calls, fee_token=MANA, terms=Terms(gas_limit=300_000))
+    assert (undone["status"], undone["logs"]) == ("0x0", [])
+    assert balance(client, QUANTUM.address) == coins
+    assert_paid(client, undone, MANA, before, purse(client, MANA, QUANTUM.address))
+
+
 def ghost(client: RpcClient, **fields: object) -> Transaction:
     who = "0x" + EDWARDS.address.hex()
     tx = Transaction(

@@ -9,6 +9,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from ghostchain.contracts.addresses import FEE_MARKET, GCC, GHOST, MANA, SPIRIT, address_of
+from ghostchain.encoding.blocks import decode_receipt
 from ghostchain.execution.executor import CallFlag, Executor, Exit, Message
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.errors import TransactionReason
@@ -158,6 +159,13 @@ def test_fees_are_those_of_the_model(data: st.DataObject) -> None:
         for item in result.outcomes
     ]
     assert found == expected
+    receipts = [decode_receipt(raw) for raw in result.receipts]
+    included = [
+        (message.type, item.success)
+        for message, item in zip(written, result.outcomes, strict=True)
+        if item.included
+    ]
+    assert [(receipt.type, receipt.success) for receipt in receipts] == included
     view.apply(result)
     assert_same(view, world)
     assert sum(world.coins.values()) == coins_before - burnt == hybrid.supply(view, GCC)
