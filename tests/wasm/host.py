@@ -188,12 +188,13 @@ class World:
             if salt is None
             else contract_address_by_salt(Address(creator), Hash32(salt), code)
         )
-        if not code.startswith(MAGIC):
+        if code and not code.startswith(MAGIC):
             return bytes(20), Outcome(False, b"", "EVM code does not run here")
         if self.account(made).code or self.account(made).nonce:
             return bytes(20), Outcome(False, b"", "collision")
         try:
-            self.module(code)
+            if code:
+                self.module(code)
         except wasmtime.WasmtimeError as error:
             return bytes(20), Outcome(False, b"", f"invalid module: {error}")
         account.balance -= value
@@ -301,7 +302,7 @@ class Frame:
         outcome = self.world.call(call)
         self.returned = outcome.output
         self.write(length_pointer, len(self.returned).to_bytes(4, "little"))
-        return 0 if outcome.success else 1
+        return 0 if outcome.success else 2 if outcome.halted else 1
 
     def create(
         self, code: bytes, value: int, salt: bytes | None, address: int, length: int
