@@ -310,7 +310,7 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
     };
     int status = GHOST_OK;
     if (env->hybrid)
-        status = deep_run(&executor->deep, work_body, &job);
+        status = deep_run(work_body, &job);
     else
         work_body(&job);
     if (status == GHOST_OK)

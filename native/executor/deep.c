@@ -1,5 +1,6 @@
-/* The thread on which hybrid blocks and calls run: one for each executor, for the sake of its
- * stack. Frames of WASM and of contracts in Python take native stack, and 1,024 of them nest.
+/* Threads with a large stack, on which hybrid blocks and calls run: frames of WASM and of contracts
+ * in Python take native stack, and 1,024 of them nest. A run borrows one and gives it back, so
+ * there are as many as there have been runs at the same time.
  *
  * Caller and thread hand work over by one word. Nobody else looks at the executor meanwhile, so
  * to all other code the work is done by the caller; callbacks into Python happen on this thread,
@@ -23,7 +24,7 @@ enum {
     STACK_KIB = CALL_DEPTH_MAX * (1024 + 256),
     STACK_KIB_KEPT = 1024,        /* deeper pages are given back after each run */
     GUARD_KIB = 1024,
-    SPINS = 2000                  /* some microseconds: what most calls take */
+    IDLE_MAX = 16                 /* threads that wait for the next run; more of them end */
 };
 
 static const size_t stack_bytes = (size_t)STACK_KIB * 1024;
@@ -36,14 +37,21 @@ enum turn {
     TURN_LEAVE = 2
 };
 
-struct deep_thread {
+typedef struct deep_thread {
     pthread_t thread;
-    pid_t process;                /* where the thread is: a fork leaves it behind */
     uint8_t *stack;               /* with its guard */
     _Atomic uint32_t turn;
     deep_work *work;
     void *argument;
-};
+    struct deep_thread *next;     /* while it is idle */
+} deep_thread;
+
+static struct {
+    pthread_mutex_t lock;
+    deep_thread *idle;            /* the one that ran last comes first */
+    unsigned idle_count;
+    bool is_ready;                /* for forks */
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- the word ---- */
 
@@ -52,15 +60,9 @@ static void give_turn(deep_thread *deep, uint32_t turn) {
     syscall(SYS_futex, &deep->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* Returns when it is no longer that one's turn. */
+/* Returns when it is no longer that one's turn. Looks once and sleeps: on a busy machine whoever
+ * spins holds the core that the other needs. */
 static void wait_while(deep_thread *deep, uint32_t turn) {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&deep->turn, memory_order_acquire) != turn)
-            return;
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
-    }
     while (atomic_load_explicit(&deep->turn, memory_order_acquire) == turn)
         syscall(SYS_futex, &deep->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
 }
@@ -81,8 +83,6 @@ static void *serve(void *argument) {
 }
 
 static bool map_stack(deep_thread *deep) {
-    if (deep->stack != NULL)
-        return true;
     void *stack = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
@@ -107,48 +107,89 @@ static void block_signals(sigset_t *before) {
     pthread_sigmask(SIG_BLOCK, &blocked, before);
 }
 
-static bool start(deep_thread *deep) {
+static deep_thread *start(void) {
     pthread_attr_t attributes;
     sigset_t before;
-    if (!map_stack(deep) || pthread_attr_init(&attributes) != 0)
-        return false;
-    atomic_store(&deep->turn, TURN_CALLER);
-    bool started = pthread_attr_setstack(&attributes, deep->stack + guard_bytes,
-                                         stack_bytes - guard_bytes) == 0;
+    deep_thread *deep = calloc(1, sizeof *deep);
+    if (deep == NULL)
+        return NULL;
+    bool started = map_stack(deep) && pthread_attr_init(&attributes) == 0;
     if (started) {
+        started = pthread_attr_setstack(&attributes, deep->stack + guard_bytes,
+                                        stack_bytes - guard_bytes) == 0;
         block_signals(&before);
-        started = pthread_create(&deep->thread, &attributes, serve, deep) == 0;
+        started = started && pthread_create(&deep->thread, &attributes, serve, deep) == 0;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
+        pthread_attr_destroy(&attributes);
     }
-    pthread_attr_destroy(&attributes);
     if (started)
-        deep->process = getpid();
-    return started;
+        return deep;
+    if (deep->stack != NULL)
+        munmap(deep->stack, stack_bytes);
+    free(deep);
+    return NULL;
 }
 
-/* ---- for the executor ---- */
+static void stop(deep_thread *deep) {
+    give_turn(deep, TURN_LEAVE);
+    pthread_join(deep->thread, NULL);
+    munmap(deep->stack, stack_bytes);
+    free(deep);
+}
 
-int deep_run(deep_thread **place, deep_work *work, void *argument) {
-    if (*place == NULL)
-        *place = calloc(1, sizeof **place);
-    deep_thread *deep = *place;
-    if (deep == NULL || (deep->process != getpid() && !start(deep)))
+/* ---- the pool ---- */
+
+static void before_fork(void) {
+    pthread_mutex_lock(&pool.lock);
+}
+
+static void after_fork_here(void) {
+    pthread_mutex_unlock(&pool.lock);
+}
+
+/* A child has none of the threads, only their stacks. */
+static void after_fork_there(void) {
+    for (deep_thread *deep = pool.idle; deep != NULL; deep = deep->next)
+        munmap(deep->stack, stack_bytes);
+    pool.idle = NULL;
+    pool.idle_count = 0;
+    pthread_mutex_unlock(&pool.lock);
+}
+
+static deep_thread *borrow(void) {
+    pthread_mutex_lock(&pool.lock);
+    if (!pool.is_ready)
+        pool.is_ready = pthread_atfork(before_fork, after_fork_here, after_fork_there) == 0;
+    deep_thread *deep = pool.idle;
+    if (deep != NULL) {
+        pool.idle = deep->next;
+        pool.idle_count--;
+    }
+    pthread_mutex_unlock(&pool.lock);
+    return deep != NULL ? deep : start();
+}
+
+static void give_back(deep_thread *deep) {
+    pthread_mutex_lock(&pool.lock);
+    bool is_kept = pool.idle_count < IDLE_MAX;
+    if (is_kept) {
+        deep->next = pool.idle;
+        pool.idle = deep;
+        pool.idle_count++;
+    }
+    pthread_mutex_unlock(&pool.lock);
+    if (!is_kept)
+        stop(deep);
+}
+
+int deep_run(deep_work *work, void *argument) {
+    deep_thread *deep = borrow();
+    if (deep == NULL)
         return GHOST_OUT_OF_MEMORY;
     deep->work = work;
     deep->argument = argument;
     give_turn(deep, TURN_THREAD);
     wait_while(deep, TURN_THREAD);
+    give_back(deep);
     return GHOST_OK;
-}
-
-void deep_free(deep_thread *deep) {
-    if (deep == NULL)
-        return;
-    if (deep->process == getpid()) {
-        give_turn(deep, TURN_LEAVE);
-        pthread_join(deep->thread, NULL);
-    }
-    if (deep->stack != NULL)
-        munmap(deep->stack, stack_bytes);
-    free(deep);
 }

@@ -25,7 +25,6 @@ ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cach
 void ghost_executor_free(ghost_executor *executor) {
     if (executor == NULL)
         return;
-    deep_free(executor->deep);
     trace_free(executor->trace);
     for (size_t i = 0; i < GHOST_ENGINE_COUNT; i++)
         if (executor->vm.engines[i].free != NULL)
@@ -216,7 +215,7 @@ static int start_call(call_job *job) {
         work_call(job);
         return job->status;
     }
-    int status = deep_run(&executor->deep, work_call, job);
+    int status = deep_run(work_call, job);
     return status == GHOST_OK ? job->status : status;
 }
 

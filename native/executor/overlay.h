@@ -352,7 +352,6 @@ typedef struct fee_token {
 
 enum { FEE_TOKENS = 4 };                  /* GCC is the first, and needs no entry */
 
-typedef struct deep_thread deep_thread;
 typedef struct trace trace;
 
 struct ghost_executor {
@@ -363,7 +362,6 @@ struct ghost_executor {
     uint8_t *outputs[CALL_DEPTH_MAX + 2];     /* of frames that are not the EVM's, by depth */
     init_code init_codes[INIT_CODES_KEPT];
     size_t init_code_next;
-    deep_thread *deep;            /* where hybrid blocks run; made when the first one does */
     trace *trace;                 /* NULL: frames are not recorded */
     bool is_pending;              /* a run block awaits commit or discard */
     bool keeps_calls;             /* changes of calls with GHOST_CALL_KEEP are in the overlay */
@@ -444,10 +442,9 @@ bool fees_settle_token(ghost_executor *executor, const ghost_tx *tx, const tx_te
 /* ---- deep.c ---- */
 
 typedef void deep_work(void *argument);
-/* Runs work on the thread behind *deep (made when it is NULL) and waits for its end. GHOST_OK or
+/* Runs work on a thread with a stack for 1,024 deep frames and waits for its end. GHOST_OK or
  * GHOST_OUT_OF_MEMORY: there is no thread to be had. Cost: some microseconds. */
-int deep_run(deep_thread **deep, deep_work *work, void *argument);
-void deep_free(deep_thread *deep);
+int deep_run(deep_work *work, void *argument);
 
 /* ---- trace.c (each takes NULL for a trace that is off) ---- */
 

@@ -513,3 +513,36 @@ def test_creations_cost_a_module_what_they_cost_the_evm(kind: str, per_word: int
     assert 0 <= before - after - frame.gas_used - price < 200
     given = before - price
     assert given - given // 64 - 200 < frame.gas <= given - given // 64
+
+
+# ---- delegated accounts (EIP-7702) ----
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("caller", ENGINES)
+def test_accounts_delegate_to_code_of_any_engine(caller: FrameEngine, engine: FrameEngine) -> None:
+    """The code runs as the account, with its storage and balance; contracts of the protocol refuse,
+    for their rights are those of their own address."""
+    here, code = ADDRESSES[caller, "caller"], ADDRESSES[engine, "callee"]
+    account = Address(b"\xad" * 20)
+    view = world()
+    view.put(account, Allocation(nonce=1, balance=7, code=b"\xef\x01\x00" + code))
+    executor = Executor(view, contracts=run_python)
+    message = Message(
+        sender=SENDER,
+        to=here,
+        gas_limit=GAS,
+        max_fee_per_gas=7,
+        data=call(FrameKind.CALL, account, act(SUCCEED), value=PAID),
+    )
+    with recording(executor) as recorder:
+        output = executor.call(ENVIRONMENT, message).output
+        frame = recorder.trace().frames[1]
+    assert (frame.to, frame.engine) == (account, engine)
+    if engine is FrameEngine.CONTRACT:
+        assert output == word(0) + NOT_DELEGABLE
+        return
+    assert output == word(1) + here.rjust(32, b"\0") + word(PAID) + account.rjust(32, b"\0")
+    view.apply(executor.run_block(ENVIRONMENT, MessageBatch([message]), system_calls=False))  # type: ignore[arg-type]
+    assert view.storage[account] == {word(3): word(1 + PAID)}
+    assert code not in view.storage

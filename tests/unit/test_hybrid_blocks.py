@@ -233,11 +233,11 @@ def test_a_fork_leaves_the_thread_behind() -> None:
 
 
 def test_executors_run_side_by_side() -> None:
-    """One thread with a stack each: more executors than cores, made and freed all the time."""
+    """A thread with a stack for each that runs: more executors than are kept waiting."""
 
     def work(_: int) -> int:
         executor = Executor(world())
         return sum(executor.call(ENVIRONMENT, PAYMENT).gas_used for _ in range(20))
 
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(work, range(40))) == {20 * 21_000}
+    with ThreadPoolExecutor(24) as pool:
+        assert set(pool.map(work, range(60))) == {20 * 21_000}
