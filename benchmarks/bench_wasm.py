@@ -152,12 +152,11 @@ def test_computing(benchmark, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("setting", ["signals", "none", "spectre-off"])
+@pytest.mark.parametrize("setting", ["none", "spectre-off"])
 def test_settings(benchmark, setting: str) -> None:
     """What the engine's settings cost: the keccak loop, ratio to the settings of the node."""
     code, data = build.c("keccak"), COMPUTING["keccak"][2]
     settings = {
-        "signals": EngineSettings(uses_signals=True),
         "none": EngineSettings(optimisation="none"),
         "spectre-off": EngineSettings(flags="enable_heap_access_spectre_mitigation=false"),
     }[setting]

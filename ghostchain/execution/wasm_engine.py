@@ -46,7 +46,6 @@ class EngineSettings:
     cache_modules_max: int = MODULE_CACHE_COUNT_MAX
     optimisation: str = "speed"
     flags: str = ""
-    uses_signals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,6 @@ def _open(settings: EngineSettings) -> None:
             "flags": kept[1],
             "cache_directory": kept[2],
             "optimisation": OPTIMISATION_LEVELS.index(settings.optimisation),
-            "uses_signals": settings.uses_signals,
             "cache_bytes_max": settings.cache_bytes_max,
             "cache_modules_max": settings.cache_modules_max,
         },

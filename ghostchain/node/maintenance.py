@@ -29,6 +29,7 @@ from ghostchain.chain.verify import verify_directory
 from ghostchain.crypto import keccak, secp256k1
 from ghostchain.node import logs
 from ghostchain.node.configuration import NodeConfiguration, default_data_dir
+from ghostchain.node.engines import open_engines
 from ghostchain.node.genesis import genesis_of
 from ghostchain.node.logs import event
 from ghostchain.primitives.errors import ForeignDirectory
@@ -36,7 +37,7 @@ from ghostchain.storage.directory import read_identity
 
 logger = logging.getLogger("ghostd")
 
-LIBRARIES = ("aiohttp", "cffi", "ckzg", "coincurve", "numpy", "plyvel")
+LIBRARIES = ("aiohttp", "cffi", "ckzg", "coincurve", "numpy", "plyvel", "wasmtime")
 
 
 def directory_of(configuration: NodeConfiguration) -> Path:
@@ -62,8 +63,10 @@ def opened(configuration: NodeConfiguration, *, create: bool) -> Iterator[Chain]
     Raises: StorageError; ForeignDirectory when there is none and create is not set.
     """
     directory = directory_of(configuration) if create else existing(configuration)
-    chain = Chain.open(directory, genesis_of(configuration), prune=configuration.prune)
+    genesis = genesis_of(configuration)
+    chain = Chain.open(directory, genesis, prune=configuration.prune)
     try:
+        open_engines(genesis, directory)
         yield chain
     finally:
         chain.close()

@@ -28,6 +28,7 @@ from ghostchain.node import logs
 from ghostchain.node.accounts import fee_state, sender_states
 from ghostchain.node.backend import NodeBackend, pool_rules
 from ghostchain.node.configuration import NodeConfiguration
+from ghostchain.node.engines import open_engines
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
 from ghostchain.node.sealer import Sealer, SealerSettings
@@ -73,6 +74,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             is_durable=configuration.data_dir is not None,
         )
         stack.callback(chain.close)
+        open_engines(genesis, data_dir)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(configuration, chain, data_dir))
     event(logger, logging.INFO, "stopped")

@@ -72,13 +72,14 @@ static int set_flags(char *error, size_t room, wasm_config *config, const char *
 /* Signals: with signals_based_traps the engine would take over SIGSEGV, SIGFPE and SIGILL of the
  * whole process, and Python's faulthandler (or a sanitizer), if enabled later, would take them
  * back and turn a contract's trap into the end of the node. So bounds, divisors and stack are
- * checked by compiled code; benchmarks/RESULTS.md has what that costs. */
+ * checked by compiled code, which costs the keccak loop of benchmarks/bench_wasm.py 4% of its
+ * time; and linear memories need no guard pages (linear.c has none, and depends on this). */
 static void configure(wasm_config *config, const ghost_wasm_options *options) {
     const wasmtime_api *api = &wasm.api;
     api->wasmtime_config_strategy_set(config, WASMTIME_STRATEGY_CRANELIFT);
     api->wasmtime_config_cranelift_opt_level_set(config, (uint8_t)options->optimisation);
     api->wasmtime_config_parallel_compilation_set(config, false);
-    api->wasmtime_config_signals_based_traps_set(config, options->uses_signals != 0);
+    api->wasmtime_config_signals_based_traps_set(config, false);
     api->wasmtime_config_native_unwind_info_set(config, false);
     api->wasmtime_config_max_wasm_stack_set(config, WASM_STACK_BYTES);
     api->wasmtime_config_memory_reservation_set(config, LINEAR_BYTES_MAX);

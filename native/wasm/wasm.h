@@ -14,7 +14,6 @@ typedef struct ghost_wasm_options {
     const char *cache_directory;    /* of compiled modules; NULL: memory only */
     const char *flags;              /* for tests: cranelift settings "name=value,name=value" */
     uint32_t optimisation;          /* cranelift's: 0 none, 1 speed, 2 speed and size */
-    uint32_t uses_signals;          /* 1: the engine may install signal handlers (for benchmarks) */
     size_t cache_bytes_max;         /* of compiled modules in memory */
     uint32_t cache_modules_max;
 } ghost_wasm_options;
