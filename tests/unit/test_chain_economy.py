@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,3 +124,13 @@ def test_named_networks_share_out_all_that_is_capped(name: str) -> None:
     words = genesis.alloc[STAKING].storage.values()
     assert public in words
     assert any(bootstrap_validator() in value for value in words)
+
+
+def test_example_of_the_operators_page() -> None:
+    """What docs/operating.md shows is a genesis."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text()
+    (example,) = re.findall(r"```json\n(\{.*?\n\})\n```", page, re.DOTALL)
+    genesis = parse_genesis(json.loads(example))
+    assert genesis.config.chain_id == 4711
+    assert word(genesis, SPIRIT, 2) == 6_000_000 * UNIT
+    assert word(genesis, FEE_MARKET, entry(MANA, 0)) == 10 * UNIT
