@@ -192,6 +192,34 @@ def test_creations_logs_and_undoing(client: RpcClient) -> None:
     assert_paid(client, undone, MANA, before, purse(client, MANA, QUANTUM.address))
 
 
+def test_a_token_pays_for_its_own_transfer(client: RpcClient) -> None:
+    """Fee and transfer take from the same balance: neither sees less or more than there is, and the
+    transfer costs what it costs with a fee in GCC."""
+    recipient = Address(b"\x78" * 20)
+    data = bytes.fromhex("a9059cbb") + recipient.rjust(32, b"\0") + (9).to_bytes(32, "big")
+    gas = []
+    for token in (GCC, SPIRIT, SPIRIT, GCC):
+        before = purse(client, SPIRIT, ALICE.address)
+        receipt = client.send_fee_currency(ALICE_KEY, Call(SPIRIT, 0, data), token)
+        after = purse(client, SPIRIT, ALICE.address)
+        assert receipt["status"] == "0x1"
+        moved = replace(after, held=after.held + 9)
+        if token == SPIRIT:
+            assert_paid(client, receipt, SPIRIT, before, moved)
+        else:
+            assert moved == before
+        gas.append(int(receipt["gasUsed"], 16))
+    assert word(client, SPIRIT, mapping_key(recipient, 0)) == 4 * 9
+    first, *others, last = gas
+    assert others == [last + 15_000] * 2
+    assert first == last + 17_100  # the recipient's slot was zero
+    transfer_all = bytes.fromhex("a9059cbb") + recipient.rjust(32, b"\0")
+    transfer_all += purse(client, SPIRIT, ALICE.address).held.to_bytes(32, "big")
+    call = Call(SPIRIT, 0, transfer_all)
+    terms = Terms(gas_limit=100_000)
+    assert client.send_fee_currency(ALICE_KEY, call, SPIRIT, terms=terms)["status"] == "0x0"
+
+
 def ghost(client: RpcClient, **fields: object) -> Transaction:
     who = "0x" + EDWARDS.address.hex()
     tx = Transaction(
