@@ -153,6 +153,13 @@ def test_page_has_the_prices_and_limits_of_the_code() -> None:
         "locals of a function": [limit["WASM_LOCALS_MAX"]],
         "globals": [limit["WASM_GLOBALS_MAX"]],
         "elements of the table": [limit["WASM_TABLE_ELEMENTS_MAX"]],
+        "bytes of a function's body": [limit["WASM_BODY_BYTES_MAX"]],
+        "blocks inside each other": [limit["WASM_NESTING_MAX"]],
+        "operands at once": [limit["WASM_OPERANDS_MAX"]],
+        "targets of a `br_table`": [limit["WASM_BRANCH_TARGETS_MAX"]],
+        "bytes of a name": [limit["WASM_NAME_BYTES_MAX"]],
+        "weight of a module": [limit["WASM_WEIGHT_MAX"]],
+        "element segments": [limit["WASM_ELEMENT_SEGMENTS_MAX"]],
         "data segments": [limit["WASM_DATA_SEGMENTS_MAX"]],
         "exports": [limit["WASM_EXPORTS_MAX"]],
     }
