@@ -3,76 +3,42 @@ against the code."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ghostchain.execution.wasm import host_functions
 from ghostchain.primitives.errors import ModuleReason
-from tests.node.clients import modules_folder, require_modules, tool
+from tests.node.clients import require_modules
 from tests.node.process import Ghostd
 from tests.node.test_clients import solc_executable
 from tests.wasm import build
 from tests.wasm.build import ROOT, require_tool
+from tests.wasm.page import Page
 
-SECONDS_MAX = 400
-PAGE = (ROOT / "docs" / "wasm-contracts.md").read_text()
-
-
-def snippet(section: str) -> str:
-    """The one block of commands of a section; "" for the one before the first section."""
-    text = PAGE.partition(f"\n## {section}\n")[2] if section else PAGE
-    (block,) = re.findall(
-        r"^```sh\n(.*?)^```", text.partition("\n## ")[0], re.DOTALL | re.MULTILINE
-    )
-    return str(block)
-
-
-def run(node: Ghostd, folder: Path, section: str, **environment: str) -> list[str]:
-    """The lines that a section's commands print, in a folder, at this node's URL."""
-    script = snippet("") + snippet(section)
-    script = script.replace("~/ghostchain", f"'{ROOT}'").replace("http://127.0.0.1:8545", node.url)
-    programs = [str(Path(sys.executable).parent)]
-    if "cast " in script:
-        programs += [str(Path(tool(name)).parent) for name in ("cast", "forge")]
-    if modules_folder().is_dir():
-        (folder / "node_modules").symlink_to(modules_folder())
-    finished = subprocess.run(
-        ["bash", "-eu", "-c", script],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_MAX,
-        check=False,
-        env=os.environ | {"PATH": os.pathsep.join([*programs, os.environ["PATH"]])} | environment,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return finished.stdout.splitlines()
+PAGE = Page("wasm-contracts.md")
 
 
 def test_c(ghostd: Ghostd, tmp_path: Path) -> None:
     build.c("counter")
-    assert run(ghostd, tmp_path, "C") == ["42", "2"]
+    assert PAGE.run(ghostd, tmp_path, "C") == ["42", "2"]
 
 
 def test_assemblyscript(ghostd: Ghostd, tmp_path: Path) -> None:
     require_modules("assemblyscript", "viem")
-    lines = run(ghostd, tmp_path, "AssemblyScript")
+    lines = PAGE.run(ghostd, tmp_path, "AssemblyScript")
     assert lines[:2] == ["transfer success", "bob has 7n"]
     assert "ERC20InsufficientBalance" in "".join(lines[2:])
 
 
 def test_wat(ghostd: Ghostd, tmp_path: Path) -> None:
-    assert run(ghostd, tmp_path, "WebAssembly text") == ["1"]
+    assert PAGE.run(ghostd, tmp_path, "WebAssembly text") == ["1"]
 
 
 def test_rust(ghostd: Ghostd, tmp_path: Path) -> None:
     build.rust("counter")
-    lines = run(ghostd, tmp_path, "Rust")
+    lines = PAGE.run(ghostd, tmp_path, "Rust")
     assert lines[0] == "5"
     assert "flow" in lines[1]
 
@@ -80,33 +46,26 @@ def test_rust(ghostd: Ghostd, tmp_path: Path) -> None:
 def test_stylus(ghostd: Ghostd, tmp_path: Path) -> None:
     build.stylus()
     built = str(ROOT / "build" / "stylus")
-    assert run(ghostd, tmp_path, "Stylus SDK", CARGO_TARGET_DIR=built) == ["8"]
+    assert PAGE.run(ghostd, tmp_path, "Stylus SDK", CARGO_TARGET_DIR=built) == ["8"]
 
 
 def test_deployer(ghostd: Ghostd, tmp_path: Path) -> None:
     require_modules("solc")
     solc = str(solc_executable(tmp_path))
-    lines = run(ghostd, tmp_path, "Deployed and initialized at once", FOUNDRY_SOLC=solc)
+    lines = PAGE.run(ghostd, tmp_path, "Deployed and initialized at once", FOUNDRY_SOLC=solc)
     assert lines[-1].startswith("1000")
 
 
 def test_check(ghostd: Ghostd, tmp_path: Path) -> None:
     require_tool("bash", "apt-get install bash")
-    (line,) = run(ghostd, tmp_path, "What a module is")
+    (line,) = PAGE.run(ghostd, tmp_path, "What a module is")
     assert line.startswith("FLOAT ")
-
-
-def rows(section: str) -> list[list[str]]:
-    """The cells of all table rows of a section."""
-    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_page_lists_every_host_function() -> None:
     listed = [
         (row[0].strip("`"), row[1], row[2])
-        for row in rows("What the host offers")
+        for row in PAGE.rows("What the host offers")
         if row[0].startswith("`")
     ]
     assert sorted(listed) == sorted(
@@ -116,7 +75,9 @@ def test_page_lists_every_host_function() -> None:
 
 def test_page_lists_every_reason_that_contracts_meet() -> None:
     listed = [
-        name for row in rows("What a module is") for name in re.findall(r"`([A-Z]\w+)`", row[0])
+        name
+        for row in PAGE.rows("What a module is")
+        for name in re.findall(r"`([A-Z]\w+)`", row[0])
     ]
     assert sorted(listed) == sorted(reason.name for reason in ModuleReason if reason >= 50)
 
@@ -165,15 +126,15 @@ def test_page_has_the_prices_and_limits_of_the_code() -> None:
     }
     listed = {
         row[0]: [int(number) for number in re.findall(r"\b\d+\b", row[1].replace(",", ""))]
-        for row in rows("What it costs")
+        for row in PAGE.rows("What it costs")
     }
     for name, numbers in wanted.items():
         if len(listed[name]) == len(numbers):
             assert listed[name] == numbers, name
         else:
             assert [number for number in listed[name] if number in numbers] == numbers, name
-    hosts = {row[0].strip("`"): row[4] for row in rows("What the host offers")}
-    assert f"Each call of a function costs {price['INK_HOST'] // gas} gas" in PAGE
+    hosts = {row[0].strip("`"): row[4] for row in PAGE.rows("What the host offers")}
+    assert f"Each call of a function costs {price['INK_HOST'] // gas} gas" in PAGE.text
     assert f"{price['INK_KECCAK_BLOCK'] // gas} for every 136" in hosts["native_keccak256"]
     assert hosts["math_div"] == str(price["INK_MATH"] // gas)
     assert f"{price['INK_POW_BYTE'] // gas} a byte" in hosts["math_pow"]
@@ -188,5 +149,5 @@ def test_page_has_the_prices_and_limits_of_the_code() -> None:
 )
 def test_page_has_the_prices_of_instructions(instruction: str, gas: str) -> None:
     ink = constants("limits.h")[f"WASM_INK_{instruction}"]
-    assert gas in re.sub(r"\s+", " ", PAGE)
+    assert gas in re.sub(r"\s+", " ", PAGE.text)
     assert float(gas.strip(",").split()[1]) == ink / 10_000
