@@ -42,8 +42,11 @@ CACHE_BYTES_MAX = 16 << 20
 NODE_CACHE_BYTES_MAX = 1 << 12
 
 
-def run_block_test_file(name: str, content: bytes) -> list[CaseResult]:
-    """Every test of a file, in its order. name: of the file, for the line of a broken one."""
+def run_block_test_file(name: str, content: bytes, *, hybrid: bool = False) -> list[CaseResult]:
+    """Every test of a file, in its order. name: of the file, for the line of a broken one.
+
+    hybrid: under the rules of a hybrid chain, which change nothing of what Ethereum has.
+    """
     tests = read_tests(content)
     if isinstance(tests, str):
         return [CaseResult(name, "", False, tests)]
@@ -54,14 +57,14 @@ def run_block_test_file(name: str, content: bytes) -> list[CaseResult]:
             results.append(CaseResult(test_name, "", False, "not a blockchain test"))
             continue
         try:
-            reason = _difference(test, network)
+            reason = _difference(test, network, hybrid)
         except MALFORMED as failure:
             reason = f"the test cannot be read: {failure!r}"
         results.append(CaseResult(test_name, network, not reason, reason))
     return results
 
 
-def _difference(test: Mapping[str, Any], network: str) -> str:
+def _difference(test: Mapping[str, Any], network: str, hybrid: bool) -> str:
     """What differs from the expected, "" when nothing does."""
     fields = test.get("config", {})
     steps = parse_network(network, read_schedules(fields))
@@ -72,6 +75,7 @@ def _difference(test: Mapping[str, Any], network: str) -> str:
         forks=tuple((step.time, step.fork) for step in steps),
         blobs=tuple((step.time, step.blobs) for step in steps),
         deposit_contract=DEPOSIT_CONTRACT,
+        hybrid_time=0 if hybrid else None,
     )
     try:
         chain = MemoryChain(config, test)
@@ -168,6 +172,7 @@ class MemoryChain:
         blobs = self.config.blob_schedule_at(header.timestamp)
         return BlockEnvironment(
             fork=self.config.fork_at(header.timestamp),
+            hybrid=self.config.hybrid_at(header.timestamp),
             chain_id=self.config.chain_id,
             number=header.number,
             timestamp=header.timestamp,

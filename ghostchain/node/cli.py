@@ -288,9 +288,12 @@ PATHS = click.argument(
 @evm.command()
 @PATHS
 @click.option("--fork", help="Only this fork (Cancun, Prague, Osaka).")
+@click.option("--hybrid", is_flag=True, help="Under the rules of a hybrid chain.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a case, passed ones too.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
-def statetest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: int | None) -> None:
+def statetest(
+    paths: tuple[Path, ...], fork: str | None, hybrid: bool, as_json: bool, jobs: int | None
+) -> None:
     """Run official state tests.
 
     PATHS are files, folders or .tar.xz archives. A line for each failed case; the last
@@ -298,15 +301,18 @@ def statetest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: in
     """
     from ghostchain.node.conformance import run_statetests
 
-    sys.exit(run_statetests(paths, fork=fork, as_json=as_json, jobs=jobs))
+    sys.exit(run_statetests(paths, fork=fork, hybrid=hybrid, as_json=as_json, jobs=jobs))
 
 
 @evm.command()
 @PATHS
 @click.option("--fork", help="Only this network (Cancun, Prague, Osaka, or a transition).")
+@click.option("--hybrid", is_flag=True, help="Under the rules of a hybrid chain.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a case, passed ones too.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
-def blocktest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: int | None) -> None:
+def blocktest(
+    paths: tuple[Path, ...], fork: str | None, hybrid: bool, as_json: bool, jobs: int | None
+) -> None:
     """Run official blockchain tests.
 
     PATHS are files, folders or .tar.xz archives. A line for each failed case; the last
@@ -314,7 +320,7 @@ def blocktest(paths: tuple[Path, ...], fork: str | None, as_json: bool, jobs: in
     """
     from ghostchain.node.conformance import run_blocktests
 
-    sys.exit(run_blocktests(paths, fork=fork, as_json=as_json, jobs=jobs))
+    sys.exit(run_blocktests(paths, fork=fork, hybrid=hybrid, as_json=as_json, jobs=jobs))
 
 
 @evm.command()

@@ -6,6 +6,7 @@ import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -82,18 +83,20 @@ def report(cases: Iterable[CaseResult], *, fork: str | None, as_json: bool) -> i
 
 
 def run_statetests(
-    paths: Sequence[Path], *, fork: str | None, as_json: bool, jobs: int | None
+    paths: Sequence[Path], *, fork: str | None, hybrid: bool, as_json: bool, jobs: int | None
 ) -> int:
     """Runs and reports state tests. Returns the exit code."""
     from ghostchain.node.statetest import run_state_test_file
 
-    return report(results(run_state_test_file, paths, jobs), fork=fork, as_json=as_json)
+    runner = partial(run_state_test_file, hybrid=hybrid)
+    return report(results(runner, paths, jobs), fork=fork, as_json=as_json)
 
 
 def run_blocktests(
-    paths: Sequence[Path], *, fork: str | None, as_json: bool, jobs: int | None
+    paths: Sequence[Path], *, fork: str | None, hybrid: bool, as_json: bool, jobs: int | None
 ) -> int:
     """Runs and reports blockchain tests. Returns the exit code."""
     from ghostchain.node.blocktest import run_block_test_file
 
-    return report(results(run_block_test_file, paths, jobs), fork=fork, as_json=as_json)
+    runner = partial(run_block_test_file, hybrid=hybrid)
+    return report(results(runner, paths, jobs), fork=fork, as_json=as_json)

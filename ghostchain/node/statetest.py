@@ -9,7 +9,7 @@ Spec: execution-spec-tests, "State Tests" fixture format.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -37,8 +37,11 @@ MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError, Overfl
 """What reading a test that is not in its format raises."""
 
 
-def run_state_test_file(name: str, content: bytes) -> list[CaseResult]:
-    """Every case of a file, in its order. name: of the file, for the line of a broken one."""
+def run_state_test_file(name: str, content: bytes, *, hybrid: bool = False) -> list[CaseResult]:
+    """Every case of a file, in its order. name: of the file, for the line of a broken one.
+
+    hybrid: under the rules of a hybrid chain, which change nothing of what Ethereum has.
+    """
     tests = read_tests(content)
     if isinstance(tests, str):
         return [CaseResult(name, "", False, tests)]
@@ -54,7 +57,7 @@ def run_state_test_file(name: str, content: bytes) -> list[CaseResult]:
                 continue
             for index, post in enumerate(posts):
                 case_name = test_name if len(posts) == 1 else f"{test_name}#{index}"
-                reason = _difference(executor, test, fork_name, post)
+                reason = _difference(executor, test, fork_name, post, hybrid)
                 results.append(CaseResult(case_name, fork_name, not reason, reason))
     return results
 
@@ -70,13 +73,13 @@ def read_tests(content: bytes) -> dict[str, Any] | str:
     return {} if "test_cases" in tests else tests
 
 
-def _difference(executor: Executor, test: Any, fork_name: str, post: Any) -> str:
+def _difference(executor: Executor, test: Any, fork_name: str, post: Any, hybrid: bool) -> str:
     """What differs from the expected, "" when nothing does."""
     if fork_name not in RULES:
         return f"fork {fork_name} is not supported"
     try:
         view = StateTestView(read_allocation(test["pre"]))
-        environment = _environment(test, fork_name)
+        environment = replace(_environment(test, fork_name), hybrid=hybrid)
         raw = _raw_transaction(test["transaction"], post, environment.chain_id)
         wanted = Expected(
             data(post["hash"]),
