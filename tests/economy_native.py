@@ -95,7 +95,7 @@ class NativeEconomyWorld(EconomyWorld):
         env, flags = self.environment(), FREE
         message = Message(sender=BATCH, to=to, gas_limit=GAS_LIMIT, data=data, value=value)
         said = self.executor.call(env, message, flags=flags)
-        self.transact(BATCH, to, data, value=value)
+        self.transact(BATCH, to, data, **rest)
         return method.decode_result(said.output)
 
     def _nonce(self, sender: Address) -> int:

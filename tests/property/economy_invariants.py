@@ -4,7 +4,9 @@ after every step."""
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
@@ -18,6 +20,7 @@ from ghostchain.contracts.addresses import (
     STAKING,
 )
 from ghostchain.contracts.feemarket import FeeMarket
+from ghostchain.contracts.framework.testing import Halted, Reverted
 from ghostchain.contracts.governance import Governance
 from ghostchain.contracts.governance.storage import State
 from ghostchain.contracts.governed import WAD
@@ -237,6 +240,20 @@ class Economy(EconomyMachine):
         for _ in range(2):
             self.model.delegate(BATCH, operator, amount)
             self.move(SPIRIT, BATCH, STAKING, amount)
+
+    @rule(who=people, operator=operators, amount=amounts, gas=st.integers(26_000, 80_000))
+    def starve(self, who: Address, operator: Address, amount: int, gas: int) -> None:
+        """Running out of gas anywhere on the way leaves nothing behind either."""
+        calls: list[tuple[Any, tuple[Any, ...]]] = [
+            (Staking.delegate, (operator, amount)),
+            (Staking.undelegate, (operator, amount)),
+            (Staking.redelegate, (operator, OPERATORS[0], amount)),
+        ]
+        for function, arguments in calls:
+            before = self.world.dump()
+            with pytest.raises((Halted, Reverted)):
+                self.world.send(who, STAKING, function, *arguments, gas=gas)
+            assert self.world.dump() == before
 
     # ---- what holds after every step ----
 

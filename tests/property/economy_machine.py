@@ -53,7 +53,9 @@ amounts = st.one_of(
     st.integers(1, 5_000 * WAD),
 )
 # Of what there is: nothing, a wei, some, nearly all, all, a wei or much more than that.
-portions = st.sampled_from(["third", "most", "all", "wei", "third", "more", "zero", "much"])
+portions = st.sampled_from(
+    ["third", "most", "all", "wei", "third", "more", "zero", "much", "locked too"]
+)
 # Most often something that is there, by its place; sometimes (None) whatever was drawn besides.
 places = st.one_of(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.none())
 
@@ -65,6 +67,7 @@ def portion_of(whole: int, portion: str) -> int:
         "third": whole // 3,
         "most": max(0, whole - 1),
         "all": whole,
+        "locked too": whole,
         "more": whole + 1,
         "much": 2 * whole + WAD,
     }[portion]
@@ -203,13 +206,13 @@ class EconomyMachine(RuleBasedStateMachine):
 
     # ---- validators ----
 
-    @initialize(fees=st.tuples(st.integers(0, 5), st.integers(0, 5)))
-    def begin(self, fees: tuple[int, int]) -> None:
-        """Two validators are there from the start."""
-        for operator, fee in zip(OPERATORS[:2], fees, strict=True):
+    @initialize(fees=st.tuples(*[st.integers(0, 5)] * 3))
+    def begin(self, fees: tuple[int, int, int]) -> None:
+        """Three validators and some delegations are there from the start."""
+        for operator, fee in zip(OPERATORS[:3], fees, strict=True):
             self.create_validator(operator, fee, 500 * WAD)
-        for number, who in enumerate(PEOPLE[2:]):
-            self.delegate(who, OPERATORS[number % 2], (number + 1) * 111 * WAD + 7)
+        for number, who in enumerate(PEOPLE[3:]):
+            self.delegate(who, OPERATORS[number % 3], (number + 1) * 111 * WAD + 7)
 
     @rule(operator=operators, fee=st.integers(0, 6), bond=amounts)
     def register(self, operator: Address, fee: int, bond: int) -> None:
@@ -278,7 +281,8 @@ class EconomyMachine(RuleBasedStateMachine):
             self.take_burns()
             self.model.settle(who, operator)
         view = self.world.read(STAKING, Staking.delegation, who, operator)
-        amount = portion_of(view.tokens - view.locked, portion)
+        is_all = portion == "locked too"
+        amount = view.tokens if is_all else portion_of(view.tokens - view.locked, portion)
         free = self.model.free(who, operator)
         slack = Fraction(0) if self.is_unknown(operator) else 2 * self.model.dust(operator)
         must = self.due(
@@ -291,6 +295,9 @@ class EconomyMachine(RuleBasedStateMachine):
     @rule(place=places, who=people, operator=operators, portion=portions)
     def undelegate(self, place: int | None, who: Address, operator: Address, portion: str) -> None:
         who, operator = self.pair(place, who, operator)
+        self.begin_unbonding(who, operator, portion)
+
+    def begin_unbonding(self, who: Address, operator: Address, portion: str) -> None:
         amount, must, may = self._leave_terms(who, operator, portion)
         keys = [key for key in self.model.leaving if key[0] == who]
         if len(keys) >= UNBONDINGS_MAX - 1:
@@ -304,6 +311,12 @@ class EconomyMachine(RuleBasedStateMachine):
         self, place: int | None, who: Address, source: Address, to: Address, portion: str
     ) -> None:
         who, source = self.pair(place, who, source)
+        if place is not None:
+            others = sorted(set(self.model.validators) - {source})
+            to = others[place % len(others)]
+        self.move_stake(who, source, to, portion)
+
+    def move_stake(self, who: Address, source: Address, to: Address, portion: str) -> None:
         amount, must, may = self._leave_terms(who, source, portion)
         same, lost = self.is_unknown(to), self.is_tombstoned(to)
         if source == to:
@@ -315,6 +328,29 @@ class EconomyMachine(RuleBasedStateMachine):
         if self.attempt(who, STAKING, Staking.redelegate, *arguments, must=must, may=may)[0]:
             self.take_burns()
             self.model.redelegate(who, source, to, amount)
+
+    @rule(
+        place=st.integers(0, 30),
+        epochs=st.integers(0, 4),
+        age=st.integers(0, 50),
+        portion=portions,
+        is_slashed=st.booleans(),
+    )
+    def run_away(self, place: int, epochs: int, age: int, portion: str, is_slashed: bool) -> None:
+        """Stake is moved, unbonds in part, its source double signs, and it tries to move on."""
+        who, source = self.pair(place, PEOPLE[0], OPERATORS[0])
+        others = sorted(set(self.model.validators) - {source})
+        first, second = others[place % len(others)], others[age % len(others)]
+        self.begin_unbonding(who, source, "third")
+        self.move_stake(who, source, first, portion)
+        self.pass_blocks(epochs * EPOCH_BLOCKS + 1)
+        if is_slashed and place % 3 == 0:
+            self.double_sign(source, age, who, 0)
+        elif is_slashed:
+            for _ in range(5):
+                self.go_missing({source}, 1)
+        self.move_stake(who, first, second, "locked too")
+        self.begin_unbonding(who, first, "locked too")
 
     @rule(place=places, who=people, data=st.data(), portion=portions)
     def cancel_unbonding(
