@@ -41,7 +41,13 @@ class Page:
         script = self.commands("") + self.commands(title)
         script = script.replace("~/ghostchain", f"'{ROOT}'")
         script = script.replace("http://127.0.0.1:8545", node.url)
-        places = [str(Path(sys.executable).parent)]
+        programs = folder / "programs"
+        programs.mkdir()
+        (programs / "ghostd").write_text(
+            f"#!/bin/sh\nPYTHONPATH='{ROOT}' exec '{sys.executable}' -m ghostchain.node.cli \"$@\"\n"
+        )
+        (programs / "ghostd").chmod(0o755)
+        places = [str(programs), str(Path(sys.executable).parent)]
         if re.search(r"\b(cast|forge) ", script):
             places += [str(Path(tool(name)).parent) for name in ("cast", "forge")]
         if modules_folder().is_dir():

@@ -197,3 +197,36 @@ def test_refused_module_says_why(web3: Web3, ghostd: Ghostd) -> None:
     sent = web3.eth.send_transaction({"from": alice, "data": bad, "gas": 1_000_000})
     receipt = web3.eth.wait_for_transaction_receipt(sent, poll_latency=0.01)
     assert (receipt["status"], receipt["gasUsed"]) == (0, 1_000_000)
+
+
+def test_large_module(web3: Web3, ghostd: Ghostd) -> None:
+    """Beyond what the EVM lets code and a transaction's gas be, within what modules may be; one
+    that is too large by a byte is refused."""
+    alice = web3.eth.accounts[0]
+
+    def padded(length: int) -> bytes:
+        """The echo with so much data that the module has this length."""
+        body = build.assembled(
+            '(module (import "vm_hooks" "write_result" (func (param i32 i32)))'
+            '(memory (export "memory") 5)'
+            '(func (export "user_entrypoint") (param i32) (result i32)'
+            "(call 0 (i32.const 7) (i32.const 3)) (i32.const 0))"
+            f'(data (i32.const 7) "{"x" * (length - 200)}"))'
+        )
+        # a custom section takes up the difference: id, length in three bytes, an empty name
+        spare = length - len(body)
+        size = spare - 4
+        leb = bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14])
+        return body + b"\0" + leb + b"\0" + bytes(size - 1)
+
+    code = padded(262_144)
+    assert len(code) == 262_144
+    sent = web3.eth.send_transaction({"from": alice, "data": code, "gas": 200_000_000})
+    receipt = receipt_of(web3, sent)
+    assert receipt["gasUsed"] > 2**24, "more than EIP-7825 lets other transactions use"
+    assert bytes(web3.eth.get_code(receipt["contractAddress"])) == code
+    answer = web3.eth.call({"to": receipt["contractAddress"]})
+    assert bytes(answer) == b"xxx"
+    with pytest.raises(RpcFailure):
+        request = {"from": alice, "data": "0x" + padded(262_145).hex(), "gas": hex(200_000_000)}
+        ghostd.call("eth_call", request, "latest")

@@ -58,8 +58,9 @@ def test_deployer(ghostd: Ghostd, tmp_path: Path) -> None:
 
 def test_check(ghostd: Ghostd, tmp_path: Path) -> None:
     require_tool("bash", "apt-get install bash")
-    (line,) = PAGE.run(ghostd, tmp_path, "What a module is")
-    assert line.startswith("FLOAT ")
+    refused, *told = PAGE.run(ghostd, tmp_path, "What a module is")
+    assert refused.startswith("bad.wat: refused: FLOAT: ")
+    assert [line.split()[0] for line in told][:2] == ["bytes", "rewritten"]
 
 
 def test_page_lists_every_host_function() -> None:
