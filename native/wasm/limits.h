@@ -54,14 +54,14 @@ enum { WASM_SLOTS_BASE = 8, WASM_BODY_BYTES_PER_SLOT = 8 };
  * is slowest: each operation waiting for the one before it, loads that miss all but the last cache,
  * branches that are never predicted, calls of functions that call. One gas is at most 5 ns of
  * computing, and at most some 25 ns where the time is the memory's or the predictor's, as it is
- * with the slowest precompiled contracts. Ordinary code takes about 1 ns for its gas, as the EVM's
- * does. benchmarks/bench_wasm.py measures them. */
+ * with the slowest precompiled contracts. benchmarks/bench_wasm_modules.py measures them. */
 enum {
     WASM_INK_FREE = 0, /* block, end, nop, drop, unreachable: no machine code */
     WASM_INK_CONSTANT = 200,
     WASM_INK_LOCAL = 200, /* a register, at worst a place on the stack */
     WASM_INK_GLOBAL = 1000,
-    WASM_INK_SIMPLE = 600, /* add, and, shift, comparison, conversion, sign extension: 0.3 ns */
+    WASM_INK_SIMPLE = 600,   /* add, and, shift, conversion, sign extension: 0.3 ns */
+    WASM_INK_COMPARE = 1200, /* 0.8 ns as a value */
     WASM_INK_SELECT = 1200,
     WASM_INK_COUNT = 1000, /* clz, ctz, popcnt */
     WASM_INK_MULTIPLY = 1600,

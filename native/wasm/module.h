@@ -134,6 +134,11 @@ typedef struct ghost_wasm_module {
  * or GHOST_OUT_OF_MEMORY. Cost: linear in length, about 100 MB/s. */
 int ghost_wasm_prepare(ghost_wasm_module *out, const uint8_t *wasm, size_t length);
 
+/* Bytes that differ when modules are rewritten in another way or for other prices, so that code
+ * that was compiled before is not taken for code that is compiled now. The caller frees them.
+ * Returns GHOST_OK or GHOST_OUT_OF_MEMORY. */
+int ghost_wasm_rules(ghost_bytes *rules);
+
 /* The part of activation_gas that is due before a module of this length is checked. */
 uint64_t ghost_wasm_check_gas(size_t length);
 

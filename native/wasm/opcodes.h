@@ -159,28 +159,28 @@ enum {
     OP(0x42, "i64.const", CONTROL, NONE, I64, 0, WASM_INK_CONSTANT)                                \
     OP(0x43, "f32.const", FLOAT, NONE, NONE, 0, 0)                                                 \
     OP(0x44, "f64.const", FLOAT, NONE, NONE, 0, 0)                                                 \
-    OP(0x45, "i32.eqz", UNARY, I32, I32, 0, WASM_INK_SIMPLE)                                       \
-    OP(0x46, "i32.eq", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                       \
-    OP(0x47, "i32.ne", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                       \
-    OP(0x48, "i32.lt_s", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x49, "i32.lt_u", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x4a, "i32.gt_s", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x4b, "i32.gt_u", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x4c, "i32.le_s", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x4d, "i32.le_u", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x4e, "i32.ge_s", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x4f, "i32.ge_u", BINARY, I32, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x50, "i64.eqz", UNARY, I64, I32, 0, WASM_INK_SIMPLE)                                       \
-    OP(0x51, "i64.eq", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                       \
-    OP(0x52, "i64.ne", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                       \
-    OP(0x53, "i64.lt_s", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x54, "i64.lt_u", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x55, "i64.gt_s", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x56, "i64.gt_u", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x57, "i64.le_s", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x58, "i64.le_u", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x59, "i64.ge_s", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
-    OP(0x5a, "i64.ge_u", BINARY, I64, I32, 0, WASM_INK_SIMPLE)                                     \
+    OP(0x45, "i32.eqz", UNARY, I32, I32, 0, WASM_INK_COMPARE)                                      \
+    OP(0x46, "i32.eq", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                      \
+    OP(0x47, "i32.ne", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                      \
+    OP(0x48, "i32.lt_s", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x49, "i32.lt_u", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x4a, "i32.gt_s", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x4b, "i32.gt_u", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x4c, "i32.le_s", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x4d, "i32.le_u", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x4e, "i32.ge_s", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x4f, "i32.ge_u", BINARY, I32, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x50, "i64.eqz", UNARY, I64, I32, 0, WASM_INK_COMPARE)                                      \
+    OP(0x51, "i64.eq", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                      \
+    OP(0x52, "i64.ne", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                      \
+    OP(0x53, "i64.lt_s", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x54, "i64.lt_u", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x55, "i64.gt_s", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x56, "i64.gt_u", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x57, "i64.le_s", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x58, "i64.le_u", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x59, "i64.ge_s", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
+    OP(0x5a, "i64.ge_u", BINARY, I64, I32, 0, WASM_INK_COMPARE)                                    \
     OP(0x5b, "f32.eq", FLOAT, NONE, NONE, 0, 0)                                                    \
     OP(0x5c, "f32.ne", FLOAT, NONE, NONE, 0, 0)                                                    \
     OP(0x5d, "f32.lt", FLOAT, NONE, NONE, 0, 0)                                                    \

@@ -126,6 +126,14 @@ static int take_fingerprint(char *error, size_t room) {
     bool is_known = memmem(bytes.data, head, version, sizeof version) != NULL;
     ghost_keccak256(wasm.fingerprint, bytes.data, bytes.size);
     wasm.api.wasm_byte_vec_delete(&bytes);
+    ghost_bytes rules;
+    if (ghost_wasm_rules(&rules) != GHOST_OK)
+        return refuse(error, room, "out of memory", NULL);
+    uint8_t both[64];
+    memcpy(both, wasm.fingerprint, 32);
+    ghost_keccak256(both + 32, rules.data, rules.length);
+    ghost_keccak256(wasm.fingerprint, both, sizeof both);
+    free(rules.data);
     return is_known ? GHOST_OK
                     : refuse(error, room, "this library is not wasmtime 50", NULL);
 }

@@ -15,7 +15,6 @@ from ghostchain.execution.wasm import MAGIC, PAGES_MAX, inspect
 from ghostchain.primitives.errors import InvalidModule
 from tests.oracle.wasm_generator import generate
 
-ENGINE = wasmtime.Engine()
 # From this reason on a module may be WebAssembly, though no contract.
 RESTRICTIONS = 50
 
@@ -24,7 +23,7 @@ SEEDS = [MAGIC, *(generate(seed, budget=20) for seed in range(12))]
 
 def is_valid(module: bytes) -> bool:
     try:
-        wasmtime.Module.validate(ENGINE, module)
+        wasmtime.Module.validate(wasmtime.Engine(), module)
     except wasmtime.WasmtimeError:
         return False
     return True

@@ -15,7 +15,6 @@ from ghostchain.execution.wasm import host_functions, ink_of, inspect
 from ghostchain.primitives.errors import InvalidModule, ModuleReason
 from tests.oracle.wasm_generator import generate, name, section, sized, unsigned, vector
 
-ENGINE = wasmtime.Engine()
 I32, I64 = b"\x7f", b"\x7e"
 MAGIC = b"\0asm\1\0\0\0"
 RESTRICTIONS = 50
@@ -37,7 +36,7 @@ def binary(text: str) -> bytes:
 
 def wasmtime_takes(module: bytes) -> bool:
     try:
-        wasmtime.Module.validate(ENGINE, module)
+        wasmtime.Module.validate(wasmtime.Engine(), module)
     except wasmtime.WasmtimeError:
         return False
     return True
@@ -560,7 +559,7 @@ def test_rewritten_modules_export_four_things_and_drop_the_rest() -> None:
         '(table (export "t") 1 funcref) (@custom "name" "\\00")'
     )
     report = inspect(module)
-    rewritten = wasmtime.Module(ENGINE, report.code)
+    rewritten = wasmtime.Module(wasmtime.Engine(), report.code)
     exported = [export.name for export in rewritten.exports]
     assert exported == ["user_entrypoint", "memory", "ghost_ink", "ghost_stack"]
     assert inspect(module).code == report.code

@@ -20,7 +20,6 @@ from tests.oracle.wasm_interpreter import Program, Tariff, Trap
 
 INK = 10**15
 TARIFF = Tariff(wasm.INK_ENTRY, wasm.INK_DECLARED, wasm.INK_ARGUMENT, wasm.INK_BULK_BYTE)
-ENGINE = wasmtime.Engine()
 
 # What imported functions answer, by name: the interpreter and wasmtime ask the same.
 ANSWERS = {"msg_reentrant": 7, "pay_for_memory_grow": None}
@@ -47,8 +46,8 @@ def run_in_wasmtime(
     module: bytes, argument: int, *, ink: int = INK, slots: int = wasm.STACK_SLOTS
 ) -> Run:
     """Enters the contract, original or rewritten, with stubs for what it imports."""
-    store = wasmtime.Store(ENGINE)
-    compiled = wasmtime.Module(ENGINE, module)
+    store = wasmtime.Store()
+    compiled = wasmtime.Module(store.engine, module)
     asked: list[str] = []
 
     def stub(name: str) -> Any:
@@ -331,7 +330,7 @@ def test_frames_stay_within_the_slots_they_pay_for() -> None:
     for module in modules:
         code = wasm.inspect(module).code
         functions = Program(code, lambda _: 0, TARIFF, {}).functions
-        frames = frames_of(bytes(wasmtime.Module(ENGINE, code).serialize()))
+        frames = frames_of(bytes(wasmtime.Module(wasmtime.Engine(), code).serialize()))
         imported = sum(isinstance(function, tuple) for function in functions)
         for index, frame in frames.items():
             if index >= imported:
