@@ -491,6 +491,8 @@ static void take_fees(ghost_executor *executor, const tx_terms *terms) {
 /* The base fee of gas and of blobs, which nobody gets. */
 static void burn_fees(ghost_executor *executor, const tx_terms *terms, uint64_t gas_used) {
     uint64_t ignored;
+    if (!executor->state.counts_supply)
+        return;
     u256 amount = u256_times_u64(terms->base_fee, gas_used, &ignored);
     state_burn(&executor->state, &amount);
     amount = u256_times_u64(&executor->vm.block.blob_base_fee, terms->blob_gas, &ignored);
