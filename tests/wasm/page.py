@@ -43,9 +43,9 @@ class Page:
         script = script.replace("http://127.0.0.1:8545", node.url)
         programs = folder / "programs"
         programs.mkdir()
-        (programs / "ghostd").write_text(
-            f"#!/bin/sh\nPYTHONPATH='{ROOT}' exec '{sys.executable}' -m ghostchain.node.cli \"$@\"\n"
-        )
+        command = f"'{sys.executable}' -m ghostchain.node.cli"
+        shim = f"#!/bin/sh\nPYTHONPATH='{ROOT}' exec {command} \"$@\"\n"
+        (programs / "ghostd").write_text(shim)
         (programs / "ghostd").chmod(0o755)
         places = [str(programs), str(Path(sys.executable).parent)]
         if re.search(r"\b(cast|forge) ", script):

@@ -227,6 +227,6 @@ def test_large_module(web3: Web3, ghostd: Ghostd) -> None:
     assert bytes(web3.eth.get_code(receipt["contractAddress"])) == code
     answer = web3.eth.call({"to": receipt["contractAddress"]})
     assert bytes(answer) == b"xxx"
+    request = {"from": alice, "data": "0x" + padded(262_145).hex(), "gas": hex(200_000_000)}
     with pytest.raises(RpcFailure):
-        request = {"from": alice, "data": "0x" + padded(262_145).hex(), "gas": hex(200_000_000)}
         ghostd.call("eth_call", request, "latest")
