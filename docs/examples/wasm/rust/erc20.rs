@@ -46,10 +46,16 @@ fn credit(to: Address, value: Word) {
 
 fn move_tokens(from: Address, to: Address, value: Word) {
     if from == NOBODY {
-        revert_with(0x96c6fd1e /* ERC20InvalidSender(address) */, &[from.into()])
+        revert_with(
+            0x96c6fd1e, /* ERC20InvalidSender(address) */
+            &[from.into()],
+        )
     }
     if to == NOBODY {
-        revert_with(0xec442f05 /* ERC20InvalidReceiver(address) */, &[to.into()])
+        revert_with(
+            0xec442f05, /* ERC20InvalidReceiver(address) */
+            &[to.into()],
+        )
     }
     let balance = load(balance_slot(from));
     let Some(rest) = balance.checked_sub(&value) else {
@@ -63,10 +69,16 @@ fn move_tokens(from: Address, to: Address, value: Word) {
 
 fn set_allowance(owner: Address, spender: Address, value: Word) {
     if owner == NOBODY {
-        revert_with(0xe602df05 /* ERC20InvalidApprover(address) */, &[owner.into()])
+        revert_with(
+            0xe602df05, /* ERC20InvalidApprover(address) */
+            &[owner.into()],
+        )
     }
     if spender == NOBODY {
-        revert_with(0x94280d62 /* ERC20InvalidSpender(address) */, &[spender.into()])
+        revert_with(
+            0x94280d62, /* ERC20InvalidSpender(address) */
+            &[spender.into()],
+        )
     }
     store(allowance_slot(owner, spender), value)
 }
@@ -89,7 +101,10 @@ fn initialize(holder: Address, supply: Word) {
         revert_with(0x0dc149f0 /* AlreadyInitialized() */, &[])
     }
     if holder == NOBODY {
-        revert_with(0xec442f05 /* ERC20InvalidReceiver(address) */, &[holder.into()])
+        revert_with(
+            0xec442f05, /* ERC20InvalidReceiver(address) */
+            &[holder.into()],
+        )
     }
     store(TOTAL_SUPPLY.into(), supply);
     credit(holder, supply);

@@ -42,7 +42,9 @@ impl Counter {
 
     pub fn add(&mut self, addend: U256) -> Result<(), CounterError> {
         let Some(sum) = self.number.get().checked_add(addend) else {
-            return Err(CounterError::Panic(Panic { code: U256::from(0x11) }));
+            return Err(CounterError::Panic(Panic {
+                code: U256::from(0x11),
+            }));
         };
         self.set_number(sum);
         Ok(())
