@@ -84,11 +84,9 @@ static void settle(ghost_state *state, const snapshot *before, ghost_call_result
 static void run_precompile(ghost_vm *vm, const ghost_message *message,
                            ghost_call_result *result) {
     ghost_precompile_result answer = {0};
-    uint8_t **kept = &executor_of(vm)->outputs[message->depth];
     int status = ghost_precompile_run(&answer, vm->fork, message->code_address.bytes,
                                       message->input, message->input_length, message->gas);
-    free(*kept);
-    *kept = answer.output;
+    executor_keep_output(executor_of(vm), message->depth, answer.output, answer.output_length);
     if (status != GHOST_OK) {
         vm->status = status;
         abort_frame(vm, result);

@@ -5,7 +5,8 @@
 
 enum {
     TRIM_PARTS = 8,               /* of the cache's bound: what one list may keep */
-    TRIM_BYTES_MIN = 1 << 20
+    TRIM_BYTES_MIN = 1 << 20,
+    OUTPUT_BYTES_KEPT = 1 << 20   /* of outputs from one run to the next */
 };
 
 ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cache_bytes_max) {
@@ -22,6 +23,14 @@ ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cach
     return NULL;
 }
 
+static void free_outputs(ghost_executor *executor) {
+    for (size_t i = 0; i < CALL_DEPTH_MAX + 2; i++) {
+        free(executor->outputs[i]);
+        executor->outputs[i] = NULL;
+    }
+    executor->output_bytes = 0;
+}
+
 void ghost_executor_free(ghost_executor *executor) {
     if (executor == NULL)
         return;
@@ -34,8 +43,7 @@ void ghost_executor_free(ghost_executor *executor) {
         ghost_evm_memory_free(executor->vm.memory);
     changes_free(&executor->changes);
     requests_clear(executor);
-    for (size_t i = 0; i < CALL_DEPTH_MAX + 2; i++)
-        free(executor->outputs[i]);
+    free_outputs(executor);
     for (size_t i = 0; i < INIT_CODES_KEPT; i++) {
         if (executor->init_codes[i].code.analysis != NULL)
             ghost_evm_analysis_free(executor->init_codes[i].code.analysis);
@@ -67,7 +75,7 @@ size_t ghost_executor_memory(const ghost_executor *executor) {
            executor->fee_rates.room * sizeof(ghost_fee_rate) +
            executor->views.room * sizeof(ghost_view) + executor->scratch.room +
            executor->digests.room * sizeof(ghost_hash) + executor->deposits.room +
-           executor->bloom_places.room * sizeof(uint32_t) +
+           executor->bloom_places.room * sizeof(uint32_t) + executor->output_bytes +
            changes->accounts.room * sizeof(ghost_account_change) +
            changes->slots.room * sizeof(ghost_slot_change) +
            (changes->account_keys.room + changes->slot_keys.room + changes->sorted.room) *
@@ -85,6 +93,8 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     state->counts_supply = env->hybrid != 0;
     executor->vm.block_serial = state->block;
     executor->vm.exit_reason[0] = 0;
+    if (executor->output_bytes > OUTPUT_BYTES_KEPT)
+        free_outputs(executor);
     executor->blobs_max = env->blobs_per_block_max;
     executor->gas_limit = env->gas_limit;
     executor->chain_id = env->chain_id;

@@ -279,8 +279,6 @@ int ghost_host_create(ghost_frame *frame, uint8_t kind, const u256 *value, const
 
 int ghost_host_output(ghost_frame *frame, const uint8_t *data, size_t length,
                       ghost_call_result *result) {
-    ghost_executor *executor = executor_of(frame->vm);
-    uint8_t **kept = &executor->outputs[frame->message->depth];
     result->output = NULL;
     result->output_length = 0;
     if (length == 0)
@@ -291,8 +289,7 @@ int ghost_host_output(ghost_frame *frame, const uint8_t *data, size_t length,
         return GHOST_EXIT_ABORT;
     }
     memcpy(copy, data, length);
-    free(*kept);
-    *kept = copy;
+    executor_keep_output(executor_of(frame->vm), frame->message->depth, copy, length);
     result->output = copy;
     result->output_length = length;
     return 0;

@@ -9,6 +9,8 @@
 #ifndef GHOST_OVERLAY_H
 #define GHOST_OVERLAY_H
 
+#include <stdlib.h>
+
 #include "../common/common.h"
 #include "../common/u256.h"
 #include "../evm/evm.h"
@@ -360,6 +362,7 @@ struct ghost_executor {
     ghost_state_loader loader;
     change_set changes;
     uint8_t *outputs[CALL_DEPTH_MAX + 2];     /* of frames that are not the EVM's, by depth */
+    uint64_t output_bytes;        /* at least as many as there are in outputs[] */
     init_code init_codes[INIT_CODES_KEPT];
     size_t init_code_next;
     trace *trace;                 /* NULL: frames are not recorded */
@@ -474,6 +477,14 @@ int receipts_build(ghost_executor *executor, const ghost_tx *transactions, size_
                    ghost_block_result *result);
 
 /* ---- executor.c ---- */
+
+/* Keeps the output of the frame at that depth, in the place of the last one there. */
+static inline void executor_keep_output(ghost_executor *executor, unsigned depth, uint8_t *output,
+                                        size_t length) {
+    free(executor->outputs[depth]);
+    executor->outputs[depth] = output;
+    executor->output_bytes += length;
+}
 
 /* Shows the block to the engines; begins it in the overlay when is_new. */
 void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bool is_new);

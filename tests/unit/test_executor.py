@@ -324,6 +324,21 @@ def test_call_reports_reverts_and_refusals() -> None:
     assert refused.gas_intrinsic == 21_000
 
 
+def test_a_large_output_is_kept_for_its_reader_only() -> None:
+    """What a precompile returned is there until the next call, and then no more."""
+    executor = Executor(state())
+    data = bytes(range(256)) * 8_192
+    identity = Message(
+        sender=SENDERS[0], to=Address(bytes(19) + b"\4"), gas_limit=90_000_000, data=data
+    )
+    flags = CallFlag.NO_BASE_FEE | CallFlag.NO_GAS_CAP
+    before = executor.memory
+    assert executor.call(ENVIRONMENT, identity, flags=flags).output == data
+    assert executor.memory >= before + len(data)
+    executor.call(ENVIRONMENT, replace(identity, data=b""), flags=flags)
+    assert executor.memory < before + len(data)
+
+
 def test_call_records_what_it_touches() -> None:
     """The access list of a call, first use first."""
     executor = Executor(state())
