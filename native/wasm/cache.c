@@ -15,6 +15,7 @@ enum {
 
 static struct {
     pthread_mutex_t lock;
+    bool is_open;
     compiled *buckets[BUCKETS];
     compiled *newest, *oldest;
     size_t bytes_max;
@@ -186,31 +187,34 @@ static int make(compiled **out, const ghost_hash *hash, const uint8_t *bytes, si
 
 /* ---- taking and giving ---- */
 
-/* The listed module, taken; or NULL, and the caller holds the engine open until it gives back. */
-static compiled *take_listed(const ghost_hash *hash) {
+/* GHOST_OK and the listed module, taken, or NULL; the engine then stays open until it is given back.
+ * GHOST_REFUSED when none is open. */
+static int take_listed(compiled **out, const ghost_hash *hash) {
+    int status = GHOST_REFUSED;
     pthread_mutex_lock(&cache.lock);
-    compiled *module = find(hash);
-    if (module != NULL) {
-        module->users++;
-        if (cache.newest != module) {
-            unlink_from_list(module);
-            put_first(module);
+    if (cache.is_open) {
+        status = GHOST_OK;
+        cache.users++;
+        *out = find(hash);
+    }
+    if (status == GHOST_OK && *out != NULL) {
+        (*out)->users++;
+        if (cache.newest != *out) {
+            unlink_from_list(*out);
+            put_first(*out);
         }
         cache.stats.hits++;
     }
-    cache.users++;
     pthread_mutex_unlock(&cache.lock);
-    return module;
+    return status;
 }
 
 int cache_take(compiled **out, const ghost_hash *hash, const uint8_t *bytes, size_t length) {
-    if (wasm.library == NULL)
-        return GHOST_REFUSED;
-    *out = take_listed(hash);
-    if (*out != NULL)
-        return GHOST_OK;
+    int status = take_listed(out, hash);
+    if (status != GHOST_OK || *out != NULL)
+        return status;
     compiled *made = NULL;
-    int status = make(&made, hash, bytes, length);
+    status = make(&made, hash, bytes, length);
     pthread_mutex_lock(&cache.lock);
     if (status != GHOST_OK) {
         cache.users--;
@@ -255,14 +259,20 @@ int cache_open(char *error, size_t error_room, const ghost_wasm_options *options
     cache.bytes_max = options->cache_bytes_max;
     cache.modules_max = options->cache_modules_max;
     cache.stats = (ghost_wasm_stats){0};
-    return disk_open(error, error_room, options->cache_directory);
+    int status = disk_open(error, error_room, options->cache_directory);
+    pthread_mutex_lock(&cache.lock);
+    cache.is_open = status == GHOST_OK;
+    pthread_mutex_unlock(&cache.lock);
+    return status;
 }
 
 bool cache_close(void) {
     pthread_mutex_lock(&cache.lock);
     bool is_idle = cache.users == 0;
-    if (is_idle)
+    if (is_idle) {
+        cache.is_open = false;
         evict(0, 0);
+    }
     pthread_mutex_unlock(&cache.lock);
     if (is_idle)
         disk_close();

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from ghostchain.crypto.secp256k1 import address_of
+from ghostchain.crypto.signing import sign_transaction
+from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
 from ghostchain.execution import wasm_engine
 from ghostchain.execution.executor import Exit
+from ghostchain.execution.views import Allocation
 from ghostchain.execution.wasm_engine import (
     EngineSettings,
     WasmUnavailable,
@@ -23,9 +27,11 @@ from ghostchain.execution.wasm_engine import (
     library_path,
     open_engine,
 )
+from ghostchain.primitives.transaction import Transaction
 from tests.oracle.wasm_world import (
     CONTRACT,
     DATA,
+    ENVIRONMENT,
     HOSTS,
     OTHER,
     PAGE,
@@ -36,6 +42,7 @@ from tests.oracle.wasm_world import (
     module,
     number,
     script,
+    word,
 )
 
 GAS = 3_000_000
@@ -384,6 +391,9 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.skipif(
+    "GHOSTCHAIN_SANITIZED" in os.environ, reason="the sanitizer keeps what is freed for a while"
+)
 def test_nothing_leaks_over_ten_thousand_calls() -> None:
     """Of contracts that succeed, revert, trap and run out, with storage, results and memory."""
     codes = [
@@ -599,7 +609,76 @@ def test_deploying_without_the_price_compiles_nothing(engine: None) -> None:
     assert engine_statistics().compiled == 0
 
 
+def test_a_contract_can_create_contracts_of_either_kind() -> None:
+    """create1 with a module, which deploys itself, then a call of what it made."""
+    code = counted(6)
+    at, address = DATA + 256, DATA + 32
+    calls = [
+        call("create1", at, len(code), DATA, address, DATA + 64),
+        call("call_contract", address, 0, 0, DATA, 2**62, DATA + 64, keep=DATA + 72),
+        call("read_return_data", DATA + 80, 0, 4),
+    ]
+    there = World({CONTRACT: interpreter()})
+    output = there.send(CONTRACT, script(calls, bytes(256) + code)).output
+    assert number(output[72:80]) == 0
+    assert output[80:84] == (6).to_bytes(4, "little")
+
+
+class Broken(Exception):
+    """What a state that cannot be read raises."""
+
+
+def test_a_state_that_cannot_be_read_stops_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the view raises reaches the caller from frames of both engines, and nothing is left."""
+    load = script([call("storage_load_bytes32", DATA, DATA)], word(5))
+    there = World({CONTRACT: evm_call("call", OTHER, data=load), OTHER: interpreter()})
+    good = there.send(CONTRACT, keep=False)
+
+    def fail(*_: bytes) -> bytes:
+        raise Broken
+
+    there = World({CONTRACT: evm_call("call", OTHER, data=load), OTHER: interpreter()})
+    there.view.put(OTHER, Allocation(1, 10**18, interpreter(), {word(5): word(1)}))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(there.view), "slot", fail)
+        for _ in range(3):
+            with pytest.raises(Broken):
+                there.send(CONTRACT, keep=False)
+    assert there.send(CONTRACT, keep=False).gas_used == good.gas_used
+
+
 # ---- prices of loading ----
+
+
+def test_a_block_pays_the_cold_price_once_and_is_the_same_again() -> None:
+    """The first transaction that runs the module; also when the block is run a second time."""
+    keys = [bytes(31) + bytes([index]) for index in (1, 2, 3)]
+    there = World({CONTRACT: counted(1)})
+    for key in keys:
+        there.view.put(address_of(key), Allocation(balance=10**20))
+    transaction = Transaction(
+        type=2,
+        chain_id=ENVIRONMENT.chain_id,
+        nonce=0,
+        max_priority_fee_per_gas=0,
+        max_fee_per_gas=100,
+        gas_limit=100_000,
+        to=CONTRACT,
+    )
+    batch = TransactionBatch.decode(
+        [encode_transaction(sign_transaction(transaction, key)) for key in keys]
+    )
+    batch.recover()
+    seen = []
+    for _ in range(3):
+        forget_modules()
+        result = there.executor.run_block(ENVIRONMENT, batch, system_calls=False)
+        seen.append([outcome.gas_used for outcome in result.outcomes])
+        there.executor.discard()
+    assert seen[0] == seen[1] == seen[2]
+    first, second, third = seen[0]
+    assert first > second + 10_000
+    assert second == third
 
 
 def test_a_module_is_cold_once_in_a_block() -> None:
