@@ -32,6 +32,7 @@ enum {
     WASM_WEIGHT_MAX = 2097152,
     WASM_WEIGHT_LOCALS = 4,
     WASM_WEIGHT_SQUARES = 64,
+    WASM_WEIGHT_VALUES = 128, /* for memory as much as for time */
     WASM_WEIGHT_INDIRECT = 60,
     WASM_WEIGHT_FUNCTION = 16,
     WASM_WEIGHT_CHECK = 4,

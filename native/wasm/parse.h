@@ -85,6 +85,7 @@ typedef struct wasm_module {
     uint32_t operand_count;
     uint32_t branches; /* to all labels */
     uint32_t blocks;
+    uint32_t block_values; /* that blocks take and give */
     uint32_t indirect_calls;
     uint32_t trap_checks;   /* loads, stores, divisions */
     uint32_t passed_values; /* to and from the functions that it calls */

@@ -87,6 +87,7 @@ static bool open_block(wasm_module *module, const wasm_instruction *now,
                            (unsigned)WASM_NESTING_MAX);
     }
     module->blocks++;
+    module->block_values += signature->parameter_count + signature->result_count;
     module->controls[module->control_count++] = (wasm_control){.signature = *signature,
                                                                .height = module->operand_count,
                                                                .sets = module->sets,
@@ -125,6 +126,7 @@ static bool weigh_body(wasm_module *module, const wasm_function *function) {
     const uint64_t checks = module->trap_checks, passed = module->passed_values;
     module->weight += ends * function->locals / WASM_WEIGHT_LOCALS +
                       ends * ends / WASM_WEIGHT_SQUARES +
+                      ends * module->block_values / WASM_WEIGHT_VALUES +
                       (uint64_t)WASM_WEIGHT_INDIRECT * module->indirect_calls +
                       WASM_WEIGHT_CHECK * checks + checks * checks / WASM_WEIGHT_CHECK_SQUARES +
                       passed / WASM_WEIGHT_PASSED + passed * passed / WASM_WEIGHT_PASSED_SQUARES +
@@ -540,6 +542,7 @@ bool wasm_check_body(wasm_module *module, uint32_t index) {
     module->operand_count = 0;
     module->branches = 0;
     module->blocks = 0;
+    module->block_values = 0;
     module->indirect_calls = 0;
     module->trap_checks = 0;
     module->passed_values = 0;
