@@ -187,8 +187,8 @@ static int make(compiled **out, const ghost_hash *hash, const uint8_t *bytes, si
 
 /* ---- taking and giving ---- */
 
-/* GHOST_OK and the listed module, taken, or NULL; the engine then stays open until it is given back.
- * GHOST_REFUSED when none is open. */
+/* GHOST_OK and the listed module, taken, or NULL; the engine then stays open until that is given
+ * back. GHOST_REFUSED when none is open. */
 static int take_listed(compiled **out, const ghost_hash *hash) {
     int status = GHOST_REFUSED;
     pthread_mutex_lock(&cache.lock);

@@ -225,8 +225,13 @@ int ghost_wasm_rules(ghost_bytes *rules) {
     if (status != GHOST_OK) {
         return status;
     }
-    const size_t prices = OPS * sizeof(uint32_t);
-    uint8_t *data = malloc(prices + rewritten.code.length);
+    static const uint32_t weights[] = {
+        WASM_WEIGHT_MAX,      WASM_WEIGHT_LOCALS,         WASM_WEIGHT_SQUARES,
+        WASM_WEIGHT_VALUES,   WASM_WEIGHT_INDIRECT,       WASM_WEIGHT_FUNCTION,
+        WASM_WEIGHT_CHECK,    WASM_WEIGHT_CHECK_SQUARES,  WASM_WEIGHT_PASSED,
+        WASM_WEIGHT_PASSED_SQUARES};
+    const size_t prices = OPS * sizeof(uint32_t), tables = prices + sizeof weights;
+    uint8_t *data = malloc(tables + rewritten.code.length);
     if (data == NULL) {
         free(rewritten.code.data);
         return GHOST_OUT_OF_MEMORY;
@@ -235,8 +240,9 @@ int ghost_wasm_rules(ghost_bytes *rules) {
         const wasm_op *op = i < 256 ? &wasm_ops[i] : &wasm_prefixed_ops[i - 256];
         memcpy(data + i * sizeof op->ink, &op->ink, sizeof op->ink);
     }
-    memcpy(data + prices, rewritten.code.data, rewritten.code.length);
+    memcpy(data + prices, weights, sizeof weights);
+    memcpy(data + tables, rewritten.code.data, rewritten.code.length);
     free(rewritten.code.data);
-    *rules = (ghost_bytes){data, prices + rewritten.code.length};
+    *rules = (ghost_bytes){data, tables + rewritten.code.length};
     return GHOST_OK;
 }
