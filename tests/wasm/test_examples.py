@@ -3,6 +3,7 @@ and bad, must give the same results, revert data, events and storage."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 
 import pytest
@@ -96,21 +97,25 @@ def original(name: str) -> bytes:
     return bytes.fromhex(build.solidity()[name]["code"][2:])
 
 
-def require(language: str, name: str, solidity: str) -> None:
-    """Skips, before Hypothesis begins, where a compiler is missing."""
-    module(language, name)
-    original(solidity)
+@cache
+def original_if_here(name: str) -> bytes | None:
+    """None without solc: what is left is the node against the host in Python."""
+    with suppress(pytest.skip.Exception):
+        return original(name)
+    return None
 
 
 def compare(language: str, name: str, solidity: str, calls: list[Step]) -> None:
     """Solidity in the EVM, and the module on the node's host and on the one in Python."""
-    wanted = OnExecutor({CONTRACT: original(solidity)})
+    code = original_if_here(solidity)
+    wanted = OnExecutor({CONTRACT: code}) if code is not None else None
     node = OnExecutor({CONTRACT: module(language, name)})
     host = OnHost({CONTRACT: module(language, name)})
     for step in calls:
-        seen = wanted.run(step)
+        seen = node.run(step)
         assert host.run(step) == seen, step
-        assert node.run(step) == seen, step
+        if wanted is not None:
+            assert wanted.run(step) == seen, step
 
 
 # ---- the tests ----
@@ -118,7 +123,7 @@ def compare(language: str, name: str, solidity: str, calls: list[Step]) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_counter_is_the_solidity_counter(language: str) -> None:
-    require(language, "counter", "Counter")
+    module(language, "counter")  # skips before Hypothesis begins
 
     @PATIENT
     @given(steps(COUNTER_CALLS))
@@ -126,6 +131,7 @@ def test_counter_is_the_solidity_counter(language: str) -> None:
         compare(language, "counter", "Counter", calls)
 
     check()
+    original("Counter")  # says by a skip that it was not compared with
 
 
 def test_stylus_counter_is_the_solidity_counter() -> None:
@@ -153,7 +159,7 @@ def test_stylus_counter_is_the_solidity_counter() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_token_is_openzeppelins(language: str) -> None:
-    require(language, "erc20", "Token")
+    module(language, "erc20")
 
     @PATIENT
     @given(st.integers(0, 3), st.sampled_from([0, 1_000, 2**256 - 1]), steps(TOKEN_CALLS))
@@ -162,6 +168,7 @@ def test_token_is_openzeppelins(language: str) -> None:
         compare(language, "erc20", "Token", [first, *calls])
 
     check()
+    original("Token")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
