@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import invariant, rule
 
 from ghostchain.contracts.addresses import (
     FEE_MARKET,
@@ -191,12 +191,22 @@ class Economy(EconomyMachine):
             else:
                 self.burn(SPIRIT, GOVERNANCE, DEPOSIT)
 
-    @precondition(lambda self: self.model.proposals)
     @rule(
+        who=people,
+        plan=st.sampled_from(["mana", "unbonding", "rate", "spend", "spend", "broken"]),
+        number=st.integers(0, 5),
         votes=st.lists(st.integers(0, 3), min_size=len(PEOPLE), max_size=len(PEOPLE)),
-        wait=st.integers(0, 20),
+        wait=st.integers(2, 14),
         is_agreed=st.booleans(),
     )
+    def govern(
+        self, who: Address, plan: str, number: int, votes: list[int], wait: int, is_agreed: bool
+    ) -> None:
+        """A proposal goes its whole way, or stops somewhere on it."""
+        self.propose(who, plan, number)
+        if self.model.proposals:
+            self.decide(votes, wait, is_agreed)
+
     def decide(self, votes: list[int], wait: int, is_agreed: bool) -> None:
         """The newest proposal is voted on by everybody, and time passes towards or past its end."""
         id = max(self.model.proposals)
@@ -205,6 +215,7 @@ class Economy(EconomyMachine):
             self.pass_blocks(known.starts - self.model.number)
         for who, choice in zip(PEOPLE, votes, strict=True):
             self.vote(who, id, 1 if is_agreed else choice, False)
+        self.vote(PEOPLE[wait % len(PEOPLE)], id, 1, False)  # once more
         self.pass_blocks(max(1, known.ends + wait - 3 - self.model.number))
         if wait > 8:
             self.execute(PEOPLE[3], id)
