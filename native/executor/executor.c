@@ -82,6 +82,19 @@ size_t ghost_executor_memory(const ghost_executor *executor) {
                sizeof(sort_key);
 }
 
+/* Calls outside of blocks come one after the other with the same head: the fee stays known. */
+static u256 blob_fee_of(ghost_executor *executor, const ghost_block_env *env) {
+    uint64_t excess = env->excess_blob_gas, fraction = env->blob_base_fee_update_fraction;
+    if (!executor->knows_blob_fee || executor->blob_excess != excess ||
+        executor->blob_fraction != fraction) {
+        executor->blob_fee = blob_base_fee(excess, fraction);
+        executor->blob_excess = excess;
+        executor->blob_fraction = fraction;
+        executor->knows_blob_fee = true;
+    }
+    return executor->blob_fee;
+}
+
 void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bool is_new) {
     ghost_state *state = &executor->state;
     state->fork = env->fork < GHOST_FORK_COUNT ? env->fork : GHOST_FORK_COUNT - 1;
@@ -113,8 +126,7 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     memcpy(block->coinbase.bytes, env->coinbase, 20);
     block->base_fee = executor->base_fee;
     block->prev_randao = u256_from_be(env->prev_randao);
-    block->blob_base_fee =
-        blob_base_fee(env->excess_blob_gas, env->blob_base_fee_update_fraction);
+    block->blob_base_fee = blob_fee_of(executor, env);
 }
 
 /* What a block of ordinary size needs stays for the next; an extraordinary one pays for itself. */

@@ -373,6 +373,9 @@ struct ghost_executor {
     uint64_t gas_used, blob_gas_used;
     u256 base_fee;
     account_entry *coinbase;
+    bool knows_blob_fee;
+    u256 blob_fee;                /* of these two: */
+    uint64_t blob_excess, blob_fraction;
     fee_token fee_tokens[FEE_TOKENS];
 
     LIST_OF(ghost_tx_outcome) outcomes;
