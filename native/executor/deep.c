@@ -24,7 +24,8 @@ enum {
     STACK_KIB = CALL_DEPTH_MAX * (1024 + 256),
     STACK_KIB_KEPT = 1024,        /* deeper pages are given back after each run */
     GUARD_KIB = 1024,
-    IDLE_MAX = 16                 /* threads that wait for the next run; more of them end */
+    IDLE_MAX = 16,                /* threads that wait for the next run; more of them end */
+    SPINS = 50                    /* about 2 microseconds */
 };
 
 static const size_t stack_bytes = (size_t)STACK_KIB * 1024;
@@ -60,9 +61,18 @@ static void give_turn(deep_thread *deep, uint32_t turn) {
     syscall(SYS_futex, &deep->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* Returns when it is no longer that one's turn. Looks once and sleeps: on a busy machine whoever
- * spins holds the core that the other needs. */
+/* Returns when it is no longer that one's turn. Spins for a moment, since a core that has gone to
+ * sleep takes long to wake; not for longer, since on a busy machine whoever spins holds the core
+ * that the other needs. (Measured: 10 us for a call that takes 0.6 us, idle or busy; without
+ * spinning 45 us idle and 8 us busy; with ten times as much 2 us idle and 20 us or more busy.) */
 static void wait_while(deep_thread *deep, uint32_t turn) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&deep->turn, memory_order_acquire) != turn)
+            return;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
     while (atomic_load_explicit(&deep->turn, memory_order_acquire) == turn)
         syscall(SYS_futex, &deep->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
 }
