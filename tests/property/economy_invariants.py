@@ -204,8 +204,15 @@ class Economy(EconomyMachine):
     ) -> None:
         """A proposal goes its whole way, or stops somewhere on it."""
         self.propose(who, plan, number)
-        if self.model.proposals:
-            self.decide(votes, wait, is_agreed)
+        if not self.model.proposals:
+            return
+        id = max(self.model.proposals)
+        if wait == 13:
+            self.pass_blocks(number)
+            self.close_or_cancel(self.model.proposals[id].proposer, id, True)
+        self.decide(votes, wait, is_agreed)
+        if wait < 8:
+            self.close_or_cancel(who, id, False)
 
     def decide(self, votes: list[int], wait: int, is_agreed: bool) -> None:
         """The newest proposal is voted on by everybody, and time passes towards or past its end."""
@@ -214,7 +221,8 @@ class Economy(EconomyMachine):
         if self.model.number < known.starts:
             self.pass_blocks(known.starts - self.model.number)
         for who, choice in zip(PEOPLE, votes, strict=True):
-            self.vote(who, id, 1 if is_agreed else choice, False)
+            is_short = who == PEOPLE[wait % 2]
+            self.vote(who, id, 1 if is_agreed else choice, is_short)
         self.vote(PEOPLE[wait % len(PEOPLE)], id, 1, False)  # once more
         self.pass_blocks(max(1, known.ends + wait - 3 - self.model.number))
         if wait > 8:
