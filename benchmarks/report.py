@@ -120,6 +120,13 @@ BARS = (
         "100,000",
     ),
     Bar(
+        "token transfers a second through a native face, in blocks",
+        "bench_contracts.py::test_token_transfers[spirit",
+        "per_second",
+        20_000,
+        "100,000",
+    ),
+    Bar(
         "calls of a WASM counter a second, in blocks",
         "bench_wasm.py::test_counter_calls",
         "calls_per_second",
