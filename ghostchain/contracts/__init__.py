@@ -15,6 +15,7 @@ from any engine. Storage is ordinary storage: proofs, explorers and `eth_getStor
     feemarket.py    what a fee costs in each token
     governed.py     parameters that governance sets
     economy.py      who begins with what
+    customary/      Multicall3 and the deployment proxy, which tools expect; EVM code
 
 Invariants:
 - A contract runs as itself alone: not by DELEGATECALL or CALLCODE, not behind a delegation.

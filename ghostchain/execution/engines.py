@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ghostchain.primitives.types import WASM_MAGIC
+
 EngineName = Literal["none", "evm", "wasm", "native", "delegation"]
 
-WASM_MAGIC = bytes.fromhex("0061736d01000000")
 NATIVE_PREFIX = bytes.fromhex("ef47")
 DELEGATION_PREFIX = bytes.fromhex("ef0100")  # EIP-7702
 

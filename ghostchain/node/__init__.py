@@ -10,8 +10,9 @@ begin, takes the best of the pool and builds the next block on the writer thread
 it and tells its listeners; the pool forgets what was included, subscribers hear of the head.
 
 Beside the node: `maintenance.py` (init, import, export, verify, version), and the checking tools
-`statetest.py` and `blocktest.py` (the official suites, reported by `conformance.py`) and
-`evmbench.py`.
+`statetest.py` and `blocktest.py` (the official suites, reported by `conformance.py`), `evmbench.py`
+and `wasm.py` (a module judged before it is sent). `engines.py` opens wasmtime with its cache in the
+data directory.
 
 Invariants: one thread writes the chain; nothing is acknowledged before it is durable; whatever
 stops the sealer stops the node.

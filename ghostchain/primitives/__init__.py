@@ -5,7 +5,7 @@ Nothing here computes, hashes or encodes; a record is what it holds. Bytes stay 
 says otherwise. How records become bytes is the business of `encoding/`, what they hash to that of
 `crypto/`.
 
-- `types.py`: Address, Hash32 and the hashes of empty things.
+- `types.py`: Address, Hash32, the hashes of empty things, how a WASM module begins.
 - `transaction.py`, `header.py`, `block.py`, `receipt.py`, `account.py`: the records, with field
   names of the Yellow Paper and the EIPs.
 - `units.py`: wei and its multiples.

@@ -33,5 +33,8 @@ EMPTY_REQUESTS_HASH = Hash32(
 )
 """sha256 of no bytes: the requests hash of a block without requests (EIP-7685)."""
 
+WASM_MAGIC = b"\0asm\x01\0\0\0"
+"""How a WASM module begins: on a hybrid chain such code runs in that engine."""
+
 EMPTY_BLOOM = bytes(256)
 """The bloom of no logs."""

@@ -19,5 +19,7 @@ What never changes:
 - A committed block is final, so filters and subscriptions only ever move forward: a poll reads
   the blocks since the last one, and no log is ever taken back.
 
-`client.py` is the other end: what services use to reach a node.
+The protocol's contracts are read by `views.py`, call frames shown by `tracing.py`. `client.py` is
+the other end, what services use to reach a node; `sending.py` is how it builds and signs
+transactions of types 0x7b and 0x47.
 """

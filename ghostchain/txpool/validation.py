@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import SignatureScheme
-from ghostchain.primitives.types import Address
+from ghostchain.primitives.types import WASM_MAGIC, Address
 from ghostchain.txpool.effects import PoolReason
 
 # Bytes of one transaction as it stands in a block; blobs travel beside it.
@@ -19,7 +19,6 @@ SIZE_MAX = 128 * 1024
 # A creation with this in front of its data deploys a WASM module. It may be longer (the module, and
 # room for the rest of a transaction with two signatures of ML-DSA-65), and needs more gas than
 # EIP-7825 allows, because compiling is paid by the byte.
-WASM_MAGIC = b"\0asm\x01\0\0\0"
 WASM_BYTES_MAX = 256 * 1024
 WASM_SIZE_MAX = WASM_BYTES_MAX + 16 * 1024
 

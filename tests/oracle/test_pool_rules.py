@@ -13,10 +13,9 @@ from ghostchain.execution.executor import Executor
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import Call, Transaction
-from ghostchain.primitives.types import Address
+from ghostchain.primitives.types import WASM_MAGIC, Address
 from ghostchain.txpool.driver import shape_of
 from ghostchain.txpool.validation import (
-    WASM_MAGIC,
     Rules,
     floor_gas,
     intrinsic_gas,

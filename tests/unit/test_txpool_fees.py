@@ -21,13 +21,13 @@ from ghostchain.crypto.signing import (
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import Call, Transaction
-from ghostchain.primitives.types import Address, Hash32
+from ghostchain.primitives.types import WASM_MAGIC, Address, Hash32
 from ghostchain.txpool.core import Pool, PoolLimits, SenderState
 from ghostchain.txpool.driver import PoolDriver, Submission
 from ghostchain.txpool.effects import RATE_UNIT, Effect, Evicted, PoolReason, Purse
 from ghostchain.txpool.journal import Journal
 from ghostchain.txpool.purses import FeeState
-from ghostchain.txpool.validation import GCC, WASM_BYTES_MAX, WASM_MAGIC, WASM_SIZE_MAX, Rules
+from ghostchain.txpool.validation import GCC, WASM_BYTES_MAX, WASM_SIZE_MAX, Rules
 
 SPIRIT, MANA, GHOST = addresses.SPIRIT, addresses.MANA, addresses.GHOST
 FRIEND = Address(b"\x11" * 20)
