@@ -5,6 +5,7 @@ once. Each begins with 16 bytes that no other signed thing of the chain begins w
 chain, so that a signature means nothing elsewhere. All integers are big-endian.
 
     vote    "GhostChain vote\\0" | chain id 8 | kind 1 | height 8 | round 4 | block id 32
+            | valid round + 1, 4
     claim   "GhostChain key\\0\\0" | chain id 8 | operator 20
 """
 
@@ -20,6 +21,9 @@ CLAIM_DOMAIN = b"GhostChain key\0\0"
 NIL_BLOCK = bytes(32)
 """The block id of a vote for no block."""
 
+NO_ROUND = -1
+"""The valid round of a proposal of a new block, of a prevote for such a one, and of a precommit."""
+
 
 class VoteKind(IntEnum):
     """The messages of one round of which a validator signs one at most (arXiv 1807.04938)."""
@@ -29,10 +33,22 @@ class VoteKind(IntEnum):
     PRECOMMIT = 3
 
 
-def vote_bytes(chain_id: int, kind: int, height: int, round: int, block_id: bytes) -> bytes:
-    """What a validator signs to propose or to vote: 69 bytes.
+def vote_bytes(
+    chain_id: int,
+    kind: int,
+    height: int,
+    round: int,
+    block_id: bytes,
+    valid_round: int = NO_ROUND,
+) -> bytes:
+    """What a validator signs to propose or to vote: 73 bytes.
 
-    Shapes: chain_id and height under 2**64, round under 2**32, kind under 2**8, block_id 32 bytes.
+    valid_round: the earlier round whose prevotes let it propose, or prevote, a block again. It
+    makes a validator that forgets its lock provably guilty by two signatures (Accountable
+    Tendermint).
+
+    Shapes: chain_id and height under 2**64, round under 2**32, kind under 2**8, block_id 32 bytes,
+    valid_round -1 or above, under 2**32 - 1.
     Raises: OverflowError or ValueError when one does not fit.
     """
     if len(block_id) != 32:
@@ -45,6 +61,7 @@ def vote_bytes(chain_id: int, kind: int, height: int, round: int, block_id: byte
             height.to_bytes(8, "big"),
             round.to_bytes(4, "big"),
             block_id,
+            (valid_round + 1).to_bytes(4, "big"),
         )
     )
 

@@ -176,10 +176,11 @@ def test_wrong_lengths_are_no_signature(key_length: int, length: int) -> None:
 
 def test_vote_bytes_are_what_the_page_says() -> None:
     block_id = bytes(range(32))
+    head = "0000000000000102 03 0000000000000304 00000005" + block_id.hex()
     data = vote_bytes(0x0102, VoteKind.PRECOMMIT, 0x0304, 5, block_id)
-    assert data == b"GhostChain vote\0" + bytes.fromhex(
-        "0000000000000102 03 0000000000000304 00000005" + block_id.hex()
-    )
+    assert data == b"GhostChain vote\0" + bytes.fromhex(head + "00000000")
+    data = vote_bytes(0x0102, VoteKind.PRECOMMIT, 0x0304, 5, block_id, 2)
+    assert data == b"GhostChain vote\0" + bytes.fromhex(head + "00000003")
     claim = key_claim_bytes(7, Address(b"\x11" * 20))
     assert claim == b"GhostChain key\0\0" + (7).to_bytes(8, "big") + b"\x11" * 20
 
