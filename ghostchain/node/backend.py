@@ -26,6 +26,7 @@ from ghostchain.execution.forks import Fork
 from ghostchain.execution.traces import Trace, recording
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
+from ghostchain.node.presence import Presence
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.transaction import TransactionType
@@ -44,6 +45,12 @@ from ghostchain.rpc.backend import (
     Simulation,
     SyncProgress,
     UnknownAccount,
+)
+from ghostchain.rpc.standing import (
+    CommitCertificate,
+    ConsensusStanding,
+    NodeStanding,
+    PeerStanding,
 )
 from ghostchain.state.proofs import AccountProof
 from ghostchain.state.store import PROOF_BLOCKS
@@ -88,6 +95,7 @@ class NodeBackend:
         self._admission = admission
         self._keys = {account.address: account.key for account in dev_accounts()} if dev else {}
         self._pool: PoolDriver | None = None
+        self._presence: Presence | None = None
         self._coinbase = Address(bytes(20))
         self._on_pending: Callable[[], None] = lambda: None
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
@@ -101,10 +109,12 @@ class NodeBackend:
         coinbase: Address,
         on_pending: Callable[[], None],
         on_failure: Callable[[BaseException], None],
+        presence: Presence,
     ) -> None:
-        """Joins what is made after the backend: the pool, whoever seals, and who is told (on the
-        event loop) of what the node cannot live with."""
+        """Joins what is made after the backend: the pool, whoever seals, who is told (on the event
+        loop) of what the node cannot live with, and who knows of other nodes."""
         self._pool = pool
+        self._presence = presence
         self._coinbase = coinbase
         self._on_pending = on_pending
         self._on_failure = on_failure
@@ -113,6 +123,11 @@ class NodeBackend:
     def _driver(self) -> PoolDriver:
         assert self._pool is not None, "attach comes before serving"
         return self._pool
+
+    @property
+    def _present(self) -> Presence:
+        assert self._presence is not None, "attach comes before serving"
+        return self._presence
 
     @property
     def chain_id(self) -> int:
@@ -291,9 +306,27 @@ class NodeBackend:
         return self._coinbase
 
     def peer_count(self) -> int:
-        return 0
+        return len(self._present.peers())
+
+    def is_listening(self) -> bool:
+        return self._present.is_listening()
 
     def syncing(self) -> SyncProgress | None:
+        return self._present.syncing()
+
+    def standing(self) -> NodeStanding:
+        return self._present.standing()
+
+    def peers(self) -> Sequence[PeerStanding]:
+        return self._present.peers()
+
+    def consensus(self) -> ConsensusStanding | None:
+        return self._present.consensus()
+
+    def voters(self, height: int | None) -> ConsensusStanding | None:
+        return self._present.voters(height)
+
+    def certificate(self, number: int) -> CommitCertificate | None:
         return None
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:

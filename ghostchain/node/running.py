@@ -31,6 +31,7 @@ from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.engines import open_engines
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
+from ghostchain.node.presence import Alone
 from ghostchain.node.sealer import Sealer, SealerSettings
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.server import RpcServer
@@ -198,7 +199,8 @@ async def running(
         configuration.coinbase or bootstrap_validator(), configuration.gas_limit
     )
     sealer = Sealer(chain, driver, configuration.sealing, settings, writer)
-    backend.attach(driver, settings.coinbase, sealer.on_pending, stop.fail)
+    presence = Alone(lambda: len(driver.pool))
+    backend.attach(driver, settings.coinbase, sealer.on_pending, stop.fail, presence)
     server = RpcServer(backend, rpc_options(configuration))
     sealing = asyncio.create_task(sealer.run(), name="sealer")
     sealing.add_done_callback(stop.follow)

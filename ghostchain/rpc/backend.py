@@ -22,6 +22,12 @@ from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.standing import (
+    CommitCertificate,
+    ConsensusStanding,
+    NodeStanding,
+    PeerStanding,
+)
 from ghostchain.state.proofs import AccountProof
 
 __all__ = [
@@ -288,6 +294,24 @@ class Backend(Protocol):
     def coinbase(self) -> Address: ...
 
     def peer_count(self) -> int: ...
+
+    def is_listening(self) -> bool:
+        """Whether peers can connect to this node."""
+
+    def standing(self) -> NodeStanding:
+        """This node among others."""
+
+    def peers(self) -> Sequence[PeerStanding]: ...
+
+    def consensus(self) -> ConsensusStanding | None:
+        """The height being decided; None on a chain that one node seals alone. Event loop only."""
+
+    def voters(self, height: int | None) -> ConsensusStanding | None:
+        """Who votes at a height (None: the one being decided), nothing said of their votes; None
+        when it is not known. Worker threads only."""
+
+    def certificate(self, number: int) -> CommitCertificate | None:
+        """What made block `number` final, where it is known."""
 
     def syncing(self) -> SyncProgress | None:
         """None when the node follows the head."""

@@ -49,6 +49,13 @@ from ghostchain.rpc.backend import (
     SyncProgress,
     UnknownAccount,
 )
+from ghostchain.rpc.standing import (
+    CommitCertificate,
+    ConsensusStanding,
+    NodeStanding,
+    PeerStanding,
+    ValidatorStanding,
+)
 from ghostchain.state.proofs import AccountProof, SlotProof
 
 CHAIN_ID = 31337
@@ -185,6 +192,10 @@ class MemoryBackend:
         self.listeners: list[Callable[[Event], None]] = []
         self.submissions: list[int] = []
         self.progress: SyncProgress | None = None
+        self.deciding: ConsensusStanding | None = None
+        self.validator: ValidatorStanding | None = None
+        self.connected: list[PeerStanding] = []
+        self.certificates: dict[int, CommitCertificate] = {}
         self.pruned_below = 0
         accounts = {address: Account(balance=10_000 * ETHER) for address in ACCOUNTS}
         self.append(State(accounts, {}, {}), (), ())
@@ -478,7 +489,26 @@ class MemoryBackend:
         return COINBASE
 
     def peer_count(self) -> int:
-        return 0
+        return len(self.connected)
+
+    def is_listening(self) -> bool:
+        return self.deciding is not None
+
+    def standing(self) -> NodeStanding:
+        seals = "solo" if self.deciding is None else "consensus"
+        return NodeStanding(b"", "", 0, len(self.connected), seals, 0, self.validator, 0)
+
+    def peers(self) -> Sequence[PeerStanding]:
+        return self.connected
+
+    def consensus(self) -> ConsensusStanding | None:
+        return self.deciding
+
+    def voters(self, height: int | None) -> ConsensusStanding | None:
+        return self.deciding
+
+    def certificate(self, number: int) -> CommitCertificate | None:
+        return self.certificates.get(number)
 
     def syncing(self) -> SyncProgress | None:
         return self.progress

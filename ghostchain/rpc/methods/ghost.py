@@ -6,8 +6,7 @@ that `rpc.discover` gives and docs/openrpc.json holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from ghostchain.contracts.addresses import TOKENS, address_of
@@ -24,7 +23,9 @@ from ghostchain.execution.engines import engine_of
 from ghostchain.primitives.types import EMPTY_CODE_HASH, Address
 from ghostchain.rpc.calls import account_at
 from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.methods import consensus
 from ghostchain.rpc.methods.state import view_at
+from ghostchain.rpc.openrpc import Argument, Row, document, row
 from ghostchain.rpc.parameters import BlockId, Parameter, address, block_id, quantity
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.views import (
@@ -49,20 +50,7 @@ BLOCK_SCHEMA = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A method and what the OpenRPC document says of it. schemas: of the parameters, in order."""
-
-    method: Method
-    summary: str
-    schemas: tuple[dict[str, Any], ...]
-    result_name: str
-    result: dict[str, Any]
-
-
 # ---- views of one contract ----
-
-Argument = tuple[Parameter, dict[str, Any]]
 
 ACCOUNT: Argument = (Parameter("address", address), ADDRESS)
 BLOCK: Argument = (Parameter("block", block_id, required=False, default="latest"), BLOCK_SCHEMA)
@@ -87,21 +75,7 @@ def _view(
         with reading(services, block) as read:
             return result_json(method, read(contract, function, *given))
 
-    return _row(name, run, summary, (*arguments, BLOCK), function, result_schema(method))
-
-
-def _row(
-    name: str,
-    run: Callable[..., Any],
-    summary: str,
-    arguments: Sequence[Argument],
-    result_name: str,
-    result: dict[str, Any],
-    cost: Cost = Cost.SLOW,
-) -> Row:
-    parameters = tuple(parameter for parameter, _ in arguments)
-    schemas = tuple(schema for _, schema in arguments)
-    return Row(Method(name, run, parameters, cost), summary, schemas, result_name, result)
+    return row(name, run, summary, (*arguments, BLOCK), function, result_schema(method))
 
 
 # ---- tokens ----
@@ -284,7 +258,7 @@ EPOCH: Argument = (Parameter("epoch", quantity, required=False), QUANTITY)
 VALIDATOR: Argument = (Parameter("validator", address), ADDRESS)
 
 ROWS = (
-    _row(
+    row(
         "ghost_tokens",
         tokens,
         "The four tokens: where they are, how much there is, and what a fee costs in each "
@@ -293,7 +267,7 @@ ROWS = (
         "tokens",
         {"type": "array", "items": TOKEN_SCHEMA},
     ),
-    _row(
+    row(
         "ghost_supplies",
         supplies,
         "The supply of each token, in wei.",
@@ -301,7 +275,7 @@ ROWS = (
         "supplies",
         BY_TOKEN,
     ),
-    _row(
+    row(
         "ghost_balances",
         balances,
         "What an account has of each token, in wei.",
@@ -309,7 +283,7 @@ ROWS = (
         "balances",
         BY_TOKEN,
     ),
-    _row(
+    row(
         "ghost_feeRates",
         fee_rates,
         "Token wei for a GCC wei of fee, times 1e18; 0: the token pays no fees.",
@@ -325,7 +299,7 @@ ROWS = (
         (Parameter("gas", quantity), QUANTITY),
         TOKEN_ARGUMENT,
     ),
-    _row(
+    row(
         "ghost_engine",
         engine,
         "Which engine runs the code of an account, and for a contract of the protocol its name.",
@@ -334,7 +308,7 @@ ROWS = (
         ENGINE_SCHEMA,
         Cost.CHEAP,
     ),
-    _row(
+    row(
         "ghost_contracts",
         contracts,
         "The contracts that every hybrid chain has, with their ABIs.",
@@ -351,7 +325,7 @@ ROWS = (
         *PAGE,
     ),
     _view("ghost_validator", Staking, "validator", "One validator, by its operator.", ACCOUNT),
-    _row(
+    row(
         "ghost_validatorSet",
         validator_set,
         "Who votes in an epoch, the most powerful first; without an epoch, in the current one.",
@@ -368,7 +342,7 @@ ROWS = (
         "All stake of an account on its way out.",
         ACCOUNT,
     ),
-    _row(
+    row(
         "ghost_rewards",
         rewards,
         "What an account has earned with a validator, and what is credited to it from all.",
@@ -390,7 +364,7 @@ ROWS = (
         "One proposal, with its calls and its votes.",
         (Parameter("id", quantity), QUANTITY),
     ),
-    _row(
+    row(
         "ghost_parameters",
         parameters,
         "Every number that governance sets, with its bounds, by contract.",
@@ -401,37 +375,18 @@ ROWS = (
 )
 
 
+DOCUMENTED = (*ROWS, *consensus.ROWS)
+
+
 def openrpc() -> dict[str, Any]:
-    """The OpenRPC document (1.3) of the methods here."""
-    return {
-        "openrpc": "1.3.2",
-        "info": {
-            "title": "GhostChain",
-            "version": "1.0.0",
-            "description": "Methods beside Ethereum's, whose document is that of execution-apis.",
-            "license": {"name": "Apache-2.0"},
-        },
-        "methods": [_document(row) for row in ROWS],
-    }
-
-
-def _document(row: Row) -> dict[str, Any]:
-    return {
-        "name": row.method.name,
-        "summary": row.summary,
-        "params": [
-            {"name": parameter.name, "required": parameter.required, "schema": schema}
-            for parameter, schema in zip(row.method.parameters, row.schemas, strict=True)
-        ],
-        "paramStructure": "by-position",
-        "result": {"name": row.result_name, "schema": row.result},
-    }
+    """The OpenRPC document of the methods here and in `consensus.py`."""
+    return document(DOCUMENTED)
 
 
 def discover(services: Services) -> Any:
     return openrpc()
 
 
-METHODS = (*(row.method for row in ROWS), Method("rpc.discover", discover))
+METHODS = (*(entry.method for entry in DOCUMENTED), Method("rpc.discover", discover))
 
 assert tuple(address_of(token.ID) for token in TOKEN_CLASSES) == TOKENS

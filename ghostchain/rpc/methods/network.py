@@ -11,7 +11,7 @@ from ghostchain.rpc.dispatch import Method
 from ghostchain.rpc.parameters import Parameter, data
 from ghostchain.rpc.services import Services
 
-NAMESPACES = ("eth", "net", "rpc", "txpool", "web3")
+NAMESPACES = ("eth", "ghost", "net", "rpc", "txpool", "web3")
 
 
 def chain_id(services: Services) -> str:
@@ -87,7 +87,7 @@ def version(services: Services) -> str:
 
 
 def listening(services: Services) -> bool:
-    return True
+    return services.backend.is_listening()
 
 
 def peer_count(services: Services) -> str:
