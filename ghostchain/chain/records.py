@@ -101,6 +101,11 @@ class BodyRecord:
         start = self.senders_at + 20 * index
         return Address(self.data[start : start + 20])
 
+    def senders(self) -> list[Address]:
+        """Of each transaction, in order."""
+        joined = self.data[self.senders_at : self.raws_at]
+        return [Address(joined[start : start + 20]) for start in range(0, len(joined), 20)]
+
     def block(self) -> Block:
         withdrawals = tuple(
             Withdrawal(index, validator, Address(address), amount)

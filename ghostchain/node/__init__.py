@@ -7,7 +7,8 @@ sealer, and says what runs where. Stop: the same in the opposite order, on SIGTE
 A transaction's way: JSON-RPC hands raw bytes to `backend.py`, which gives whole batches to the pool
 on an admission thread; what is accepted wakes the `sealer.py`, which asks `sealing.py` when to
 begin, takes the best of the pool and builds the next block on the writer thread; the chain commits
-it and tells its listeners; the pool forgets what was included, subscribers hear of the head.
+it and tells its listeners: first `following.py`, through which the pool forgets what was included,
+then whoever tells subscribers of the head.
 
 Beside the node: `maintenance.py` (init, import, export, verify, version), and the checking tools
 `statetest.py` and `blocktest.py` (the official suites, reported by `conformance.py`), `evmbench.py`

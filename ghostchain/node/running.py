@@ -29,6 +29,7 @@ from ghostchain.node.accounts import fee_state, sender_states
 from ghostchain.node.backend import NodeBackend, pool_rules
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.engines import open_engines
+from ghostchain.node.following import PoolFollower
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
 from ghostchain.node.presence import Alone
@@ -180,6 +181,9 @@ async def running(
     writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
     # One for each lane of rpc/submission.py.
     admission = ThreadPoolExecutor(2, thread_name_prefix="admission")
+    loop = asyncio.get_running_loop()
+    # First of the chain's listeners: the pool knows of a block before any client hears of it.
+    follower = PoolFollower(chain, lambda failure: loop.call_soon_threadsafe(stop.fail, failure))
     backend = NodeBackend(chain, client_version(), admission, dev=configuration.dev)
     driver = PoolDriver(
         Pool(),
@@ -190,7 +194,8 @@ async def running(
         listener=backend.on_pool_effects,
         now_ns=time.time_ns,
     )
-    restored = await asyncio.get_running_loop().run_in_executor(admission, driver.restore)
+    follower.attach(driver)
+    restored = await loop.run_in_executor(admission, driver.restore)
     if driver.bytes_lost:
         event(logger, logging.WARNING, "pool journal cut or damaged", bytes_lost=driver.bytes_lost)
     if restored:

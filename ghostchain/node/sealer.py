@@ -134,7 +134,7 @@ class Sealer:
             parent_beacon_block_root=ZERO_HASH,
             gas_limit=self._settings.gas_limit,
         )
-        left_out = self._follow(sealed, candidates)
+        left_out = self._drop_refused(sealed, candidates)
         event(
             logger,
             logging.INFO if sealed.block.transactions else logging.DEBUG,
@@ -171,23 +171,25 @@ class Sealer:
     def _timestamp(self, parent: Header) -> int:
         return max(int(time.time()), parent.timestamp + self._chain.config.timestamp_step_min)
 
-    def _follow(self, sealed: SealedBlock, candidates: Sequence[PoolTransaction]) -> int:
-        """The pool knows of the block. Returns how many candidates can still go in a later one."""
-        included: list[Hash32] = []
-        refused: dict[TransactionReason, list[Hash32]] = {}
+    def _drop_refused(self, sealed: SealedBlock, candidates: Sequence[PoolTransaction]) -> int:
+        """What can never go in no longer waits (what went in is gone, see `following.py`). Returns
+        how many candidates can still go in a later block."""
+        refused: dict[TransactionReason, list[PoolTransaction]] = {}
         waiting = 0
         for candidate, outcome in zip(candidates, sealed.outcomes, strict=True):
             if outcome.included:
-                included.append(candidate.hash)
-            elif outcome.reason in TRANSIENT:
+                continue
+            if outcome.reason in TRANSIENT:
                 waiting += 1
             else:
-                refused.setdefault(outcome.reason, []).append(candidate.hash)
-        senders = {candidate.sender for candidate in candidates}
-        states = sender_states(self._chain.state_at(sealed.block.header.number), senders)
-        self._pool.on_head(included, states)
-        for reason, hashes in refused.items():
-            self._pool.drop(hashes, reason)
+                refused.setdefault(outcome.reason, []).append(candidate)
+        for reason, transactions in refused.items():
+            self._pool.drop([transaction.hash for transaction in transactions], reason)
+        if refused:
+            # Their senders are not where the pool thinks they are: others moved them (EIP-7702).
+            senders = {one.sender for transactions in refused.values() for one in transactions}
+            view = self._chain.state_at(sealed.block.header.number)
+            self._pool.on_head((), sender_states(view, senders))
         return waiting
 
 

@@ -16,6 +16,7 @@ from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.node import sealer as sealer_module
 from ghostchain.node.accounts import sender_states
 from ghostchain.node.backend import pool_rules
+from ghostchain.node.following import PoolFollower
 from ghostchain.node.sealer import Sealer, SealerSettings
 from ghostchain.node.sealing import INSTANT
 from ghostchain.primitives.transaction import Transaction
@@ -39,6 +40,10 @@ def raw(nonce: int, *, sender: int = 0, gas_limit: int = 21_000, fee: int = 10 *
         value=1,
     )
     return encode_transaction(sign_transaction(unsigned, TEST_KEYS[sender]))
+
+
+def fail(failure: Exception) -> None:
+    raise AssertionError("the journal can be written") from failure
 
 
 def sealed_until(folder: Path, raws: list[bytes], done: Callable[[Chain], bool]) -> list[int]:
@@ -66,12 +71,14 @@ def sealed_until(folder: Path, raws: list[bytes], done: Callable[[Chain], bool])
         await asyncio.gather(task, return_exceptions=True)
 
     chain = Chain.open(folder / "data", network("dev"))
+    follower = PoolFollower(chain, fail)
     driver = PoolDriver(
         Pool(),
         Journal(folder / "pool.journal", durable=False),
         rules=lambda: pool_rules(chain),
         accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
     )
+    follower.attach(driver)
     try:
         driver.restore()
         answers = driver.submit(raws)

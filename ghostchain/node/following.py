@@ -1,0 +1,63 @@
+"""The pool follows the chain: after each new head it knows what that block took in.
+
+Whoever made the block, this node or a peer, and before anybody is told of it: a client that hears
+of its transaction's inclusion finds it gone from the pool, so that the same bytes are refused for
+their nonce, not as known already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ghostchain.chain.chain import Chain
+from ghostchain.crypto.keccak import keccak256_batch
+from ghostchain.node.accounts import sender_states
+from ghostchain.primitives.errors import StorageFailed
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.types import Hash32
+from ghostchain.storage.files import storage_failure
+from ghostchain.txpool.driver import PoolDriver
+
+
+class PoolFollower:
+    """Tells the pool of new heads, on the thread that writes the chain.
+
+    To be made before whoever tells clients of new heads: listeners of the chain are called in the
+    order in which they subscribed. on_failure: told, on that thread, when the pool's journal cannot
+    be written.
+    """
+
+    def __init__(self, chain: Chain, on_failure: Callable[[StorageFailed], object]) -> None:
+        self._chain = chain
+        self._on_failure = on_failure
+        self._pool: PoolDriver | None = None
+        chain.subscribe(self._on_head)
+
+    def attach(self, pool: PoolDriver) -> None:
+        """The pool that follows from here on."""
+        self._pool = pool
+
+    def _on_head(self, header: Header) -> None:
+        if self._pool is None:
+            return
+        try:
+            follow(self._pool, self._chain, header.number)
+        except OSError as error:
+            self._on_failure(storage_failure(error, self._pool.path))
+
+
+def follow(pool: PoolDriver, chain: Chain, number: int) -> None:
+    """What the block took in no longer waits, and its senders stand where it left them.
+
+    Only senders of whom something waits are read: a block of others costs its hashes alone, and
+    with an empty pool nothing. Cost: 0.2 microseconds a transaction, a few for each such sender.
+    Raises: OSError when the journal cannot be shortened.
+    """
+    with pool.lock:
+        record = chain.body(number) if len(pool.pool) else None
+        included: list[Hash32] = []
+        senders = set()
+        if record is not None:
+            included = keccak256_batch(record.raws())
+            senders = pool.pool.senders.keys() & set(record.senders())
+        pool.on_head(included, sender_states(chain.state_at(number), senders))
