@@ -17,6 +17,7 @@ Oracle: the vectors of RFC 8032, OpenSSL, and points made by hand, in tests/unit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from nacl.bindings import (
@@ -28,7 +29,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import BadSignatureError
 
-__all__ = ["PUBLIC_KEY_BYTES", "SIGNATURE_BYTES", "public_key_of", "sign", "verify"]
+__all__ = ["PUBLIC_KEY_BYTES", "SIGNATURE_BYTES", "public_key_of", "sign", "verify", "verify_batch"]
 
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -51,6 +52,11 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     except BadSignatureError:
         return False
     return True
+
+
+def verify_batch(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+    """Of each (public key, message, signature) whether it holds, as `verify` says."""
+    return [verify(*item) for item in items]
 
 
 def public_key_of(seed: bytes) -> bytes:

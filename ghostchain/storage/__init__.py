@@ -23,4 +23,8 @@ Invariants:
 
 `directory.py` claims the directory, `database.py` is LevelDB, `files.py` the segment files,
 `memory.py` keeps the process small beside them.
+
+Beside the chain stand two files of consensus: `wal.py`, the log of what a validator was told before
+it acted on it, and `highwater.py`, what it signed last, so that it never signs otherwise. Both
+reach the disk through `disk.py`.
 """
