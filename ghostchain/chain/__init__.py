@@ -7,6 +7,11 @@ made. Both end in the same commit (`writer.py`):
     decode, recover → execute → state root → header checked or made
         → records appended → one synchronous batch → new head is published
 
+Where many validators decide (`config.ghost.consensus`) the commit comes later: `draft` makes a
+block, `check` judges one, and `commit` makes the one that was decided the head, with its commit
+certificate and attachment beside it. A block that was being committed when the process was killed
+is then cut off, not finished: whoever decided it has it in a log.
+
 What a block must satisfy stands in `validation.py`, what its fees must be in `fees.py` (integers
 only), which rules hold when in `config.py`, block zero in `genesis.py`, and what it says of the
 protocol's contracts in `economy.py`; what fees in tokens cost reads `fee_tokens.py`; the networks

@@ -1,6 +1,7 @@
 """A chain on disk: its head, its past, and the two ways to a next block.
 
-One thread at a time writes (`build_block`, `import_block`, `import_blocks`); any number read. What
+One thread at a time writes (`build_block`, `import_block`, `import_blocks`; where many decide,
+`draft`, `check`, `commit`, `import_certified`); any number read. What
 readers see is one immutable object, replaced after each commit: the head's header and a snapshot
 of the database at it. So no answer mixes two blocks, and no reader waits for the writer (but for
 proofs, which wait for a commit that is under way).
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ghostchain.chain import index
+from ghostchain.chain.columns import outcome_columns, transaction_columns
 from ghostchain.chain.fees import GAS_PER_BLOB, blob_base_fee
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.logs import (
@@ -33,21 +35,18 @@ from ghostchain.chain.writer import (
     BlockWriter,
     Pending,
     Prepared,
+    Preparer,
     Proposal,
+    Seal,
     SealedBlock,
     environment_of,
-    prepare,
 )
+from ghostchain.encoding.attachments import decode_attachment
 from ghostchain.encoding.blocks import decode_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.primitives.block import Block, Withdrawal
-from ghostchain.primitives.errors import (
-    BlockReason,
-    InvalidBlock,
-    StateUnavailable,
-    StorageFailed,
-)
+from ghostchain.primitives.errors import StateUnavailable, StorageFailed
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
@@ -55,7 +54,7 @@ from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
 from ghostchain.state.views import HistoricalView, LatestView, View
 from ghostchain.storage.database import Snapshot
 
-__all__ = ["BlockFees", "Chain", "SealedBlock"]
+__all__ = ["BlockFees", "Chain", "Draft", "SealedBlock"]
 
 Value = TypeVar("Value")
 
@@ -74,6 +73,25 @@ class BlockFees:
     blob_base_fee: int
     gas_limit: int
     blob_gas_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A block that was run on the head and found valid, and is not committed.
+
+    sealed.outcomes: of each candidate where it was built. senders: of its transactions, in order.
+    """
+
+    sealed: SealedBlock
+    senders: tuple[Address, ...]
+
+    @property
+    def block(self) -> Block:
+        return self.sealed.block
+
+    @property
+    def hash(self) -> Hash32:
+        return self.sealed.hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,8 @@ class Chain:
         self._bodies: Recent[BodyRecord] = Recent(size_max=RECORD_BYTES_KEPT)
         self._receipts: Recent[ReceiptsRecord] = Recent(size_max=RECORD_BYTES_KEPT)
         self._listeners: list[Callable[[Header], None]] = []
+        # The draft whose changes stand in executor and trie.
+        self._drafted: tuple[Draft, Pending] | None = None
         self._closed = False
         self._failed = False
 
@@ -265,6 +285,19 @@ class Chain:
         record = ReceiptsRecord.parse(self._storage.files.read(entry.receipts))
         self._receipts.put(number, record, len(record.data))
         return record
+
+    def attachment(self, number: int) -> bytes | None:
+        """What travelled beside a block (`encoding/attachments.py`); None where none was kept."""
+        locator = index.read_attachment(self._published.snapshot, number)
+        return None if locator is None else self._storage.files.read(locator)
+
+    def certificate(self, number: int) -> bytes | None:
+        """The commit certificate of a block, as the next block brought it; of the head, as this
+        node has it. None where none was kept."""
+        attachment = self.attachment(number + 1)
+        if attachment is not None:
+            return decode_attachment(attachment).certificate
+        return index.read_certificate(self._published.snapshot, number)
 
     def receipts(self, number: int) -> tuple[Receipt, ...] | None:
         """One for each transaction of the block, in order."""
@@ -421,9 +454,7 @@ class Chain:
             gas_limit=gas_limit,
         )
         with self._writing:
-            self._refuse_if_failed()
-            published = self._published
-            pending = self._writer.build_block(batch, proposal, published.header, published.hash)
+            pending = self._build(batch, proposal)
             self._commit(pending.sealed, self._stage(pending))
         return pending.sealed
 
@@ -432,7 +463,7 @@ class Chain:
 
         Raises: InvalidBlock with the reason, nothing changed; StorageFailed.
         """
-        prepared = prepare(self.config, block)
+        prepared = self._prepare(block)
         with self._writing:
             pending = self._run(prepared, self.head, self.head_hash)
             self._commit(pending.sealed, self._stage(pending))
@@ -446,19 +477,32 @@ class Chain:
         ends or is closed. Raises as `import_block` at the first bad block; those before it are
         committed, though the last of them may not have been yielded.
         """
+        return self._import((block, None) for block in blocks)
+
+    def import_certified(
+        self, blocks: Iterable[tuple[bytes, bytes, bytes]]
+    ) -> Iterator[SealedBlock]:
+        """As `import_blocks`, of (block, commit certificate, attachment). Each block is run; that
+        its certificate and its attachment hold is for the caller to know."""
+        return self._import(
+            (block, Seal(certificate, attachment)) for block, certificate, attachment in blocks
+        )
+
+    def _import(self, blocks: Iterable[tuple[Block | bytes, Seal | None]]) -> Iterator[SealedBlock]:
         with (
             self._writing,
             ThreadPoolExecutor(1, thread_name_prefix="prepare") as preparing,
             ThreadPoolExecutor(1, thread_name_prefix="write") as writing,
         ):
-            ahead = _prefetch(blocks, lambda block: preparing.submit(prepare, self.config, block))
             parent, parent_hash = self.head, self.head_hash
+            prepare = Preparer(self.config, parent, parent_hash).prepare
+            ahead = _prefetch(blocks, lambda block: preparing.submit(prepare, block))
             flight: tuple[SealedBlock, Future[None]] | None = None
             try:
-                for prepared in ahead:
+                for prepared, seal in ahead:
                     pending = self._run(prepared.result(), parent, parent_hash)
                     landed, flight = self._land(flight), None
-                    flight = pending.sealed, writing.submit(self._stage(pending))
+                    flight = pending.sealed, writing.submit(self._stage(pending, seal))
                     parent, parent_hash = pending.sealed.block.header, pending.sealed.hash
                     if landed is not None:
                         yield landed
@@ -466,6 +510,80 @@ class Chain:
                 last = self._land(flight)
             if last is not None:
                 yield last
+
+    # ---- the next block where many decide ----
+
+    def draft(
+        self,
+        batch: TransactionBatch,
+        *,
+        timestamp: int,
+        coinbase: Address,
+        prev_randao: Hash32,
+        extra_data: bytes = b"",
+        withdrawals: Sequence[Withdrawal] = (),
+        parent_beacon_block_root: Hash32 = ZERO_HASH,
+        gas_limit: int | None = None,
+    ) -> Draft:
+        """What `build_block` would commit, not committed: the head stays.
+
+        Raises: InvalidBlock when no block can be made so.
+        """
+        proposal = Proposal(
+            timestamp=timestamp,
+            coinbase=coinbase,
+            prev_randao=prev_randao,
+            extra_data=extra_data,
+            withdrawals=tuple(withdrawals),
+            parent_beacon_block_root=parent_beacon_block_root,
+            gas_limit=gas_limit,
+        )
+        with self._writing:
+            return self._keep(self._build(batch, proposal))
+
+    def check(self, block: Block | bytes) -> Draft:
+        """The block is checked in full and run on the head, not committed.
+
+        Raises: InvalidBlock with the reason.
+        """
+        prepared = self._prepare(block)
+        with self._writing:
+            return self._keep(self._run(prepared, self.head, self.head_hash))
+
+    def commit(self, draft: Draft, *, certificate: bytes, attachment: bytes) -> SealedBlock:
+        """The draft is the head, durably, with what is to be kept beside it.
+
+        Of the drafts of a head, the last one is still in the executor; another one is run again.
+        Raises: InvalidBlock when it does not follow the head (any more); StorageFailed.
+        """
+        with self._writing:
+            if self._drafted is not None and self._drafted[0] is draft:
+                self._refuse_if_failed()
+                pending = self._drafted[1]
+            else:
+                batch = TransactionBatch.decode(draft.block.transactions)
+                batch.recover(senders=draft.senders)
+                pending = self._run(Prepared(draft.block, batch), self.head, self.head_hash)
+            self._drafted = None
+            self._commit(pending.sealed, self._stage(pending, Seal(certificate, attachment)))
+        return pending.sealed
+
+    def _keep(self, pending: Pending) -> Draft:
+        columns = transaction_columns(pending.batch)
+        if len(pending.batch) > len(pending.sealed.block.transactions):
+            columns = columns[outcome_columns(pending.result.native)["included"] != 0]
+        joined = columns["sender"].tobytes()
+        senders = tuple(Address(joined[start : start + 20]) for start in range(0, len(joined), 20))
+        draft = Draft(pending.sealed, senders)
+        self._drafted = draft, pending
+        return draft
+
+    # ---- both ----
+
+    def _prepare(self, block: Block | bytes) -> Prepared:
+        """Outside the writer's lock: what follows the head now is looked at again inside."""
+        published = self._published
+        return Preparer(self.config, published.header, published.hash).prepare(block)
 
     def _land(self, flight: tuple[SealedBlock, Future[None]] | None) -> SealedBlock | None:
         """Waits until the block is written, and publishes it."""
@@ -498,19 +616,24 @@ class Chain:
         if self._failed:
             raise StorageFailed("a block could not be written before; restart to recover")
 
+    def _build(self, batch: TransactionBatch, proposal: Proposal) -> Pending:
+        self._forget_draft()
+        return self._writer.build_block(batch, proposal, self.head, self.head_hash)
+
     def _run(self, prepared: Prepared, parent: Header, parent_hash: Hash32) -> Pending:
-        self._refuse_if_failed()
-        header = prepared.block.header
-        if header.number <= parent.number and header.parent_hash != parent_hash:
-            raise InvalidBlock(
-                BlockReason.NOT_THE_NEXT_HEIGHT,
-                f"height {header.number} is decided; the head is {parent.number}",
-            )
+        self._forget_draft()
         return self._writer.import_block(prepared, parent, parent_hash)
 
-    def _stage(self, pending: Pending) -> Callable[[], None]:
+    def _forget_draft(self) -> None:
+        """Executor and trie are free for the next run."""
+        self._refuse_if_failed()
+        if self._drafted is not None:
+            self._drafted = None
+            self._writer.discard()
+
+    def _stage(self, pending: Pending, seal: Seal | None = None) -> Callable[[], None]:
         try:
-            return self._writer.stage(pending)
+            return self._writer.stage(pending, seal)
         except BaseException:
             self._writer.discard()
             raise
@@ -528,13 +651,14 @@ class Chain:
 
 
 def _prefetch(
-    blocks: Iterable[Block | bytes], submit: Callable[[Block | bytes], Future[Prepared]]
-) -> Iterator[Future[Prepared]]:
+    blocks: Iterable[tuple[Block | bytes, Seal | None]],
+    submit: Callable[[Block | bytes], Future[Prepared]],
+) -> Iterator[tuple[Future[Prepared], Seal | None]]:
     """The blocks being prepared, a few ahead of the one that is asked for."""
-    ahead: deque[Future[Prepared]] = deque()
+    ahead: deque[tuple[Future[Prepared], Seal | None]] = deque()
     try:
-        for block in blocks:
-            ahead.append(submit(block))
+        for block, seal in blocks:
+            ahead.append((submit(block), seal))
             if len(ahead) > PREPARED_AHEAD:
                 yield ahead.popleft()
     except Exception:

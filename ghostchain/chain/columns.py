@@ -13,27 +13,39 @@ from typing import Any, overload
 import numpy as np
 
 from ghostchain._native import ffi
+from ghostchain.chain import fees
 from ghostchain.chain.records import receipts_parts
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.errors import BlockReason, InvalidBlock, InvalidTransaction
 from ghostchain.primitives.errors import TransactionReason as Reason
+from ghostchain.primitives.header import Header
 from ghostchain.state.changes import Column
 
 
 def _fields(struct: str, **kinds: Any) -> np.dtype[Any]:
-    """Some fields of a C struct as a numpy type over the whole of it."""
+    """Some fields of a C struct as a numpy type over the whole of it; a__b is b inside of a."""
     return np.dtype(
         {
             "names": list(kinds),
             "formats": list(kinds.values()),
-            "offsets": [ffi.offsetof(struct, name) for name in kinds],
+            "offsets": [ffi.offsetof(struct, *name.split("__")) for name in kinds],
             "itemsize": ffi.sizeof(struct),
         }
     )
 
 
 TRANSACTIONS = _fields(
-    "ghost_tx", reason="<i4", type="u1", hash=("u1", 32), sender=("u1", 20), raw_length="<u8"
+    "ghost_tx",
+    reason="<i4",
+    type="u1",
+    hash=("u1", 32),
+    sender=("u1", 20),
+    raw_length="<u8",
+    call_count="<u8",
+    authorization_count="<u8",
+    has_fee_payer="u1",
+    signature__scheme="u1",
+    payer_signature__scheme="u1",
 )
 OUTCOMES = _fields(
     "ghost_tx_outcome",
@@ -75,6 +87,32 @@ def refuse_undecodable(batch: TransactionBatch) -> None:
             f"transaction {index} is invalid: {reason.name}",
             transaction=InvalidTransaction(reason),
             transaction_index=index,
+        )
+
+
+def gas_least(batch: TransactionBatch) -> int:
+    """Gas that a block of these transactions uses at least, whatever they do: what each costs
+    before it runs, less what can be given back. Needs no sender."""
+    columns = transaction_columns(batch)
+    has_scheme = columns["call_count"] > 0
+    has_payer = columns["has_fee_payer"] != 0
+    scheme, payer = columns["signature__scheme"], columns["payer_signature__scheme"]
+    authorized = int(columns["authorization_count"].sum())
+    gas = len(batch) * fees.GAS_TRANSACTION + authorized * fees.GAS_AUTHORIZATION
+    for kind, cost in fees.GAS_SIGNATURE.items():
+        gas += int((has_scheme & (scheme == kind)).sum()) * cost
+        gas += int((has_payer & (payer == kind)).sum()) * (cost or fees.GAS_PAYER_SECP256K1)
+    return gas - gas // fees.REFUND_DIVISOR
+
+
+def refuse_overpromised(header: Header, batch: TransactionBatch) -> None:
+    """Raises: InvalidBlock when the transactions cannot use as little gas as the header says. Their
+    signatures are not worth a look then."""
+    least = gas_least(batch)
+    if header.gas_used < least:
+        raise InvalidBlock(
+            BlockReason.INVALID_GAS_USED,
+            f"gas used {header.gas_used}, but {len(batch)} transactions use {least} at least",
         )
 
 

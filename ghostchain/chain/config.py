@@ -40,6 +40,34 @@ KNOWN_TIMES = frozenset({"shanghaiTime"} | FORK_TIMES.keys() | set(BLOB_FORKS.va
 
 
 @dataclass(frozen=True, slots=True)
+class ConsensusParameters:
+    """The waiting times of a chain that many validators decide about, `config.ghost.consensus`.
+    Units: milliseconds. heartbeat: an idle chain makes a block after so long."""
+
+    heartbeat_ms: int = 6_000
+    block_interval_min_ms: int = 50
+    timeout_propose_ms: int = 1_000
+    timeout_vote_ms: int = 500
+    timeout_step_ms: int = 250
+    timeout_propose_max_ms: int = 10_000
+    timeout_vote_max_ms: int = 5_000
+    rebroadcast_ms: int = 1_000
+
+
+CONSENSUS_NAMES = {
+    "heartbeatMs": "heartbeat_ms",
+    "blockIntervalMinMs": "block_interval_min_ms",
+    "timeoutProposeMs": "timeout_propose_ms",
+    "timeoutVoteMs": "timeout_vote_ms",
+    "timeoutStepMs": "timeout_step_ms",
+    "timeoutProposeMaxMs": "timeout_propose_max_ms",
+    "timeoutVoteMaxMs": "timeout_vote_max_ms",
+    "rebroadcastMs": "rebroadcast_ms",
+}
+CONSENSUS_MS_MAX = 600_000
+
+
+@dataclass(frozen=True, slots=True)
 class ChainConfig:
     """What holds when. Times are block timestamps in seconds; both tables ascend and start at or
     before genesis."""
@@ -53,6 +81,8 @@ class ChainConfig:
     timestamp_step_min: int = 1
     # From this time on GhostChain's own rules hold besides Ethereum's; None: never.
     hybrid_time: int | None = None
+    # None: one node alone seals the chain.
+    consensus: ConsensusParameters | None = None
 
     @classmethod
     def from_steps(cls, chain_id: int, steps: Sequence[ForkStep]) -> ChainConfig:
@@ -104,6 +134,7 @@ def parse_config(fields: Mapping[str, object], genesis_time: int) -> ChainConfig
         deposit_contract=DEPOSIT_CONTRACT if deposit is None else _address(deposit),
         timestamp_step_min=_timestamp_step(_ghost(fields)),
         hybrid_time=_hybrid_time(_ghost(fields)),
+        consensus=_consensus(_ghost(fields), genesis_time),
     )
 
 
@@ -128,6 +159,29 @@ def _hybrid_time(ghost: Mapping[str, object]) -> int | None:
     if ghost.get("hybridTime") is None:
         return None
     return integer(ghost["hybridTime"], "config.ghost.hybridTime")
+
+
+def _consensus(ghost: Mapping[str, object], genesis_time: int) -> ConsensusParameters | None:
+    given = ghost.get("consensus")
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise InvalidGenesis("config.ghost.consensus must be an object")
+    hybrid_time = _hybrid_time(ghost)
+    if hybrid_time is None or hybrid_time > genesis_time or _timestamp_step(ghost) != 0:
+        raise InvalidGenesis(
+            "config.ghost.consensus needs hybridTime at genesis (its validators are the staking "
+            "contract's) and timestampStepMin 0 (several blocks a second)"
+        )
+    values = {}
+    for name, value in given.items():
+        if name not in CONSENSUS_NAMES:
+            raise InvalidGenesis(f"config.ghost.consensus.{name} is not known")
+        where = f"config.ghost.consensus.{name}"
+        values[CONSENSUS_NAMES[name]] = milliseconds = integer(value, where)
+        if not 1 <= milliseconds <= CONSENSUS_MS_MAX:
+            raise InvalidGenesis(f"{where} is {milliseconds}, not 1 to {CONSENSUS_MS_MAX}")
+    return ConsensusParameters(**values)
 
 
 def _refuse_early_and_unknown_forks(fields: Mapping[str, object], genesis_time: int) -> None:

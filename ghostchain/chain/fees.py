@@ -6,6 +6,7 @@ Pure functions of integers. Units: gas, wei per gas, blob gas.
 from __future__ import annotations
 
 from ghostchain.execution.forks import BlobSchedule
+from ghostchain.primitives.transaction import SignatureScheme
 
 ELASTICITY = 2
 BASE_FEE_CHANGE_DENOMINATOR = 8
@@ -14,6 +15,18 @@ INITIAL_BASE_FEE = 1_000_000_000
 GAS_LIMIT_BOUND_DIVISOR = 1024
 GAS_LIMIT_MIN = 5000
 GAS_LIMIT_MAX = (1 << 63) - 1
+
+GAS_TRANSACTION = 21_000
+GAS_AUTHORIZATION = 25_000
+# EIP-3529: of the gas used, at most one part in so many is given back.
+REFUND_DIVISOR = 5
+GAS_PAYER_SECP256K1 = 3_000
+GAS_SIGNATURE = {
+    SignatureScheme.SECP256K1: 0,
+    SignatureScheme.ED25519: 4_000,
+    SignatureScheme.ML_DSA_65: 90_000,
+}
+"""Gas of a signature beyond the one of secp256k1 that every transaction has paid for."""
 
 GAS_PER_BLOB = 1 << 17
 BLOB_BASE_FEE_MIN = 1

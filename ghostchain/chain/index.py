@@ -3,7 +3,9 @@
 H | block 8         hash 32 | body locator 16 | receipts locator 16 | header RLP
 B | block hash 32   block 8
 t | tx hash 32      block 8 | index 4
+A | block 8         locator 16 of what travels beside the block, on a chain with consensus
 m | head            block 8 | hash 32 | end of the block files 12
+m | certificate     block 8 | certificate that committed the head, as this node has it
 m | blooms          block 8: the bloom file is on disk up to there
 """
 
@@ -26,7 +28,9 @@ from ghostchain.storage.files import LOCATOR, POSITION, Locator, Position
 HEADER = b"H"
 BLOCK = b"B"
 TRANSACTION = b"t"
+ATTACHMENT = b"A"
 HEAD = b"mhead"
+CERTIFICATE = b"mcertificate"
 BLOOMS = b"mblooms"
 JOURNAL = b"j"
 HEAD_VALUE = struct.Struct(">Q32s12s")
@@ -87,6 +91,26 @@ def put_transactions(batch: Batch, number: int, hashes: Column) -> None:
     # Sorted, since LevelDB takes neighbours faster.
     for name, place in sorted(zip(rows(names), rows(places), strict=True)):
         put(name, place)
+
+
+def put_seal(batch: Batch, number: int, attachment: Locator, certificate: bytes) -> None:
+    """The block, which is the head, has this attachment and was committed by this certificate."""
+    stamp = number_bytes(number)
+    batch.put(ATTACHMENT + stamp, attachment.encode())
+    batch.put(CERTIFICATE, stamp + certificate)
+
+
+def read_attachment(reader: Reader, number: int) -> Locator | None:
+    stored = reader.get(ATTACHMENT + number_bytes(number))
+    return None if stored is None else Locator.decode(stored)
+
+
+def read_certificate(reader: Reader, number: int) -> bytes | None:
+    """The certificate of a block if it was the head when the last one was kept."""
+    stored = reader.get(CERTIFICATE)
+    if stored is None or int.from_bytes(stored[:8], "big") != number:
+        return None
+    return stored[8:]
 
 
 def read_head(reader: Reader) -> Head | None:

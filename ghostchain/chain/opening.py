@@ -5,7 +5,8 @@ After a kill four things may differ, and each has one way back:
 - the block files lack the latest small blocks: their records stand in the database too and are
   written again (`journal.py`).
 - the block files hold more than the database names: the records of a block whose batch was not
-  written. It is run again; a torn record is cut off.
+  written. It is run again; a torn record is cut off. On a chain with consensus the block is cut
+  off too: whoever decided it has it in a log, or gets it again with its certificate.
 - the trie on disk is that of an earlier block: the changes since are applied again.
 - the bloom file lacks the latest blocks: they are copied from the headers.
 
@@ -108,6 +109,8 @@ def open_storage(
         header = _checked_head(database, head)
         restore_records(database, files)
         unacknowledged = _unacknowledged(files, head)
+        if genesis.config.consensus is not None:
+            unacknowledged = []
         files.set_end(head.end)
         _restore_blooms(database, blooms, head.number)
         _restore_trie(state, header)

@@ -1,4 +1,5 @@
-"""What the block files hold: a body and a receipts record for each block.
+"""What the block files hold: a body and a receipts record for each block, and on a chain with
+consensus what travels beside it (`encoding/attachments.py`).
 
     body      counts: transactions u32, header bytes u32, withdrawals u32
               header RLP | withdrawals: index u64, validator u64, address 20, gwei u64 each
@@ -30,6 +31,7 @@ from ghostchain.state.changes import Column
 
 BODY = 0
 RECEIPTS = 1
+ATTACHMENT = 1 << 63
 BODY_COUNTS = struct.Struct(">III")
 WITHDRAWAL = struct.Struct(">QQ20sQ")
 COUNT = struct.Struct(">I")

@@ -66,6 +66,17 @@ def child_fees(config: ChainConfig, parent: Header, timestamp: int) -> ChildFees
     )
 
 
+def check_next(config: ChainConfig, header: Header, parent: Header, parent_hash: bytes) -> None:
+    """The header may follow parent, the head. Raises: as `check_header`; NOT_THE_NEXT_HEIGHT for
+    another block at a height that is decided."""
+    if header.number <= parent.number and header.parent_hash != parent_hash:
+        raise InvalidBlock(
+            BlockReason.NOT_THE_NEXT_HEIGHT,
+            f"height {header.number} is decided; the head is {parent.number}",
+        )
+    check_header(config, header, parent, parent_hash)
+
+
 def check_header(config: ChainConfig, header: Header, parent: Header, parent_hash: bytes) -> None:
     """The header may follow parent.
 

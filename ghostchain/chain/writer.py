@@ -23,6 +23,7 @@ from ghostchain.chain.columns import (
     outcome_columns,
     raw_transactions,
     receipts_record,
+    refuse_overpromised,
     refuse_undecodable,
     transaction_columns,
 )
@@ -30,12 +31,12 @@ from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.fees import next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
-from ghostchain.chain.records import BODY, RECEIPTS, body_parts, tag_of
+from ghostchain.chain.records import ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
 from ghostchain.chain.validation import (
     BLOCK_BYTES_MAX,
     EXTRA_DATA_BYTES_MAX,
     check_block_size,
-    check_header,
+    check_next,
     check_outcome,
     child_fees,
 )
@@ -76,8 +77,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class SealedBlock:
-    """A committed block. outcomes: of each candidate it was built from (of each transaction, when
-    it was imported)."""
+    """A block that was run: committed, or a draft.
+
+    outcomes: of each candidate it was built from (of each transaction, when somebody else made it).
+    """
 
     block: Block
     hash: Hash32
@@ -94,6 +97,15 @@ class Pending:
     result: BlockResult
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a chain with consensus keeps beside a block: the commit certificate of it, and the
+    attachment that came with it. The chain looks into neither."""
+
+    certificate: bytes
+    attachment: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """What a builder decides about a block. gas_limit: where the limit moves to, None to stay."""
@@ -107,22 +119,37 @@ class Proposal:
     gas_limit: int | None = None
 
 
-def prepare(config: ChainConfig, block: Block | bytes) -> Prepared:
-    """Decodes a block, its transactions and their senders. Safe on any thread, and the slowest
-    step of an import of transfers.
+class Preparer:
+    """Prepares blocks that follow one another. One thread at a time, any thread."""
 
-    Raises: InvalidBlock.
-    """
-    if isinstance(block, bytes):
-        size = len(block)
-        block = decode_block(block)
-    else:
-        size = block_size(block)
-    check_block_size(config, block.header.timestamp, size)
-    batch = TransactionBatch.decode(block.transactions)
-    batch.recover()
-    refuse_undecodable(batch)
-    return Prepared(block, batch)
+    def __init__(self, config: ChainConfig, parent: Header, parent_hash: Hash32) -> None:
+        """parent: of the first block."""
+        self._config = config
+        self._parent = parent
+        self._parent_hash = parent_hash
+
+    def prepare(self, block: Block | bytes) -> Prepared:
+        """Decodes a block, its transactions and their senders; the slowest step of an import of
+        transfers. The header is checked, and that it admits to the gas of so many signatures,
+        before one of them is verified: a bad block must not cost more than its bytes.
+
+        Raises: InvalidBlock; the next block is then held against the same parent.
+        """
+        if isinstance(block, bytes):
+            size = len(block)
+            block = decode_block(block)
+        else:
+            size = block_size(block)
+        header = block.header
+        check_block_size(self._config, header.timestamp, size)
+        check_next(self._config, header, self._parent, self._parent_hash)
+        batch = TransactionBatch.decode(block.transactions)
+        refuse_undecodable(batch)
+        refuse_overpromised(header, batch)
+        batch.recover()
+        refuse_undecodable(batch)
+        self._parent, self._parent_hash = header, keccak256(encode_header(header))
+        return Prepared(block, batch)
 
 
 def block_size(block: Block) -> int:
@@ -196,7 +223,7 @@ class BlockWriter:
         """
         block = prepared.block
         header = block.header
-        check_header(self._config, header, parent, parent_hash)
+        check_next(self._config, header, parent, parent_hash)
         result = self._executor.run_block(
             environment_of(self._config, header), prepared.batch, block.withdrawals
         )
@@ -300,8 +327,9 @@ class BlockWriter:
         outcomes = candidate_outcomes(outcome_columns(result.native), candidate_count)
         return Pending(SealedBlock(block, keccak256(encoded), outcomes), encoded, batch, result)
 
-    def stage(self, pending: Pending) -> Callable[[], None]:
-        """The block is what the next one runs on. Returns `write`, which makes it durable.
+    def stage(self, pending: Pending, seal: Seal | None = None) -> Callable[[], None]:
+        """The block is what the next one runs on. Returns `write`, which makes it durable, and the
+        seal with it.
 
         `write` is for any one thread, and raises StorageFailed.
         """
@@ -328,12 +356,14 @@ class BlockWriter:
         self._forest.commit()
         self._staged = number, sealed.hash
         records = [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
+        if seal is not None:
+            records.append((tag_of(number, ATTACHMENT), [seal.attachment]))
 
         def write() -> None:
             batch = self._database.batch()
             put_state(batch)
             index.put_transactions(batch, number, transactions["hash"])
-            self._write(batch, sealed, pending.encoded, records)
+            self._write(batch, sealed, pending.encoded, records, seal)
             del batch
             if self._state.is_flushing:
                 # A good moment: the largest of all batches has just been freed.
@@ -347,10 +377,13 @@ class BlockWriter:
         sealed: SealedBlock,
         encoded: bytes,
         records: list[tuple[int, list[bytes]]],
+        seal: Seal | None,
     ) -> None:
         """Records, then the batch that names them: after this the block is durable."""
         number = sealed.block.header.number
-        body, receipts = self._journal.append(batch, number, records)
+        body, receipts, *attachment = self._journal.append(batch, number, records)
+        if seal is not None:
+            index.put_seal(batch, number, attachment[0], seal.certificate)
         self._blooms.put(number, sealed.block.header.bloom)
         if number % SYNC_BLOCKS == 0:
             self._blooms.sync()

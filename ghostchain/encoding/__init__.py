@@ -6,7 +6,8 @@ recovered natively, and leave as a pointer for the executor or as a `Transaction
 reader (`codec.py`, one at a time). A block's bytes are split by `blocks.py`, which leaves its
 transactions as they are for that same batch. `rlp.py` is the one RLP codec in Python: small,
 strict, and the oracle of the native one; `hexadecimal.py` and `quantities.py` hold the strict text
-forms of JSON-RPC, `votes.py` the bytes that validators sign.
+forms of JSON-RPC, `votes.py` the bytes that validators sign, `attachments.py` what travels and is
+kept beside a block that they decided.
 
 What never changes:
 - Every decoder is strict (one byte string for one value: shortest lengths, no leading zeros, no

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ghostchain.chain.fees import (
+    GAS_AUTHORIZATION,
+    GAS_PAYER_SECP256K1,
+    GAS_SIGNATURE,
+    GAS_TRANSACTION,
+)
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import SignatureScheme
 from ghostchain.primitives.types import WASM_MAGIC, Address
@@ -25,23 +31,15 @@ WASM_SIZE_MAX = WASM_BYTES_MAX + 16 * 1024
 GCC = Address(bytes.fromhex("0000000000000000000000000000000000474301"))
 """The face of the native coin: as a fee token it stands for no token."""
 
-GAS_TRANSACTION = 21_000
 GAS_CREATE = 32_000
 GAS_ZERO_BYTE = 4
 GAS_NONZERO_BYTE = 16
 GAS_ACCESS_ADDRESS = 2_400
 GAS_ACCESS_KEY = 1_900
-GAS_AUTHORIZATION = 25_000
 GAS_INITCODE_WORD = 2
 GAS_FLOOR_TOKEN = 10
 GAS_FURTHER_CALL = 2_600
 GAS_FEE_TOKEN = 15_000
-GAS_PAYER_SECP256K1 = 3_000
-GAS_SIGNATURE = {
-    SignatureScheme.SECP256K1: 0,
-    SignatureScheme.ED25519: 4_000,
-    SignatureScheme.ML_DSA_65: 90_000,
-}
 INITCODE_SIZE_MAX = 49_152
 TRANSACTION_GAS_CAP = 1 << 24
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ghostchain.chain import fees
 from ghostchain.contracts.addresses import MANA
 from ghostchain.crypto.hashes import transaction_hash
 from ghostchain.crypto.signing import (
@@ -126,9 +127,9 @@ def test_gas_is_the_pools() -> None:
     listed = [
         int(row[1]) for row in rows("Gas before the first instruction", r"(an?|another|each) .*")
     ]
-    scheme = validation.GAS_SIGNATURE
+    scheme = fees.GAS_SIGNATURE
     assert listed == [
-        validation.GAS_TRANSACTION,
+        fees.GAS_TRANSACTION,
         validation.GAS_ZERO_BYTE,
         validation.GAS_NONZERO_BYTE,
         validation.GAS_CREATE,
@@ -137,7 +138,7 @@ def test_gas_is_the_pools() -> None:
         validation.GAS_ACCESS_KEY,
         validation.GAS_FEE_TOKEN,
         validation.GAS_FURTHER_CALL,
-        validation.GAS_PAYER_SECP256K1,
+        fees.GAS_PAYER_SECP256K1,
         *(gas for gas in scheme.values() if gas),
     ]
 
