@@ -24,11 +24,18 @@ Peer = bytes
 @dataclass(frozen=True, slots=True)
 class StartHeight:
     """The height to decide next and who votes in it; everything below is final. has_work: something
-    waits to go into a block already."""
+    waits to go into a block already.
+
+    The driver adds the rest. decided_ns: when the height before was decided, None: just now. last:
+    the certificate that decided it, with its validators: precommits that come late still join it.
+    """
 
     height: int
     validators: ValidatorSet
     has_work: bool = False
+    decided_ns: int | None = None
+    last: Certificate | None = None
+    last_validators: ValidatorSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +59,14 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The answer to Validate: the whole block is here, and durable with the log if it is valid."""
+    """The answer to Validate of the same round: the whole block is here, and durable with the log
+    if it is valid."""
 
     height: int
     block_id: Hash32
     is_valid: bool
     reason: str = ""
+    round: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +104,12 @@ class Build:
 @dataclass(frozen=True, slots=True)
 class Validate:
     """Get the block (its proposer, or whoever voted for it, has it) and judge it; answer with
-    Validated once that is possible. round: the one in which it was first proposed; None when only a
-    certificate tells of it. peer: who told of it. An answer may never come."""
+    Validated once that is possible. peer: who told of it. An answer may never come.
+
+    round: the one in which it is proposed for the first time: what is asked of a new block (its
+    time, its round) is asked. None: a quorum vouches for it, or did in an earlier round; only what
+    is true of it forever is asked. So a block may be judged twice, with two answers.
+    """
 
     height: int
     round: int | None
@@ -142,6 +155,22 @@ class Decide:
     round: int
     block_id: Hash32
     certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """More precommits have come for the block that was decided last: the certificate that the next
+    block should carry, so that nobody counts as missing who was only late."""
+
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Doppelganger:
+    """Somebody else votes with the key of this node: the signature holds, and is not its own. To go
+    on signing would be a double sign."""
+
+    vote: Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +232,8 @@ Effect = (
     | Send
     | SendDecided
     | Decide
+    | Extend
+    | Doppelganger
     | Report
     | Punish
     | Entered

@@ -8,7 +8,7 @@ and the driver says nothing any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class Clock(Protocol):
 
 class Log(Protocol):
     """The write-ahead log of the height being decided. Raises: StorageFailed."""
+
+    def records(self) -> Iterable[bytes]:
+        """What was durable when it was opened, in order."""
 
     def append(self, record: bytes) -> None:
         """The record comes after all others; not durable yet."""
@@ -72,8 +75,10 @@ class Application(Protocol):
         peer: Peer,
         done: Callable[[bytes | None, str], None],
     ) -> None:
-        """Completes the block (body is what came with its proposal, None: ask peer and others) and
-        judges it. done(record, "") when valid; done(None, reason) when it never can be."""
+        """Completes the block (body is what came with its proposal, None: ask peer and others, as
+        long as it takes or until the height is left) and judges it. done(record, "") when valid;
+        done(None, reason) when it never can be. round: as in effects.Validate: None asks only what
+        is true forever. One block may be asked for twice, with and without a round."""
 
     def restore(self, height: int, block_id: Hash32, record: bytes) -> None:
         """The block of an Offer or of a validation before a restart is at hand again."""
@@ -86,6 +91,10 @@ class Application(Protocol):
         done: Callable[[StartHeight], None],
     ) -> None:
         """Makes the block the durable head, and says what comes next."""
+
+    def extend(self, certificate: Certificate) -> None:
+        """The certificate of the head has more signatures now: the next block that is built carries
+        this one. Called before build."""
 
     def certificate(self, height: int) -> Certificate | None:
         """That committed the block of the height, if it is still known."""
@@ -113,3 +122,6 @@ class Watcher(Protocol):
     def round_failed(self, failure: RoundFailed, now_ns: int) -> None: ...
 
     def decided(self, height: int, round: int, block_id: Hash32, now_ns: int) -> None: ...
+
+    def doppelganger(self, vote: Vote) -> None:
+        """Somebody else signs with this node's key: it does not sign any more. Say so loudly."""
