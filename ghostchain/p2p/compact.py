@@ -1,0 +1,456 @@
+"""How a block is had from its header and the hashes of its transactions.
+
+A proposal travels without its transactions: whoever gets it has most of them in its pool. What is
+missing is asked for by index, from who sent the proposal and then from others. Where even the body
+is missing (only a certificate tells of the block), it is asked for by its id. One fetch a block id,
+whoever wants it and however often; it ends when the block is whole and its header commits to all of
+it, or when its time is over.
+
+    fetch ── body known? ──no──> GetBlock to the next source ── CompactBlock ─┐
+                │ yes                    ▲        BlockMissing, timeout       │
+                ▼                        │                                    ▼
+            in the pool? ──no──> GetBlockTransactions to the next source ── BlockTransactions
+                │ yes                                                         │
+                └───────────── header commits to it? <───────────────────────┘
+                                  │ yes             │ no: whoever gave the body is blamed, again
+                                  ▼
+                              BlockReady
+
+Who answers wrongly is not asked again. Who is slow, or does not have it, is asked again when all
+others were. Answers that come late still help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ghostchain.crypto.keccak import keccak256, keccak256_batch
+from ghostchain.p2p.effects import (
+    Blame,
+    BlockFailed,
+    BlockFailure,
+    BlockReady,
+    Effect,
+    Effects,
+    FindBlock,
+    FindTransactions,
+    Matches,
+    Peer,
+    Send,
+    WholeBlock,
+)
+from ghostchain.p2p.messages import (
+    ANSWER_BYTES_MAX,
+    BLOCK_BYTES_MAX,
+    BlockMissing,
+    BlockTransactions,
+    CompactBlock,
+    CompactBody,
+    GetBlock,
+    GetBlockTransactions,
+    InvalidMessage,
+    Message,
+    channel_of,
+    decode_compact,
+    encode_compact,
+    encode_message,
+)
+from ghostchain.p2p.scoring import SECOND_NS, Offence
+from ghostchain.primitives.types import Hash32
+
+MILLISECOND_NS = 1_000_000
+FETCHES_MAX = 8
+ANSWER_NS_MAX = 500 * MILLISECOND_NS
+"""How long one source has to answer, before another is asked too; for a body, and each time for a
+share of the transactions."""
+
+FULL_ANSWER_BYTES = ANSWER_BYTES_MAX // 2
+"""Whoever gives at least so much at once is asked for the rest too; who gives less leaves it to
+others, so that nobody holds a block up drop by drop."""
+
+PAUSE_NS = 250 * MILLISECOND_NS
+"""Between two rounds through all sources; the n-th pause is n times that, up to PAUSE_NS_MAX."""
+
+PAUSE_NS_MAX = 2 * SECOND_NS
+FETCH_NS_MAX = 60 * SECOND_NS
+KEPT_BLOCKS_MAX = 8
+KEPT_BYTES_MAX = 32 << 20
+FOUND_BLOCKS_MAX = 4
+FINISHED_MAX = 64
+
+
+@dataclass(slots=True)
+class Fetch:
+    """One block on its way.
+
+    body_from: who gave the body. raws: of each transaction of the body, None while missing.
+    sources: to be asked first. tried: asked in this round. refused: not asked again. requests: the
+    indices that each peer was last asked for; None: the body. asked: who is waited for until
+    deadline_ns; None in a pause.
+    """
+
+    block_id: Hash32
+    give_up_ns: int
+    body: CompactBody | None = None
+    body_from: Peer | None = None
+    raws: list[bytes | None] = field(default_factory=list)
+    bytes_total: int = 0
+    sources: list[Peer] = field(default_factory=list)
+    tried: set[Peer] = field(default_factory=set)
+    refused: set[Peer] = field(default_factory=set)
+    requests: dict[Peer, tuple[int, ...] | None] = field(default_factory=dict)
+    asked: Peer | None = None
+    deadline_ns: int = 0
+    rounds: int = 0
+
+    def missing(self) -> tuple[int, ...]:
+        return tuple([index for index, raw in enumerate(self.raws) if raw is None])
+
+
+def whole_block(
+    header: bytes, transactions: Sequence[bytes], withdrawals: bytes, attachment: bytes
+) -> WholeBlock:
+    """The record of a block's parts: RLP, canonical bytes, RLP, opaque."""
+    return WholeBlock(
+        keccak256(header),
+        header,
+        tuple(transactions),
+        withdrawals,
+        attachment,
+        tuple(keccak256_batch(transactions)),
+    )
+
+
+def compact_body(block: WholeBlock) -> bytes:
+    """What goes with the proposal of a block. Cost: linear in the transactions, 32 bytes each."""
+    return encode_compact(
+        CompactBody(block.header, block.withdrawals, block.attachment, block.hashes)
+    )
+
+
+class Blocks:
+    """Blocks being fetched, and blocks given to others.
+
+    find_transactions, find_block, matches: see effects.py. peers: those up, in the order in which
+    to ask them.
+    """
+
+    def __init__(
+        self,
+        *,
+        find_transactions: FindTransactions,
+        find_block: FindBlock,
+        matches: Matches,
+        peers: Callable[[], Sequence[Peer]],
+    ) -> None:
+        self._find_transactions = find_transactions
+        self._find_block = find_block
+        self._matches = matches
+        self._peers = peers
+        self.fetches: dict[Hash32, Fetch] = {}
+        self._kept: dict[Hash32, WholeBlock] = {}
+        self._found: dict[Hash32, WholeBlock] = {}
+        self._finished: dict[Hash32, set[Peer]] = {}
+
+    # ---- inputs ----
+
+    def keep(self, block: WholeBlock) -> None:
+        """The block can be given to others while it is being decided: at most KEPT_BLOCKS_MAX of
+        KEPT_BYTES_MAX, the oldest forgotten first."""
+        self._kept.pop(block.block_id, None)
+        self._kept[block.block_id] = block
+        total = sum(_size(one) for one in self._kept.values())
+        while len(self._kept) > 1 and (len(self._kept) > KEPT_BLOCKS_MAX or total > KEPT_BYTES_MAX):
+            total -= _size(self._kept.pop(next(iter(self._kept))))
+
+    def fetch(
+        self, block_id: Hash32, peer: Peer | None, body: bytes | None, *, now_ns: int
+    ) -> Effects:
+        """BlockReady or BlockFailed comes once, now or later. peer: who told of it. body: what came
+        with its proposal, from that peer."""
+        kept = self._kept.get(block_id)
+        if kept is not None:
+            return (BlockReady(kept),)
+        fetch = self.fetches.get(block_id)
+        is_new = fetch is None
+        if fetch is None:
+            if len(self.fetches) >= FETCHES_MAX:
+                return (BlockFailed(block_id, BlockFailure.TOO_MANY),)
+            fetch = self.fetches[block_id] = Fetch(block_id, now_ns + FETCH_NS_MAX)
+        if peer and peer not in fetch.sources:
+            fetch.sources.append(peer)
+        effects: list[Effect] = []
+        if body is not None and fetch.body is None:
+            effects.extend(self._take_body(fetch, peer, body))
+            is_new = is_new or fetch.body is not None
+        if is_new or fetch.asked is None:
+            effects.extend(self._advance(fetch, now_ns))
+        return tuple(effects)
+
+    def cancel(self, block_id: Hash32) -> Effects:
+        """The block is no longer wanted."""
+        fetch = self.fetches.get(block_id)
+        if fetch is None:
+            return ()
+        self._finish(fetch)
+        return (BlockFailed(block_id, BlockFailure.CANCELLED),)
+
+    def on_message(self, peer: Peer, message: Message, *, now_ns: int) -> Effects:
+        """A message of the BLOCKS channel."""
+        if isinstance(message, GetBlock):
+            return self._serve_body(peer, message.block_id)
+        if isinstance(message, GetBlockTransactions):
+            return self._serve_transactions(peer, message)
+        assert isinstance(message, CompactBlock | BlockTransactions | BlockMissing), message
+        fetch = self.fetches.get(message.block_id)
+        if fetch is None:
+            if peer in self._finished.get(message.block_id, ()):
+                return ()
+            return (Blame(peer, Offence.UNSOLICITED, type(message).__name__),)
+        if peer not in fetch.requests:
+            return (Blame(peer, Offence.UNSOLICITED, type(message).__name__),)
+        in_pause, had_body = fetch.asked is None, fetch.body is not None
+        effects: list[Effect] = []
+        if isinstance(message, CompactBlock):
+            effects.extend(self._on_body(fetch, peer, message.body))
+        elif isinstance(message, BlockTransactions):
+            effects.extend(self._on_transactions(fetch, peer, message.raws))
+        elif fetch.asked == peer:
+            fetch.asked = None
+        has_news = (fetch.body is not None) and (not had_body or None not in fetch.raws)
+        if fetch.asked is None and (not in_pause or has_news):
+            effects.extend(self._advance(fetch, now_ns))
+        return tuple(effects)
+
+    def on_closed(self, peer: Peer, *, now_ns: int) -> Effects:
+        """Others are asked for what the peer was asked for."""
+        effects: list[Effect] = []
+        for fetch in list(self.fetches.values()):
+            if peer in fetch.sources:
+                fetch.sources.remove(peer)
+            fetch.requests.pop(peer, None)
+            if fetch.asked == peer:
+                fetch.asked = None
+                effects.extend(self._advance(fetch, now_ns))
+        return tuple(effects)
+
+    def on_tick(self, *, now_ns: int) -> Effects:
+        """Slow sources are left for others; fetches whose time is over fail."""
+        effects: list[Effect] = []
+        for fetch in list(self.fetches.values()):
+            if now_ns >= fetch.give_up_ns:
+                self._finish(fetch)
+                effects.append(BlockFailed(fetch.block_id, BlockFailure.NOT_FOUND))
+            elif now_ns >= fetch.deadline_ns:
+                if fetch.asked is not None:
+                    effects.append(Blame(fetch.asked, Offence.SLOW, "a block"))
+                    fetch.asked = None
+                effects.extend(self._advance(fetch, now_ns))
+        return tuple(effects)
+
+    def deadline_ns(self) -> int | None:
+        """When on_tick has something to do."""
+        return min(
+            (min(fetch.deadline_ns, fetch.give_up_ns) for fetch in self.fetches.values()),
+            default=None,
+        )
+
+    # ---- one fetch ----
+
+    def _advance(self, fetch: Fetch, now_ns: int) -> Iterable[Effect]:
+        """Asks the next source for what is missing, or ends the fetch."""
+        if fetch.body is not None:
+            self._fill_from_pool(fetch)
+            if None not in fetch.raws:
+                ending = self._complete(fetch)
+                if fetch.block_id not in self.fetches:
+                    return ending
+                return [*ending, *self._ask_next(fetch, now_ns)]
+        return self._ask_next(fetch, now_ns)
+
+    def _ask_next(self, fetch: Fetch, now_ns: int) -> Iterable[Effect]:
+        candidates = self._candidates(fetch)
+        if not candidates:
+            fetch.rounds += 1
+            fetch.tried.clear()
+            fetch.deadline_ns = now_ns + min(fetch.rounds * PAUSE_NS, PAUSE_NS_MAX)
+            return ()
+        return self._ask(fetch, candidates[0], now_ns)
+
+    def _candidates(self, fetch: Fetch) -> list[Peer]:
+        up = self._peers()
+        first = [peer for peer in fetch.sources if peer in up]
+        rest = [peer for peer in up if peer not in fetch.sources]
+        skipped = fetch.tried | fetch.refused
+        return [peer for peer in (*first, *rest) if peer not in skipped]
+
+    def _ask(self, fetch: Fetch, peer: Peer, now_ns: int) -> Iterable[Effect]:
+        fetch.tried.add(peer)
+        fetch.asked = peer
+        fetch.deadline_ns = now_ns + ANSWER_NS_MAX
+        if fetch.body is None:
+            fetch.requests[peer] = None
+            return (_said(peer, GetBlock(fetch.block_id)),)
+        missing = fetch.requests[peer] = fetch.missing()
+        return (_said(peer, GetBlockTransactions(fetch.block_id, bitmap_of(missing))),)
+
+    def _take_body(self, fetch: Fetch, peer: Peer | None, data: bytes) -> list[Effect]:
+        """The body counts when it decodes and its header is the one of the block id."""
+        try:
+            body = decode_compact(data)
+        except InvalidMessage as failure:
+            return self._refuse(fetch, peer, Offence.MALFORMED, str(failure))
+        if keccak256(body.header) != fetch.block_id:
+            return self._refuse(fetch, peer, Offence.INVALID_BLOCK, "another header")
+        fetch.body, fetch.body_from = body, peer
+        fetch.raws = [None] * len(body.hashes)
+        fetch.bytes_total = 0
+        fetch.tried.clear()
+        fetch.asked = None
+        return []
+
+    def _fill_from_pool(self, fetch: Fetch) -> None:
+        assert fetch.body is not None
+        missing = fetch.missing()
+        found = self._find_transactions([fetch.body.hashes[index] for index in missing])
+        for index, raw in zip(missing, found, strict=True):
+            if raw is not None:
+                fetch.raws[index] = raw
+                fetch.bytes_total += len(raw)
+
+    def _complete(self, fetch: Fetch) -> list[Effect]:
+        """All transactions are here: either the header commits to them, or the body was a lie."""
+        assert fetch.body is not None
+        body = fetch.body
+        block = WholeBlock(
+            fetch.block_id,
+            body.header,
+            tuple([raw for raw in fetch.raws if raw is not None]),
+            body.withdrawals,
+            body.attachment,
+            body.hashes,
+        )
+        if fetch.bytes_total <= BLOCK_BYTES_MAX and self._matches(block):
+            self._finish(fetch)
+            self.keep(block)
+            return [BlockReady(block)]
+        return self._drop_body(fetch, "its header commits to something else")
+
+    def _drop_body(self, fetch: Fetch, detail: str) -> list[Effect]:
+        teller = fetch.body_from
+        fetch.body, fetch.body_from, fetch.raws, fetch.bytes_total = None, None, [], 0
+        fetch.requests = dict.fromkeys(fetch.requests)
+        fetch.asked = None
+        return self._refuse(fetch, teller, Offence.INVALID_BLOCK, detail)
+
+    def _refuse(
+        self, fetch: Fetch, peer: Peer | None, offence: Offence, detail: str
+    ) -> list[Effect]:
+        """The peer is blamed, and not asked for this block again."""
+        if not peer:
+            return []
+        fetch.refused.add(peer)
+        if fetch.asked == peer:
+            fetch.asked = None
+        return [Blame(peer, offence, detail)]
+
+    def _finish(self, fetch: Fetch) -> None:
+        del self.fetches[fetch.block_id]
+        self._finished[fetch.block_id] = set(fetch.requests)
+        if len(self._finished) > FINISHED_MAX:
+            del self._finished[next(iter(self._finished))]
+
+    # ---- answers ----
+
+    def _on_body(self, fetch: Fetch, peer: Peer, data: bytes) -> list[Effect]:
+        if fetch.body is not None:
+            return []
+        effects = self._take_body(fetch, peer, data)
+        if fetch.body is not None:
+            fetch.sources = [peer, *(one for one in fetch.sources if one != peer)]
+        return effects
+
+    def _on_transactions(self, fetch: Fetch, peer: Peer, raws: tuple[bytes, ...]) -> list[Effect]:
+        wanted = fetch.requests.pop(peer)
+        fetch.requests[peer] = ()
+        if not wanted or fetch.body is None:
+            return []
+        if not raws or len(raws) > len(wanted):
+            return self._refuse(fetch, peer, Offence.WRONG_ANSWER, f"{len(raws)} transactions")
+        answered = wanted[: len(raws)]
+        expected = [fetch.body.hashes[index] for index in answered]
+        if keccak256_batch(raws) != expected:
+            return self._refuse(fetch, peer, Offence.WRONG_ANSWER, "other transactions")
+        for index, raw in zip(answered, raws, strict=True):
+            if fetch.raws[index] is None:
+                fetch.raws[index] = raw
+                fetch.bytes_total += len(raw)
+        if fetch.bytes_total > BLOCK_BYTES_MAX:
+            return self._drop_body(fetch, f"more than {BLOCK_BYTES_MAX} bytes")
+        if fetch.asked == peer:
+            fetch.asked = None
+            if sum(map(len, raws)) >= FULL_ANSWER_BYTES:
+                fetch.tried.discard(peer)
+        elif None not in fetch.raws:
+            fetch.asked = None
+        return []
+
+    # ---- giving to others ----
+
+    def _find(self, block_id: Hash32) -> WholeBlock | None:
+        block = self._kept.get(block_id) or self._found.get(block_id)
+        if block is not None:
+            return block
+        block = self._find_block(block_id)
+        if block is not None:
+            self._found[block_id] = block
+            if len(self._found) > FOUND_BLOCKS_MAX:
+                del self._found[next(iter(self._found))]
+        return block
+
+    def _serve_body(self, peer: Peer, block_id: Hash32) -> Effects:
+        block = self._find(block_id)
+        if block is None:
+            return (_said(peer, BlockMissing(block_id)),)
+        return (_said(peer, CompactBlock(block_id, compact_body(block))),)
+
+    def _serve_transactions(self, peer: Peer, message: GetBlockTransactions) -> Effects:
+        block = self._find(message.block_id)
+        if block is None:
+            return (_said(peer, BlockMissing(message.block_id)),)
+        indices = indices_of(message.bitmap)
+        if indices[-1] >= len(block.transactions):
+            detail = f"transaction {indices[-1]} of {len(block.transactions)}"
+            return (Blame(peer, Offence.WRONG_ANSWER, detail),)
+        raws: list[bytes] = []
+        total = 0
+        for index in indices:
+            raw = block.transactions[index]
+            total += len(raw)
+            if raws and total > ANSWER_BYTES_MAX:
+                break
+            raws.append(raw)
+        return (_said(peer, BlockTransactions(message.block_id, tuple(raws))),)
+
+
+def bitmap_of(indices: Sequence[int]) -> bytes:
+    """Rising indices, at least one, as a bitmap, least significant bit first."""
+    bitmap = bytearray(indices[-1] // 8 + 1)
+    for index in indices:
+        bitmap[index >> 3] |= 1 << (index & 7)
+    return bytes(bitmap)
+
+
+def indices_of(bitmap: bytes) -> list[int]:
+    """The inverse of `bitmap_of`."""
+    bits = bin(int.from_bytes(bitmap, "little"))[:1:-1]
+    return [index for index, bit in enumerate(bits) if bit == "1"]
+
+
+def _said(peer: Peer, message: Message) -> Send:
+    return Send(peer, channel_of(message), encode_message(message))
+
+
+def _size(block: WholeBlock) -> int:
+    return sum(map(len, block.transactions)) + len(block.attachment) + len(block.header)

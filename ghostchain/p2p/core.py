@@ -1,0 +1,428 @@
+"""The peers as a value: connections, frames and time go in, effects come out.
+
+Hellos come first. Both sides send theirs at once; whoever has looked at the other's answers with
+Welcome, and only who is welcome sends on other channels, so that nothing can overtake the hello
+that it depends on (channels are streams of their own). What comes on another channel between hello
+and welcome is kept, within bounds, and delivered when the peer is up.
+
+Time is Unix time in nanoseconds that only goes forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ghostchain.p2p.compact import Blocks
+from ghostchain.p2p.effects import (
+    Banned,
+    Blame,
+    Chance,
+    Close,
+    CloseReason,
+    Deliver,
+    Effect,
+    Effects,
+    Heard,
+    Offended,
+    Peer,
+    PeerDown,
+    PeerInfo,
+    PeerUp,
+    Send,
+    WholeBlock,
+)
+from ghostchain.p2p.messages import (
+    CHANNEL_LIMITS,
+    VERSION_MAX,
+    VERSION_MIN,
+    Channel,
+    Hello,
+    InvalidMessage,
+    Message,
+    Ping,
+    Pong,
+    Welcome,
+    channel_of,
+    decode_message,
+    encode_message,
+)
+from ghostchain.p2p.scoring import SECOND_NS, Bans, Offence, Standings
+from ghostchain.primitives.types import Hash32
+
+OWN_CHANNELS = frozenset((Channel.CONTROL, Channel.TRANSACTIONS, Channel.BLOCKS))
+"""Those whose messages are ours (messages.py); the others are delivered as they are."""
+
+HELLO_NS_MAX = 5 * SECOND_NS
+PING_NS = 15 * SECOND_NS
+PONG_NS_MAX = 30 * SECOND_NS
+EARLY_FRAMES_MAX = 64
+EARLY_BYTES_MAX = 1 << 20
+"""Of what one peer says between hello and welcome."""
+
+SLACK = 2
+"""The transport shapes each channel to its limits already; what comes at more than so many times
+that rate was not shaped, and is punished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is. key: its node key. software: name and version, printable ASCII."""
+
+    key: Peer
+    chain_id: int
+    genesis: Hash32
+    software: str
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What a peer may still send on a channel: buckets of bytes and of messages."""
+
+    bytes_left: float
+    messages_left: float
+    at_ns: int
+
+
+@dataclass(slots=True)
+class Connection:
+    """One connected peer. hello: what it said, None before. is_up: hellos were exchanged and it
+    welcomed us. early: frames to deliver when it is up."""
+
+    peer: Peer
+    host: str
+    port: int
+    inbound: bool
+    connected_ns: int
+    hello: Hello | None = None
+    version: int = 0
+    is_welcome: bool = False
+    is_up: bool = False
+    head: int = 0
+    validator: bytes | None = None
+    early: list[tuple[Channel, bytes]] = field(default_factory=list)
+    early_bytes: int = 0
+    allowances: dict[int, Allowance] = field(default_factory=dict)
+    pings: int = 0
+    pinged_ns: int = 0
+    is_pong_due: bool = False
+    latency_ns: int | None = None
+
+
+class PeerCore:
+    """Everybody this node is connected to.
+
+    blocks: see compact.py; it is asked for its effects here. chance: see effects.py.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        blocks: Callable[[Callable[[], Sequence[Peer]]], Blocks],
+        chance: Chance,
+    ) -> None:
+        self.identity = identity
+        self.head = 0
+        self.connections: dict[Peer, Connection] = {}
+        self.up: dict[Peer, Connection] = {}
+        self.standings = Standings()
+        self.bans = Bans()
+        self.blocks = blocks(lambda: tuple(self.up))
+        self._chance = chance
+
+    # ---- inputs ----
+
+    def on_connected(
+        self, peer: Peer, host: str, port: int, *, inbound: bool, now_ns: int
+    ) -> Effects:
+        """The transport has authenticated the peer. It is greeted, or sent away."""
+        effects: list[Effect] = []
+        if peer in self.connections:
+            effects.extend(self._forget(peer, "connected anew", now_ns))
+        reason = self._reason_to_refuse(peer, host, inbound, now_ns)
+        if reason is not None:
+            return (*effects, Close(peer, reason))
+        self.connections[peer] = Connection(peer, host, port, inbound, now_ns)
+        hello = Hello(
+            VERSION_MIN,
+            VERSION_MAX,
+            self.identity.chain_id,
+            self.identity.genesis,
+            self.identity.software,
+            b"",
+            self.head,
+            host,
+        )
+        effects.append(_said(peer, hello))
+        return tuple(effects)
+
+    def on_message(self, peer: Peer, channel: int, payload: bytes, *, now_ns: int) -> Effects:
+        """A frame came. Its rate and its size are looked at first, then its shape."""
+        connection = self.connections.get(peer)
+        if connection is None:
+            return ()
+        if not self.allows(connection, channel, len(payload), now_ns):
+            return self.charge(peer, Offence.FLOOD, f"channel {channel}", now_ns=now_ns)
+        if channel not in OWN_CHANNELS:
+            return self._on_foreign(connection, channel, payload, now_ns)
+        if len(payload) > CHANNEL_LIMITS[Channel(channel)].frame_bytes_max:
+            return self.charge(peer, Offence.MALFORMED, "an oversized frame", now_ns=now_ns)
+        if channel != Channel.CONTROL and not connection.is_up:
+            return self._on_foreign(connection, channel, payload, now_ns)
+        try:
+            message = decode_message(channel, payload)
+        except InvalidMessage as failure:
+            return self.charge(peer, Offence.MALFORMED, str(failure), now_ns=now_ns)
+        return self._settle(self._on_decoded(connection, message, now_ns), now_ns)
+
+    def on_closed(self, peer: Peer, reason: str, *, now_ns: int) -> Effects:
+        """The connection has ended."""
+        if peer not in self.connections:
+            return ()
+        return self._settle(self._forget(peer, reason, now_ns), now_ns)
+
+    def on_tick(self, *, now_ns: int) -> Effects:
+        """What was due is done."""
+        effects: list[Effect] = []
+        for connection in list(self.connections.values()):
+            effects.extend(self._on_silence(connection, now_ns))
+        effects.extend(self.blocks.on_tick(now_ns=now_ns))
+        return self._settle(effects, now_ns)
+
+    def deadline_ns(self) -> int | None:
+        """When on_tick has something to do."""
+        deadlines = [_silence_deadline(connection) for connection in self.connections.values()]
+        blocks = self.blocks.deadline_ns()
+        if blocks is not None:
+            deadlines.append(blocks)
+        return min(deadlines, default=None)
+
+    def charge(self, peer: Peer, offence: Offence, detail: str, *, now_ns: int) -> Effects:
+        """The peer did this; it is banned when it was enough."""
+        return self._settle((Blame(peer, offence, detail),), now_ns)
+
+    def fetch_block(
+        self, block_id: Hash32, peer: Peer | None, body: bytes | None, *, now_ns: int
+    ) -> Effects:
+        """See Blocks.fetch."""
+        return self._settle(self.blocks.fetch(block_id, peer, body, now_ns=now_ns), now_ns)
+
+    # ---- questions ----
+
+    def allows(self, connection: Connection, channel: int, size: int, now_ns: int) -> bool:
+        """Whether a frame is within the peer's share of the channel, which it uses up."""
+        allowance = connection.allowances.get(channel)
+        limits = CHANNEL_LIMITS[Channel(channel)]
+        bytes_max = limits.bytes_per_second * limits.burst_seconds * SLACK
+        messages_max = limits.messages_per_second * limits.burst_seconds * SLACK
+        if allowance is None:
+            allowance = Allowance(bytes_max, messages_max, now_ns)
+            connection.allowances[channel] = allowance
+        elapsed = (now_ns - allowance.at_ns) * SLACK / SECOND_NS
+        allowance.at_ns = now_ns
+        bytes_left = min(bytes_max, allowance.bytes_left + elapsed * limits.bytes_per_second)
+        messages_left = min(
+            messages_max, allowance.messages_left + elapsed * limits.messages_per_second
+        )
+        fits = bytes_left >= size and messages_left >= 1
+        allowance.bytes_left = bytes_left - size if fits else bytes_left
+        allowance.messages_left = messages_left - 1 if fits else messages_left
+        return fits
+
+    def info(self, peer: Peer, *, now_ns: int) -> PeerInfo | None:
+        """Who the peer is; None when it is not up."""
+        connection = self.up.get(peer)
+        return self._info(connection, now_ns) if connection is not None else None
+
+    def infos(self, *, now_ns: int) -> tuple[PeerInfo, ...]:
+        """All that are up."""
+        return tuple(self._info(connection, now_ns) for connection in self.up.values())
+
+    def _info(self, connection: Connection, now_ns: int) -> PeerInfo:
+        assert connection.hello is not None
+        return PeerInfo(
+            connection.peer,
+            connection.host,
+            connection.port,
+            connection.inbound,
+            connection.hello.software,
+            connection.version,
+            connection.head,
+            connection.validator,
+            connection.latency_ns,
+            connection.connected_ns,
+            self.standings.points(connection.peer, now_ns=now_ns),
+        )
+
+    # ---- hello ----
+
+    def _reason_to_refuse(self, peer: Peer, host: str, inbound: bool, now_ns: int) -> str | None:
+        if peer == self.identity.key:
+            return CloseReason.SELF.value
+        ban = self.bans.of(peer, host, now_ns=now_ns)
+        if ban is not None:
+            return f"{CloseReason.BANNED.value}: {ban.reason}"
+        return None
+
+    def _on_hello(self, connection: Connection, hello: Hello, now_ns: int) -> Iterable[Effect]:
+        peer = connection.peer
+        if connection.hello is not None:
+            return (Blame(peer, Offence.OUT_OF_ORDER, "a second hello"),)
+        reason = None
+        if hello.chain_id != self.identity.chain_id:
+            reason = f"{CloseReason.WRONG_CHAIN.value}: {hello.chain_id}"
+        elif hello.genesis != self.identity.genesis:
+            reason = f"{CloseReason.WRONG_GENESIS.value}: {hello.genesis.hex()}"
+        version = min(hello.version_max, VERSION_MAX)
+        if reason is None and version < max(hello.version_min, VERSION_MIN):
+            versions = f"{hello.version_min} to {hello.version_max}"
+            reason = f"{CloseReason.NO_COMMON_VERSION.value}: {versions}"
+        if reason is not None:
+            return self._close(peer, reason, now_ns)
+        connection.hello = hello
+        connection.version = version
+        connection.head = hello.head
+        return (_said(peer, Welcome(version)), *self._raise(connection, now_ns))
+
+    def _on_welcome(
+        self, connection: Connection, message: Welcome, now_ns: int
+    ) -> Iterable[Effect]:
+        if connection.is_welcome:
+            return (Blame(connection.peer, Offence.OUT_OF_ORDER, "a second welcome"),)
+        if not VERSION_MIN <= message.version <= VERSION_MAX:
+            return (Blame(connection.peer, Offence.OUT_OF_ORDER, f"version {message.version}"),)
+        connection.is_welcome = True
+        return self._raise(connection, now_ns)
+
+    def _raise(self, connection: Connection, now_ns: int) -> Iterable[Effect]:
+        """The peer is up, once both sides know each other."""
+        if connection.hello is None or not connection.is_welcome:
+            return ()
+        connection.is_up = True
+        connection.pinged_ns = now_ns
+        self.up[connection.peer] = connection
+        effects: list[Effect] = [PeerUp(self._info(connection, now_ns))]
+        early, connection.early, connection.early_bytes = connection.early, [], 0
+        for channel, payload in early:
+            if channel not in OWN_CHANNELS:
+                effects.append(Deliver(connection.peer, channel, payload))
+                continue
+            try:
+                message = decode_message(channel, payload)
+            except InvalidMessage as failure:
+                return (*effects, Blame(connection.peer, Offence.MALFORMED, str(failure)))
+            effects.extend(self._on_decoded(connection, message, now_ns))
+        return effects
+
+    def _on_foreign(
+        self, connection: Connection, channel: int, payload: bytes, now_ns: int
+    ) -> Effects:
+        """A frame that is not ours to understand, or comes before the peer is up."""
+        peer = connection.peer
+        if connection.is_up:
+            return (Deliver(peer, Channel(channel), payload),)
+        if connection.hello is None:
+            return self.charge(peer, Offence.OUT_OF_ORDER, "before its hello", now_ns=now_ns)
+        connection.early_bytes += len(payload)
+        if len(connection.early) < EARLY_FRAMES_MAX and connection.early_bytes <= EARLY_BYTES_MAX:
+            connection.early.append((Channel(channel), payload))
+        return ()
+
+    def _on_decoded(
+        self, connection: Connection, message: Message, now_ns: int
+    ) -> Iterable[Effect]:
+        peer = connection.peer
+        if isinstance(message, Hello):
+            return self._on_hello(connection, message, now_ns)
+        if connection.hello is None:
+            return (Blame(peer, Offence.OUT_OF_ORDER, "before its hello"),)
+        if isinstance(message, Welcome):
+            return self._on_welcome(connection, message, now_ns)
+        if isinstance(message, Ping):
+            return (*self._heard(connection, message.head), self._pong(peer, message.number))
+        if isinstance(message, Pong):
+            return self._on_pong(connection, message, now_ns)
+        return self.blocks.on_message(peer, message, now_ns=now_ns)
+
+    # ---- signs of life ----
+
+    def _pong(self, peer: Peer, number: int) -> Effect:
+        return _said(peer, Pong(number, self.head))
+
+    def _on_pong(self, connection: Connection, message: Pong, now_ns: int) -> Iterable[Effect]:
+        if not connection.is_pong_due or message.number != connection.pings:
+            return (Blame(connection.peer, Offence.UNSOLICITED, "a pong"),)
+        connection.is_pong_due = False
+        connection.latency_ns = now_ns - connection.pinged_ns
+        return self._heard(connection, message.head)
+
+    def _heard(self, connection: Connection, head: int) -> Iterable[Effect]:
+        if head == connection.head:
+            return ()
+        connection.head = head
+        return (Heard(connection.peer, head),)
+
+    def _on_silence(self, connection: Connection, now_ns: int) -> Iterable[Effect]:
+        """Pings who was not heard of for a while; leaves who does not answer."""
+        if now_ns < _silence_deadline(connection):
+            return ()
+        peer = connection.peer
+        if not connection.is_up or connection.is_pong_due:
+            blame = Blame(peer, Offence.SILENT, "no answer")
+            return (blame, *self._close(peer, CloseReason.SILENT.value, now_ns))
+        connection.pings += 1
+        connection.pinged_ns = now_ns
+        connection.is_pong_due = True
+        return (_said(peer, Ping(connection.pings, self.head)),)
+
+    # ---- endings ----
+
+    def _settle(self, effects: Iterable[Effect], now_ns: int) -> Effects:
+        """Blame becomes points, and a ban where they are enough; nothing else is done for a peer
+        that was banned on the way."""
+        settled: list[Effect] = []
+        for effect in effects:
+            if not isinstance(effect, Blame):
+                settled.append(effect)
+                continue
+            settled.append(Offended(effect.peer, effect.offence, effect.detail))
+            if self.standings.charge(effect.peer, effect.offence, now_ns=now_ns):
+                reason = f"{effect.offence.value}: {effect.detail}"
+                settled.extend(self.ban(effect.peer, reason, now_ns=now_ns))
+        return tuple(settled)
+
+    def ban(self, peer: Peer, reason: str, *, now_ns: int) -> Effects:
+        """The peer is sent away and not spoken to for a while."""
+        connection = self.connections.get(peer)
+        host = connection.host if connection is not None else None
+        ban = self.bans.ban(peer, host, reason, now_ns=now_ns)
+        effects: list[Effect] = [Banned(peer, ban.until_ns, reason)]
+        if connection is not None:
+            effects.extend(self._close(peer, f"{CloseReason.MISBEHAVED.value}: {reason}", now_ns))
+        return self._settle(effects, now_ns)
+
+    def _close(self, peer: Peer, reason: str, now_ns: int) -> Iterable[Effect]:
+        return (*self._forget(peer, reason, now_ns), Close(peer, reason))
+
+    def _forget(self, peer: Peer, reason: str, now_ns: int) -> Iterable[Effect]:
+        """The peer is gone."""
+        connection = self.connections.pop(peer)
+        if not connection.is_up:
+            return ()
+        del self.up[peer]
+        return (PeerDown(peer, reason), *self.blocks.on_closed(peer, now_ns=now_ns))
+
+    def keep_block(self, block: WholeBlock) -> None:
+        """See Blocks.keep."""
+        self.blocks.keep(block)
+
+
+def _silence_deadline(connection: Connection) -> int:
+    if not connection.is_up:
+        return connection.connected_ns + HELLO_NS_MAX
+    return connection.pinged_ns + (PONG_NS_MAX if connection.is_pong_due else PING_NS)
+
+
+def _said(peer: Peer, message: Message) -> Send:
+    return Send(peer, channel_of(message), encode_message(message))

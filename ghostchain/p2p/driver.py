@@ -1,0 +1,201 @@
+"""The peers' door to the world: connections and frames in, frames and answers out.
+
+Synchronous and without a loop of its own. Whoever has the sockets calls `on_connected`,
+`on_message`, `on_closed`, `on_dial_failed`, and `on_time` when `deadline_ns` has come; everything
+happens on that one thread, and returns at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ghostchain.p2p.compact import Blocks
+from ghostchain.p2p.core import OWN_CHANNELS, Identity, PeerCore
+from ghostchain.p2p.effects import (
+    BlockFailed,
+    BlockReady,
+    Chance,
+    Close,
+    Deliver,
+    Effect,
+    Effects,
+    FindBlock,
+    FindTransactions,
+    Matches,
+    Peer,
+    PeerInfo,
+    Send,
+    WholeBlock,
+)
+from ghostchain.p2p.messages import CHANNEL_LIMITS, Channel
+from ghostchain.p2p.scoring import Offence
+from ghostchain.primitives.types import Hash32
+
+Handler = Callable[[Peer, bytes], None]
+"""Takes the frames of one channel, from peers that are up."""
+
+Done = Callable[[WholeBlock | None, str], None]
+"""Called once: with the block, or with None and the reason."""
+
+
+class Transport(Protocol):
+    """Authenticated connections, one for each peer."""
+
+    def dial(self, peer: Peer, host: str, port: int) -> None:
+        """Answers with on_connected or on_dial_failed."""
+
+    def send(self, peer: Peer, channel: int, payload: bytes) -> bool:
+        """False: it did not fit into the peer's queue, or there is no such peer."""
+
+    def close(self, peer: Peer, reason: str) -> None:
+        """on_closed may follow or not."""
+
+
+class PeerDriver:
+    """Does what the core wants.
+
+    handlers: of the channels that are not ours (votes, proposals, evidence, sync).
+    listener: is told of PeerUp, PeerDown, Heard, Offended, Banned.
+    now_ns: Unix time that only goes forward.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        transport: Transport,
+        *,
+        now_ns: Callable[[], int],
+        chance: Chance,
+        find_transactions: FindTransactions,
+        find_block: FindBlock,
+        matches: Matches,
+        handlers: Mapping[Channel, Handler],
+        listener: Callable[[Effect], None] = lambda effect: None,
+    ) -> None:
+        self.core = PeerCore(
+            identity,
+            blocks=lambda peers: Blocks(
+                find_transactions=find_transactions,
+                find_block=find_block,
+                matches=matches,
+                peers=peers,
+            ),
+            chance=chance,
+        )
+        assert not OWN_CHANNELS & handlers.keys(), "a handler for a channel of ours"
+        self._transport = transport
+        self._now_ns = now_ns
+        self._handlers = dict(handlers)
+        self._listener = listener
+        self._waiters: dict[Hash32, list[Done]] = {}
+
+    # ---- from the sockets ----
+
+    def on_connected(self, peer: Peer, host: str, port: int, inbound: bool) -> None:
+        """A peer is connected and authenticated."""
+        now_ns = self._now_ns()
+        self._act(self.core.on_connected(peer, host, port, inbound=inbound, now_ns=now_ns))
+
+    def on_message(self, peer: Peer, channel: int, payload: bytes) -> None:
+        """A frame came. Cost: two microseconds before the handler of a channel not ours."""
+        handler = self._handlers.get(channel)  # type: ignore[call-overload]
+        now_ns = self._now_ns()
+        if handler is not None:
+            connection = self.core.up.get(peer)
+            if connection is not None and self.core.allows(
+                connection, channel, len(payload), now_ns
+            ):
+                handler(peer, payload)
+                return
+        self._act(self.core.on_message(peer, channel, payload, now_ns=now_ns))
+
+    def on_closed(self, peer: Peer, reason: str) -> None:
+        """The connection has ended."""
+        self._act(self.core.on_closed(peer, reason, now_ns=self._now_ns()))
+
+    def on_time(self) -> None:
+        """`deadline_ns` has come; calling it at other times does no harm."""
+        self._act(self.core.on_tick(now_ns=self._now_ns()))
+
+    def deadline_ns(self) -> int | None:
+        """When on_time is to be called; ask again after every call."""
+        return self.core.deadline_ns()
+
+    # ---- from the node ----
+
+    def broadcast(self, channel: Channel, payload: bytes) -> int:
+        """The frame goes to every peer that is up. Returns to how many it could be sent."""
+        send = self._transport.send
+        return sum([send(peer, channel, payload) for peer in self.core.up])
+
+    def send(self, peer: Peer, channel: Channel, payload: bytes) -> bool:
+        """The frame goes to a peer. False: it is not up, or has too much waiting."""
+        return peer in self.core.up and self._transport.send(peer, channel, payload)
+
+    def punish(self, peer: Peer, reason: str, offence: Offence = Offence.CONSENSUS) -> None:
+        """Another package found the peer guilty."""
+        if peer:
+            self._act(self.core.charge(peer, offence, reason, now_ns=self._now_ns()))
+
+    def set_head(self, height: int) -> None:
+        """What this node says of its chain."""
+        self.core.head = height
+
+    def fetch_block(
+        self, block_id: Hash32, peer: Peer | None, done: Done, body: bytes | None = None
+    ) -> None:
+        """done gets the block, whole and as its header commits to it, now or later.
+
+        peer: who told of it, asked first. body: what came with its proposal, from that peer.
+        """
+        self._waiters.setdefault(block_id, []).append(done)
+        self._act(self.core.fetch_block(block_id, peer, body, now_ns=self._now_ns()))
+
+    def cancel_fetch(self, block_id: Hash32) -> None:
+        """Whoever waits for the block is told that it does not come."""
+        self._act(self.core.blocks.cancel(block_id))
+
+    def keep_block(self, block: WholeBlock) -> None:
+        """Others can have the block from here, while it is being decided."""
+        self.core.keep_block(block)
+
+    def peers(self) -> tuple[PeerInfo, ...]:
+        """Those that are up."""
+        return self.core.infos(now_ns=self._now_ns())
+
+    # ---- acting ----
+
+    def _act(self, effects: Effects) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._transport.send(effect.peer, effect.channel, effect.payload)
+            elif isinstance(effect, Deliver):
+                handler = self._handlers.get(effect.channel)
+                if handler is not None:
+                    handler(effect.peer, effect.payload)
+            elif isinstance(effect, Close):
+                self._transport.close(effect.peer, effect.reason)
+            elif isinstance(effect, BlockReady):
+                for done in self._waiters.pop(effect.block.block_id, ()):
+                    done(effect.block, "")
+            elif isinstance(effect, BlockFailed):
+                for done in self._waiters.pop(effect.block_id, ()):
+                    done(None, effect.reason.value)
+            else:
+                self._listener(effect)
+
+
+def channel_table() -> dict[int, tuple[int, int, int, int, int]]:
+    """The limits of each channel as plain numbers, for the transport: bytes of a frame, bytes a
+    second, messages a second, seconds of burst, bytes queued."""
+    return {
+        int(channel): (
+            limits.frame_bytes_max,
+            limits.bytes_per_second,
+            limits.messages_per_second,
+            limits.burst_seconds,
+            limits.queue_bytes_max,
+        )
+        for channel, limits in CHANNEL_LIMITS.items()
+    }
