@@ -1,0 +1,260 @@
+"""What is said to catch up, as records and as bytes.
+
+Fixed-width fields, big-endian, after one byte that tells the kind. A decoder takes exactly one
+message. An answer of any size travels as parts in order, so that no message is large and others
+get their turn in between.
+
+    1 get blocks  request 4 | first height 8 | count 2 | bytes 4
+    5 part        request 4 | bytes of the whole answer 4 | offset of this part 4 | data
+    6 refused     request 4 | refusal 1 | lowest height 8 | highest height 8
+
+The answer to `get blocks` is one to count blocks from first on, as many as fit into bytes, but at
+least one. Of each:
+
+    block 4 | certificate 4 | attachment 4    lengths
+    block RLP | certificate | attachment
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding import rlp
+from ghostchain.encoding.blocks import decode_header
+from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
+from ghostchain.primitives.types import Hash32
+
+GET_BLOCKS_TAG, PART_TAG, REFUSED_TAG = 1, 5, 6
+
+MESSAGE_BYTES_MAX = 1 << 20
+PART_HEAD = struct.Struct(">BIII")
+PART_BYTES_MAX = MESSAGE_BYTES_MAX - PART_HEAD.size
+BLOCKS_MAX = 128
+"""Blocks in an answer at most."""
+ANSWER_BYTES_MAX = 1 << 20
+"""Bytes of an answer of more than one block, at most."""
+BLOCK_ANSWER_BYTES_MAX = (8 << 20) + (128 << 10)
+"""Bytes of an answer of one block: what EIP-7934 allows, with certificates and evidence."""
+HEADER_BYTES_MAX = 1_024
+
+_GET_BLOCKS = struct.Struct(">BIQHI")
+_REFUSED = struct.Struct(">BIBQQ")
+_LENGTHS = struct.Struct(">III")
+HEIGHT_MAX = 2**64 - 1
+
+
+class SyncReason(Enum):
+    """Why a peer is punished."""
+
+    MALFORMED = "not the bytes of a message"
+    UNKNOWN_KIND = "no such kind of message"
+    TOO_LARGE = "an answer that is larger than what was asked for"
+    UNASKED = "an answer that nobody asked for"
+    OUT_OF_ORDER = "parts of an answer that do not follow each other"
+    WRONG_BLOCKS = "blocks that were not asked for"
+    NOT_LINKED = "blocks that do not follow each other"
+    FORGED_CERTIFICATE = "a certificate that proves nothing"
+    INVALID_BLOCK = "a certified block with parts that do not belong to it"
+    STALLING = "claims blocks that it does not deliver"
+    FLOODING = "more requests than one peer may have waiting"
+
+
+class InvalidSyncMessage(Exception):
+    """A message that no honest peer sends. The peer that sent it answers for it."""
+
+    def __init__(self, reason: SyncReason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+
+
+class Refusal(IntEnum):
+    """Why there is no answer."""
+
+    ABSENT = 1
+    """Not among lowest to highest, which is what the peer has."""
+    BUSY = 2
+    """The peer has answered enough for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetBlocks:
+    """Asks for count blocks from first on, as many as fit into bytes_max, at least one."""
+
+    request: int
+    first: int
+    count: int
+    bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of an answer of `total` bytes, at `offset`."""
+
+    request: int
+    total: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """There will be no (more of an) answer. The peer has the blocks lowest to highest."""
+
+    request: int
+    refusal: Refusal
+    lowest: int
+    highest: int
+
+
+Message = GetBlocks | Part | Refused
+Request = GetBlocks
+
+
+def encode_message(message: Message) -> bytes:
+    """The bytes of a message. Raises: struct.error for fields that do not fit."""
+    if isinstance(message, GetBlocks):
+        return _GET_BLOCKS.pack(
+            GET_BLOCKS_TAG, message.request, message.first, message.count, message.bytes_max
+        )
+    if isinstance(message, Part):
+        head = PART_HEAD.pack(PART_TAG, message.request, message.total, message.offset)
+        return head + message.data
+    return _REFUSED.pack(
+        REFUSED_TAG, message.request, message.refusal, message.lowest, message.highest
+    )
+
+
+def decode_message(data: bytes) -> Message:
+    """One message out of all of data.
+
+    Raises: InvalidSyncMessage (MALFORMED, UNKNOWN_KIND, TOO_LARGE).
+    Cost: constant, and a copy of a part's data.
+    """
+    if not data:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, "no bytes")
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise InvalidSyncMessage(SyncReason.TOO_LARGE, f"{len(data)} bytes")
+    decode = _DECODERS.get(data[0])
+    if decode is None:
+        raise InvalidSyncMessage(SyncReason.UNKNOWN_KIND, str(data[0]))
+    try:
+        return decode(data)
+    except struct.error as failure:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, str(failure)) from failure
+
+
+def _decode_get_blocks(data: bytes) -> GetBlocks:
+    _, request, first, count, bytes_max = _GET_BLOCKS.unpack(data)
+    if not 1 <= count <= BLOCKS_MAX or not 1 <= first <= HEIGHT_MAX - BLOCKS_MAX:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, f"{count} blocks from {first} on")
+    return GetBlocks(request, first, count, bytes_max)
+
+
+def _decode_part(data: bytes) -> Part:
+    _, request, total, offset = PART_HEAD.unpack_from(data)
+    part = data[PART_HEAD.size :]
+    if not part or offset + len(part) > total:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, f"{len(part)} bytes at {offset} of {total}")
+    return Part(request, total, offset, part)
+
+
+def _decode_refused(data: bytes) -> Refused:
+    _, request, refusal, lowest, highest = _REFUSED.unpack(data)
+    if refusal not in (Refusal.ABSENT, Refusal.BUSY):
+        raise InvalidSyncMessage(SyncReason.MALFORMED, f"refusal {refusal}")
+    return Refused(request, Refusal(refusal), lowest, highest)
+
+
+_DECODERS: dict[int, Callable[[bytes], Message]] = {
+    GET_BLOCKS_TAG: _decode_get_blocks,
+    PART_TAG: _decode_part,
+    REFUSED_TAG: _decode_refused,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncBlock:
+    """A block as it travels: its RLP, its commit certificate, and what stands beside it."""
+
+    height: int
+    hash: Hash32
+    parent_hash: Hash32
+    block: bytes
+    certificate: bytes
+    attachment: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.block) + len(self.certificate) + len(self.attachment)
+
+
+def encode_blocks(blocks: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
+    """The body of an answer, of (block, certificate, attachment) each."""
+    parts: list[bytes] = []
+    for block, certificate, attachment in blocks:
+        parts.append(_LENGTHS.pack(len(block), len(certificate), len(attachment)))
+        parts += (block, certificate, attachment)
+    return b"".join(parts)
+
+
+def encoded_size(block: bytes, certificate: bytes, attachment: bytes) -> int:
+    """Bytes that one block takes in an answer."""
+    return _LENGTHS.size + len(block) + len(certificate) + len(attachment)
+
+
+def decode_blocks(data: bytes, first: int, count: int) -> tuple[SyncBlock, ...]:
+    """The blocks of an answer: at most count, from height first on, each the next one's parent.
+
+    Only headers are looked at: nothing here tells whether a body belongs to its header.
+    Raises: InvalidSyncMessage (MALFORMED, WRONG_BLOCKS, NOT_LINKED).
+    Cost: about 30 microseconds a block.
+    """
+    blocks: list[SyncBlock] = []
+    cursor = 0
+    while cursor < len(data):
+        if len(blocks) == count:
+            raise InvalidSyncMessage(SyncReason.WRONG_BLOCKS, f"more than {count} blocks")
+        if cursor + _LENGTHS.size > len(data):
+            raise InvalidSyncMessage(SyncReason.MALFORMED, "ends inside lengths")
+        lengths = _LENGTHS.unpack_from(data, cursor)
+        cursor += _LENGTHS.size
+        if sum(lengths) > len(data) - cursor:
+            raise InvalidSyncMessage(SyncReason.MALFORMED, "ends inside a block")
+        pieces = []
+        for length in lengths:
+            pieces.append(data[cursor : cursor + length])
+            cursor += length
+        block = _sync_block(*pieces)
+        if block.height != first + len(blocks):
+            raise InvalidSyncMessage(
+                SyncReason.WRONG_BLOCKS, f"block {block.height}, not {first + len(blocks)}"
+            )
+        if blocks and block.parent_hash != blocks[-1].hash:
+            raise InvalidSyncMessage(SyncReason.NOT_LINKED, f"block {block.height}")
+        blocks.append(block)
+    if not blocks:
+        raise InvalidSyncMessage(SyncReason.WRONG_BLOCKS, "no blocks")
+    return tuple(blocks)
+
+
+def _sync_block(block: bytes, certificate: bytes, attachment: bytes) -> SyncBlock:
+    """Raises: InvalidSyncMessage MALFORMED."""
+    try:
+        is_list, start, end = rlp.span(block)
+        if not is_list or end != len(block):
+            raise InvalidSyncMessage(SyncReason.MALFORMED, "a block that is no list")
+        _, _, header_end = rlp.span(block, start, end)
+        if header_end - start > HEADER_BYTES_MAX:
+            raise InvalidSyncMessage(SyncReason.MALFORMED, "a header too large")
+        encoded = block[start:header_end]
+        header = decode_header(encoded)
+    except (InvalidEncoding, InvalidBlock) as failure:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, str(failure)) from failure
+    return SyncBlock(
+        header.number, keccak256(encoded), header.parent_hash, block, certificate, attachment
+    )
