@@ -1,0 +1,302 @@
+"""A QUIC connection as this network uses it: everything that reaches into aioquic's connection.
+
+What differs from aioquic 1.7.2, and why:
+
+- TLS is `tls.PeerTls`: who the peer is, and the key exchange.
+- Flow control follows what this node has taken, not what has arrived. aioquic doubles a window
+  whenever half of it has come, whoever reads: a peer that leaves the first byte out could fill the
+  memory. Here a stream may be at most its window ahead of `consume`, and the connection at most the
+  sum of all windows, so that no channel can starve another.
+- Streams are served by rank, not in turn.
+- Acknowledgements ride on data that leaves anyway. Alone they leave after every fourth packet or
+  after five milliseconds (aioquic: one), well below the 25 that peers are told (RFC 9000, 18.2).
+- Stateless resets (RFC 9000, 10.3): tokens are derived from the node's key and the connection id,
+  so that a node that lost its state by a crash can tell peers at once that they talk to nobody.
+- No stream may end or be reset: channels live as long as the connection.
+- What peers send is not logged; why a connection ended goes to whoever holds it.
+- At most two connection ids at a time for each side.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import Any, cast
+
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import (
+    MAX_STREAM_DATA_FRAME_CAPACITY,
+    Limit,
+    NetworkAddress,
+    QuicConnection,
+    QuicConnectionAdapter,
+)
+from aioquic.quic.packet import QuicFrameType, QuicProtocolVersion
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.recovery import QuicPacketSpace
+from aioquic.quic.stream import QuicStream
+from aioquic.tls import Epoch
+
+from ghostchain.net.channels import CHANNELS, RANKS
+from ghostchain.net.identity import Identity
+from ghostchain.net.tls import PeerTls
+
+CONNECTION_ID_BYTES = 8
+RESET_TOKEN_BYTES = 16
+FIRST_WINDOW_BYTES = 64 << 10
+"""Of each stream, before its first byte has come."""
+ACKNOWLEDGE_EVERY = 4
+ACKNOWLEDGE_SECONDS = 0.005
+_APPLICATION = Epoch.ONE_RTT
+
+
+class _Silence:
+    """Stands where aioquic wants a logger."""
+
+    def debug(self, *_: Any) -> None: ...
+
+    info = warning = error = debug
+
+
+_SILENCE = cast(QuicConnectionAdapter, _Silence())
+
+
+def reset_token(reset_key: bytes, connection_id: bytes) -> bytes:
+    """What ends the connection that is reached by this id, 16 bytes."""
+    return hmac.digest(reset_key, connection_id, sha256)[:RESET_TOKEN_BYTES]
+
+
+def rank_of(stream: QuicStream) -> int:
+    """The place of a stream among those that want to send."""
+    assert stream.stream_id is not None
+    ordinal = stream.stream_id >> 2
+    return RANKS[ordinal] if ordinal < CHANNELS else CHANNELS
+
+
+class SendQueue(list[QuicStream]):
+    """Streams that can send, by rank. Those that only receive are left out: they have nothing to
+    say, since channels never end."""
+
+    def __init__(self, streams: Iterable[QuicStream] = ()) -> None:
+        super().__init__(stream for stream in streams if not stream.sender.is_finished)
+        self.sort(key=rank_of)
+
+    def append(self, stream: QuicStream) -> None:
+        if not stream.sender.is_finished:
+            super().append(stream)
+            self.sort(key=rank_of)
+
+    def extend(self, streams: Iterable[QuicStream]) -> None:
+        super().extend(streams)
+        self.sort(key=rank_of)
+
+
+class Connection(QuicConnection):
+    """One connection; `aioquic.quic.connection.QuicConnection` tells how it is driven.
+
+    windows: bytes of each channel that the peer may be ahead of `consume`, by its number.
+    expected_key: who must answer a dial, None for anybody.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_client: bool,
+        identity: Identity,
+        alpn: str,
+        windows: tuple[int, ...],
+        idle_seconds: float,
+        reset_key: bytes,
+        datagram_bytes: int,
+        expected_key: bytes | None = None,
+        original_destination_connection_id: bytes | None = None,
+        retry_source_connection_id: bytes | None = None,
+    ) -> None:
+        self._identity = identity
+        self._expected_key = expected_key
+        self._reset_key = reset_key
+        self._windows = windows
+        self._consumed = [0] * CHANNELS
+        self._consumed_total = 0
+        self._window_total = sum(windows)
+        self._packets_since_ack = 0
+        self._send_queue = SendQueue()
+        super().__init__(
+            configuration=QuicConfiguration(
+                alpn_protocols=[alpn],
+                connection_id_length=CONNECTION_ID_BYTES,
+                idle_timeout=idle_seconds,
+                is_client=is_client,
+                max_data=self._window_total,
+                max_datagram_size=datagram_bytes,
+                max_stream_data=FIRST_WINDOW_BYTES,
+                supported_versions=[QuicProtocolVersion.VERSION_1],
+                certificate=identity.certificate,
+                private_key=identity.private_key,
+            ),
+            original_destination_connection_id=original_destination_connection_id,
+            retry_source_connection_id=retry_source_connection_id,
+        )
+        self._ack_delay = ACKNOWLEDGE_SECONDS
+        self._logger = _SILENCE
+        self._loss._logger = None
+        self._local_active_connection_id_limit = 2
+        self._fix_streams(self._local_max_streams_uni, CHANNELS)
+        self._fix_streams(self._local_max_streams_bidi, 0)
+        if not is_client:
+            first = self._host_cids[0]
+            first.stateless_reset_token = reset_token(reset_key, first.cid)
+
+    @staticmethod
+    def _fix_streams(limit: Limit, count: int) -> None:
+        limit.value = limit.sent = count
+
+    # ---- what the holder asks ----
+
+    @property
+    def peer_key(self) -> bytes:
+        """Who the peer is, once the handshake is complete."""
+        return self._peer_tls.peer_key
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closing or closed."""
+        return self._close_event is not None
+
+    @property
+    def peer_reset_token(self) -> bytes:
+        """What a stateless reset of the peer would end with; empty when it told none."""
+        return self._peer_cid.stateless_reset_token or b""
+
+    @property
+    def round_trip_seconds(self) -> float:
+        """Smoothed; 0 before the first measurement."""
+        return self._loss._rtt_smoothed
+
+    def open_channels(self) -> list[QuicStream]:
+        """The streams on which this side sends, by channel. Once, after the handshake."""
+        first = 2 if self._is_client else 3
+        return [self._get_or_create_stream_for_send(first + 4 * index) for index in range(CHANNELS)]
+
+    def consume(self, channel: int, count: int) -> None:
+        """So many bytes more were taken from a channel: the peer may send as many more."""
+        self._consumed[channel] += count
+        self._consumed_total += count
+
+    def use_datagrams_of(self, size: int) -> None:
+        """From now on datagrams have up to so many bytes: for paths known to carry them."""
+        self._max_datagram_size = size
+        self._loss._pacer._max_datagram_size = size
+        congestion = cast(Any, self._loss._cc)
+        congestion._max_datagram_size = size
+        congestion.congestion_window = max(congestion.congestion_window, 10 * size)
+
+    def use_spare_connection_id(self) -> None:
+        """Switches to an id of the peer for which it told a reset token, when it has one."""
+        if not self._peer_cid.stateless_reset_token and self._peer_cid_available:
+            self.change_connection_id()
+
+    # ---- what aioquic asks ----
+
+    @property
+    def _streams_queue(self) -> list[QuicStream]:
+        return self._send_queue
+
+    @_streams_queue.setter
+    def _streams_queue(self, streams: Iterable[QuicStream]) -> None:
+        self._send_queue = SendQueue(streams)
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        alpn_protocols = self._configuration.alpn_protocols
+        assert alpn_protocols is not None
+        context = PeerTls(
+            is_client=self._is_client,
+            alpn=alpn_protocols[0],
+            identity=self._identity,
+            expected_key=self._expected_key,
+        )
+        context.handshake_extensions = self.tls.handshake_extensions
+        context.alpn_cb = self.tls.alpn_cb
+        context.update_traffic_key_cb = self.tls.update_traffic_key_cb
+        self.tls = self._peer_tls = context
+
+    def _replenish_connection_ids(self) -> None:
+        super()._replenish_connection_ids()
+        for connection_id in self._host_cids:
+            if not connection_id.was_sent:
+                token = reset_token(self._reset_key, connection_id.cid)
+                connection_id.stateless_reset_token = token
+
+    def receive_datagram(self, data: bytes, addr: NetworkAddress, now: float) -> None:
+        self._packets_since_ack += 1
+        super().receive_datagram(data, addr, now)
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        if self._handshake_complete:
+            space = self._spaces[_APPLICATION]
+            if space.ack_at is not None and (
+                self._packets_since_ack >= ACKNOWLEDGE_EVERY
+                or any(not stream.sender.buffer_is_empty for stream in self._send_queue)
+            ):
+                space.ack_at = now
+            datagrams = super().datagrams_to_send(now)
+            if space.ack_at is None:
+                self._packets_since_ack = 0
+            return datagrams
+        return super().datagrams_to_send(now)
+
+    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        limit = self._local_max_data
+        wanted = self._consumed_total + self._window_total
+        if wanted - limit.value >= self._window_total >> 2:
+            limit.value = wanted
+        if limit.sent != limit.value:
+            self._write_limit(
+                builder,
+                QuicFrameType.MAX_DATA,
+                (limit.value,),
+                self._on_connection_limit_delivery,
+                limit,
+            )
+            limit.sent = limit.value
+
+    def _write_stream_limits(
+        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
+    ) -> None:
+        # Streams of this side have no window here.
+        if not stream.max_stream_data_local:
+            return
+        assert stream.stream_id is not None
+        channel = stream.stream_id >> 2
+        window = self._windows[channel]
+        wanted = self._consumed[channel] + window
+        if wanted - stream.max_stream_data_local >= window >> 2:
+            stream.max_stream_data_local = wanted
+        if stream.max_stream_data_local_sent != stream.max_stream_data_local:
+            self._write_limit(
+                builder,
+                QuicFrameType.MAX_STREAM_DATA,
+                (stream.stream_id, stream.max_stream_data_local),
+                self._on_max_stream_data_delivery,
+                stream,
+            )
+            stream.max_stream_data_local_sent = stream.max_stream_data_local
+
+    @staticmethod
+    def _write_limit(
+        builder: QuicPacketBuilder,
+        frame_type: int,
+        values: tuple[int, ...],
+        on_delivery: Callable[..., None],
+        subject: object,
+    ) -> None:
+        frame = builder.start_frame(
+            frame_type,
+            capacity=MAX_STREAM_DATA_FRAME_CAPACITY,
+            handler=on_delivery,
+            handler_args=(subject,),
+        )
+        for value in values:
+            frame.push_uint_var(value)

@@ -1,0 +1,172 @@
+"""Endpoints over loopback: who may connect, what arrives, which connection is kept."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ghostchain.net.channels import CHANNELS, LIMITS, Channel
+from ghostchain.net.endpoint import DialFailed
+from tests.unit.net_peers import ALPN, nodes, run
+
+
+def test_three_endpoints_exchange_messages_on_all_channels() -> None:
+    """Whatever is sent arrives whole, once, in the order of its channel, from the right peer."""
+
+    async def work() -> None:
+        async with nodes(1, 2, 3) as (first, second, third):
+            await first.dial(second)
+            await third.dial(first)
+            await second.dial(third)
+            everyone = (first, second, third)
+            for node in everyone:
+                assert len(node.endpoint.peers) == 2
+                for peer in node.endpoint.peers:
+                    for channel in Channel:
+                        for number in range(20):
+                            payload = bytes([channel, number]) * (1 + 97 * number)
+                            assert node.endpoint.send(peer, channel, payload)
+            for node in everyone:
+                await node.handler.until(lambda seen: len(seen.messages) == 2 * CHANNELS * 20)
+                for peer in node.endpoint.peers:
+                    for channel in Channel:
+                        got = [
+                            payload
+                            for sender, where, payload in node.handler.messages
+                            if (sender, where) == (peer, channel)
+                        ]
+                        assert got == [bytes([channel, n]) * (1 + 97 * n) for n in range(20)]
+                    assert node.endpoint.traffic(peer)[0].received_messages == 20
+                assert not node.handler.closed
+
+    run(work)
+
+
+def test_large_messages_arrive_both_ways_at_once() -> None:
+    """Larger than any window, so that flow control has to follow what was taken."""
+
+    async def work() -> None:
+        async with nodes(1, 2) as (first, second):
+            await first.dial(second)
+            size = LIMITS[Channel.SYNC].frame_bytes_max
+            assert first.endpoint.send(second.key, Channel.SYNC, b"s" * size)
+            assert second.endpoint.send(first.key, Channel.BLOCKS, b"b" * size)
+            await second.handler.until(lambda seen: seen.messages)
+            await first.handler.until(lambda seen: seen.messages)
+            assert second.handler.messages == [(first.key, Channel.SYNC, b"s" * size)]
+            assert first.handler.messages == [(second.key, Channel.BLOCKS, b"b" * size)]
+
+    run(work)
+
+
+def test_a_dial_expects_a_key() -> None:
+    """Who answers with another key is not connected, and both learn why."""
+
+    async def work() -> None:
+        async with nodes(1, 2) as (first, second):
+            host, port = second.endpoint.local_address
+            with pytest.raises(DialFailed, match="the peer is"):
+                await first.endpoint.dial(host, port, bytes(32))
+            assert await first.endpoint.dial(host, port) == second.key
+
+    run(work)
+
+
+def test_a_node_does_not_connect_to_itself() -> None:
+    async def work() -> None:
+        async with nodes(1) as (node,):
+            host, port = node.endpoint.local_address
+            with pytest.raises(DialFailed, match="to itself"):
+                await node.endpoint.dial(host, port)
+            with pytest.raises(DialFailed, match="to itself"):
+                await node.endpoint.dial(host, port, node.key)
+            assert not node.handler.connected
+
+    run(work)
+
+
+def test_other_networks_are_told_which_this_is() -> None:
+    async def work() -> None:
+        async with nodes(1) as (first,), nodes(2, alpn="ghost/1/00000000/1") as (other,):
+            host, port = first.endpoint.local_address
+            with pytest.raises(DialFailed, match=f"this is {ALPN}.*no_application_protocol"):
+                await other.endpoint.dial(host, port)
+
+    run(work)
+
+
+def test_both_dial_and_one_connection_is_kept() -> None:
+    """Whatever the order in which the handshakes end, both keep the same, and it works."""
+
+    async def work() -> None:
+        async with nodes(1, 2, 3, 4) as everyone:
+            pairs = [(a, b) for a in everyone for b in everyone if a is not b]
+            await asyncio.gather(
+                *(a.endpoint.dial(*b.endpoint.local_address, b.key) for a, b in pairs)
+            )
+            for node in everyone:
+                others = {other.key for other in everyone if other is not node}
+                await node.handler.until(lambda seen, n=node, o=others: set(n.endpoint.peers) == o)
+            # Whoever lost is closed by now or within a round trip: a message on what is left.
+            await asyncio.sleep(0.3)
+            for a, b in pairs:
+                assert a.endpoint.send(b.key, Channel.VOTES, a.key)
+            for node in everyone:
+                await node.handler.until(lambda seen: len(seen.messages) == 3)
+                assert len(node.endpoint._links) == 3
+                for link in node.endpoint._links:
+                    assert link.is_inbound == (link.peer < node.key)
+
+    run(work)
+
+
+def test_a_peer_that_comes_back_takes_its_place() -> None:
+    """After a crash the peer has a new connection at once, not when the old one times out."""
+
+    async def work() -> None:
+        async with nodes(1) as (first,), nodes(2) as (second,):
+            await second.dial(first)
+            # As if it was killed: nothing is said.
+            second.endpoint._loop.remove_reader(second.endpoint._socket.fileno())
+            async with nodes(2) as (again,):
+                await again.dial(first)
+                await first.handler.until(lambda seen: len(seen.connected) == 2)
+                assert [event for event, _ in first.handler.events] == [
+                    "connected",
+                    "closed",
+                    "connected",
+                ]
+                assert first.handler.closed == [(second.key, "another connection is kept")]
+                assert first.endpoint.send(second.key, Channel.VOTES, b"hello")
+                await again.handler.until(lambda seen: seen.messages)
+
+    run(work)
+
+
+def test_closing_tells_the_reason_to_both() -> None:
+    async def work() -> None:
+        async with nodes(1, 2) as (first, second):
+            await first.dial(second)
+            first.endpoint.close(second.key, "you know why")
+            await second.handler.until(lambda seen: seen.closed)
+            await first.handler.until(lambda seen: seen.closed)
+            assert first.handler.closed == [(second.key, "you know why")]
+            assert second.handler.closed == [(first.key, "closed by the peer: you know why")]
+            assert not first.endpoint.send(second.key, Channel.VOTES, b"x")
+
+    run(work)
+
+
+def test_a_stopping_node_says_so() -> None:
+    async def work() -> None:
+        async with nodes(1) as (first,):
+            async with nodes(2) as (second,):
+                await second.dial(first)
+            assert second.handler.closed == [(first.key, "the node is stopping")]
+            await first.handler.until(lambda seen: seen.closed)
+            assert first.handler.closed == [
+                (second.key, "closed by the peer: the node is stopping")
+            ]
+
+    run(work)
