@@ -34,6 +34,7 @@ from ghostchain.consensus.effects import (
     Build,
     Built,
     Decide,
+    Diverged,
     Doppelganger,
     Effect,
     Entered,
@@ -73,8 +74,9 @@ from ghostchain.primitives.types import Hash32
 NOBODY: Peer = b""
 NIL = Hash32(NIL_BLOCK)
 
-FROM_MAX = 64
-"""Blocks of which it is remembered who told of them."""
+BLOCKS_MAX = 64
+"""Blocks of one height of which it is remembered that they are here, and who told of them. One that
+matters later is asked for again."""
 
 
 class Consensus:
@@ -179,7 +181,7 @@ class Consensus:
         self._quorum_waits: set[Timer] = set()
         self._asked: set[tuple[Hash32, int | None]] = set()
         self._judged: dict[tuple[Hash32, int | None], bool] = {}
-        self._at_hand: set[Hash32] = set()
+        self._at_hand: dict[Hash32, None] = {}
         self._from: dict[Hash32, Peer] = {}
         self._built_round = NO_ROUND
 
@@ -256,8 +258,13 @@ class Consensus:
         for context in [each for each in self._asked if each[1] is not None and each[1] < oldest]:
             self._asked.discard(context)
             self._judged.pop(context, None)
-        while len(self._from) > FROM_MAX:
+        while len(self._from) > BLOCKS_MAX:
             del self._from[next(iter(self._from))]
+        while len(self._at_hand) > BLOCKS_MAX:
+            block_id = next(iter(self._at_hand))
+            del self._at_hand[block_id]
+            self._asked.discard((block_id, None))
+            self._judged.pop((block_id, None), None)
 
     def _enter(self, step: Step) -> None:
         self.step = step
@@ -456,7 +463,7 @@ class Consensus:
         if built.height != self.height or self.decided is not None:
             return
         if built.block_id is not None:
-            self._at_hand.add(built.block_id)
+            self._at_hand[built.block_id] = None
             self._asked.add((built.block_id, built.round))
             self._judged[(built.block_id, built.round)] = True
         if built.round != self.round or self.step != Step.PROPOSE:
@@ -471,9 +478,12 @@ class Consensus:
         if validated.height != self.height or self.decided is not None:
             return
         if validated.is_valid:
-            self._at_hand.add(validated.block_id)
+            self._at_hand[validated.block_id] = None
         self._judged[(validated.block_id, validated.round)] = validated.is_valid
         self._advance()
+        commit = self._keeper.commit
+        if commit is not None and commit[0] == validated.block_id and self.decided is None:
+            self._effects.append(Diverged(self.height, validated.block_id, validated.reason))
 
     # ---- this node's own votes ----
 

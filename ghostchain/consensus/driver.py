@@ -32,6 +32,7 @@ from ghostchain.consensus.effects import (
     Build,
     Built,
     Decide,
+    Diverged,
     Doppelganger,
     Effect,
     Entered,
@@ -121,6 +122,7 @@ class Driver:
             Decide: self._decide,
             Extend: self._extend,
             Doppelganger: self._doppelganger,
+            Diverged: self._diverged,
             Report: self._report,
             Punish: self._punish,
             Entered: self._entered,
@@ -400,6 +402,9 @@ class Driver:
             self.guard.on_doppelganger()
             self._held.clear()
             self._watcher.doppelganger(effect.vote)
+
+    def _diverged(self, diverged: Diverged) -> None:
+        self._watcher.diverged(diverged.height, diverged.block_id, diverged.reason)
 
     def _report(self, report: Report) -> None:
         self._application.report(report.key, report.first, report.second)

@@ -174,6 +174,16 @@ class Doppelganger:
 
 
 @dataclass(frozen=True, slots=True)
+class Diverged:
+    """A quorum committed a block that the application says is invalid: this node's state or code is
+    not theirs. It cannot go on, and a person must look."""
+
+    height: int
+    block_id: Hash32
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A validator signed two votes of which an honest one signs one at most. Either they are of the
     same kind, height and round, or `first` is a precommit for a block and `second` a prevote for
@@ -234,6 +244,7 @@ Effect = (
     | Decide
     | Extend
     | Doppelganger
+    | Diverged
     | Report
     | Punish
     | Entered

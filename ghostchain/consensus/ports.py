@@ -125,3 +125,6 @@ class Watcher(Protocol):
 
     def doppelganger(self, vote: Vote) -> None:
         """Somebody else signs with this node's key: it does not sign any more. Say so loudly."""
+
+    def diverged(self, height: int, block_id: Hash32, reason: str) -> None:
+        """A quorum committed a block that is invalid here: the node is stuck. Say so loudly."""

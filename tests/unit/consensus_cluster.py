@@ -238,6 +238,7 @@ class Notebook:
     steps: list[tuple[int, int, Step]] = field(default_factory=list)
     times_ns: list[int] = field(default_factory=list)
     doppelgangers: list[Vote] = field(default_factory=list)
+    divergences: list[int] = field(default_factory=list)
 
     def entered(self, height: int, round: int, step: Step, now_ns: int) -> None:
         self.steps.append((height, round, step))
@@ -250,6 +251,9 @@ class Notebook:
 
     def doppelganger(self, vote: Vote) -> None:
         self.doppelgangers.append(vote)
+
+    def diverged(self, height: int, block_id: Hash32, reason: str) -> None:
+        self.divergences.append(height)
 
 
 class Node:
