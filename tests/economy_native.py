@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ghostchain.contracts.addresses import code_of
+from ghostchain.contracts.addresses import STAKING, code_of
 from ghostchain.contracts.economy import Economy
 from ghostchain.contracts.framework import runner
 from ghostchain.contracts.framework.testing import Halted
@@ -15,6 +15,7 @@ from ghostchain.contracts.registry import NATIVE_CONTRACTS
 from ghostchain.execution.executor import BlockEnvironment, CallFlag, Executor, Exit, Message
 from ghostchain.execution.forks import Fork
 from ghostchain.execution.views import Allocation, MemoryView
+from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.types import ZERO_ADDRESS, Address
 from tests.economy_world import BATCH, CHAIN_ID, Batch, EconomyWorld
 from tests.hybrid import MessageBatch, balance, environment
@@ -111,10 +112,11 @@ class NativeEconomyWorld(EconomyWorld):
         self.view.apply(result)
         self.executor.commit()
 
-    def end_block(self, coinbase: Address) -> None:
+    def end_block(self, coinbase: Address, reward_gwei: int = 0) -> None:
         """A block without transactions: the executor itself calls staking."""
         batch: Any = MessageBatch([])
-        result = self.executor.run_block(self.environment(coinbase), batch)
+        orders = [Withdrawal(0, 0, STAKING, reward_gwei)] if reward_gwei else []
+        result = self.executor.run_block(self.environment(coinbase), batch, orders)
         self.view.apply(result)
         self.executor.commit()
 

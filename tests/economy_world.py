@@ -94,13 +94,32 @@ def evidence_of(
     round: int = 0,
     chain_id: int = CHAIN_ID,
     blocks: tuple[bytes, bytes] = (b"\x01" * 32, b"\x02" * 32),
+    valid: tuple[int, int] = (0, 0),
 ) -> tuple[Any, ...]:
-    """The arguments of `submitEvidence` for an operator that signed two blocks."""
+    """The arguments of `submitEvidence` for an operator that signed two votes. valid: the valid
+    rounds plus one."""
     arguments: list[Any] = [key_of(operator), kind, height, round]
-    for block_id in blocks:
-        message = vote_bytes(chain_id, kind, height, round, block_id)
-        arguments += [block_id, ed25519.sign(seed_of(operator), message)]
+    for block_id, valid_round in zip(blocks, valid, strict=True):
+        message = vote_bytes(chain_id, kind, height, round, block_id, valid_round - 1)
+        arguments += [block_id, valid_round, ed25519.sign(seed_of(operator), message)]
     return tuple(arguments)
+
+
+def amnesia_of(
+    operator: Address,
+    height: int,
+    *,
+    rounds: tuple[int, int] = (2, 5),
+    blocks: tuple[bytes, bytes] = (b"\x01" * 32, b"\x02" * 32),
+    valid: int = 0,
+) -> tuple[Any, ...]:
+    """The arguments of `submitAmnesia`: a precommit, and a prevote whose valid round plus one is
+    `valid`."""
+    lock = vote_bytes(CHAIN_ID, 3, height, rounds[0], blocks[0])
+    vote = vote_bytes(CHAIN_ID, 2, height, rounds[1], blocks[1], valid - 1)
+    first, second = (ed25519.sign(seed_of(operator), message) for message in (lock, vote))
+    key = key_of(operator)
+    return key, height, rounds[0], blocks[0], first, rounds[1], blocks[1], valid, second
 
 
 def economy_of(
@@ -179,10 +198,12 @@ class EconomyWorld(World):
             self.block, number=self.block.number + blocks, timestamp=self.block.timestamp + passed
         )
 
-    def end_block(self, coinbase: Address) -> None:
-        """What the executor does at the end of a block."""
+    def end_block(self, coinbase: Address, reward_gwei: int = 0) -> None:
+        """What the executor does at the end of a block that pays staking so much."""
         self.block = replace(self.block, coinbase=coinbase)
-        self.staking(SYSTEM, Staking.onBlock)
+        reward = reward_gwei * 10**9
+        self.balances[STAKING] = self.balances.get(STAKING, 0) + reward
+        self.staking(SYSTEM, Staking.onBlock, reward)
 
     def slash(self, validator: Address, fraction: int, epoch: int) -> int:
         """As the slashing contract."""

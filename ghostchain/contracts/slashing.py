@@ -1,9 +1,11 @@
 """Slashing: evidence of double signing, and validators that are not there.
 
-Two votes of one validator for one height, round and kind with different block ids are proof that it
-signed twice; anybody may submit them. It loses `doubleSignFraction` of the stake that backed it
-since the epoch of that height, and never validates again. Evidence is taken for as long as stake
-that left is held, `unbondingEpochs` of staking, and once for a validator.
+Two votes of one validator for one height, round and kind that differ are proof that it signed
+twice; a precommit for a block and a later prevote for another, whose valid round is before that
+precommit's, are proof that it forgot its lock. Anybody may submit them, and the protocol does
+(`onDoubleSign`). The validator loses `doubleSignFraction` of the stake that backed it since the
+epoch whose validators voted at that height, and never validates again. Evidence is taken for as
+long as stake that left is held, `unbondingEpochs` of staking, and once for a validator.
 
 The protocol reports who is missing from each commit. Of the last `downtimeWindow` blocks a
 validator may miss `downtimeMissedMax`; with the next it loses `downtimeFraction`, is jailed for
@@ -36,7 +38,7 @@ from ghostchain.contracts.framework import (
 from ghostchain.contracts.governed import WAD, Governed, Parameter
 from ghostchain.contracts.staking import Staking
 from ghostchain.crypto import ed25519
-from ghostchain.encoding.votes import VoteKind, vote_bytes
+from ghostchain.encoding.votes import NIL_BLOCK, VoteKind, vote_bytes
 from ghostchain.primitives.types import ZERO_ADDRESS
 
 SIGNATURE_GAS = 4_000
@@ -90,7 +92,8 @@ class Slashing(Governed):
 
     OnlySystem = Error("OnlySystem(address sender)")
     UnknownVoteKind = Error("UnknownVoteKind(uint8 kind)")
-    SameBlock = Error("SameBlock(bytes32 blockId)")
+    SameVote = Error("SameVote(bytes32 blockId)")
+    NoAmnesia = Error("NoAmnesia(uint32 lockRound, uint32 voteRound)")
     InvalidSignature = Error("InvalidSignature(uint8 index)")
     UnknownKey = Error("UnknownKey(bytes32 consensusKey)")
     AlreadyTombstoned = Error("AlreadyTombstoned(address validator)")
@@ -111,47 +114,109 @@ class Slashing(Governed):
         height: UInt64,
         round: UInt32,
         firstBlock: Bytes32,
+        firstValid: UInt32,
         firstSignature: bytes,
         secondBlock: Bytes32,
+        secondValid: UInt32,
         secondSignature: bytes,
     ) -> UInt256:
         """The validator signed two votes where it may sign one: the SPIRIT that was burnt at once.
 
-        kind: as `VoteKind`. The signatures are of `vote_bytes` with this chain's id.
-        Raises: UnknownVoteKind, SameBlock, InvalidSignature (0 or 1), UnknownKey,
+        kind: as `VoteKind`. firstValid, secondValid: the valid round plus one, 0 for none. The
+        signatures are of `vote_bytes` with this chain's id.
+        Raises: UnknownVoteKind, SameVote, InvalidSignature (0 or 1), UnknownKey,
         AlreadyTombstoned, HeightOutOfRange.
         """
         if kind not in VoteKind.__members__.values():
             raise self.UnknownVoteKind(kind)
-        if firstBlock == secondBlock:
-            raise self.SameBlock(firstBlock)
-        votes = ((firstBlock, firstSignature), (secondBlock, secondSignature))
-        for index, (block_id, signature) in enumerate(votes):
-            self.charge(SIGNATURE_GAS)
-            message = vote_bytes(self.block.chain_id, kind, height, round, block_id)
-            if not ed25519.verify(consensusKey, message, signature):
-                raise self.InvalidSignature(index)
-        staking = self.at(Staking, STAKING)
-        operator = staking.operatorOfKey(consensusKey)
+        if (firstBlock, firstValid) == (secondBlock, secondValid):
+            raise self.SameVote(firstBlock)
+        first = (kind, height, round, firstBlock, firstValid)
+        second = (kind, height, round, secondBlock, secondValid)
+        self._check_signature(0, consensusKey, first, firstSignature)
+        self._check_signature(1, consensusKey, second, secondSignature)
+        return self._punish_key(consensusKey, height, round, kind)
+
+    @external
+    def submitAmnesia(
+        self,
+        consensusKey: Bytes32,
+        height: UInt64,
+        lockRound: UInt32,
+        lockBlock: Bytes32,
+        lockSignature: bytes,
+        voteRound: UInt32,
+        voteBlock: Bytes32,
+        voteValid: UInt32,
+        voteSignature: bytes,
+    ) -> UInt256:
+        """The validator precommitted a block in lockRound, and in a later round prevoted another
+        that no prevotes of lockRound or later allowed: the SPIRIT that was burnt at once.
+
+        voteValid: the valid round of the prevote plus one, 0 for none.
+        Raises: NoAmnesia; as `submitEvidence`.
+        """
+        is_amnesia = (
+            lockBlock != NIL_BLOCK
+            and voteBlock not in (NIL_BLOCK, lockBlock)
+            and voteRound > lockRound
+            and voteValid <= lockRound
+        )
+        if not is_amnesia:
+            raise self.NoAmnesia(lockRound, voteRound)
+        precommit = (int(VoteKind.PRECOMMIT), height, lockRound, lockBlock, 0)
+        prevote = (int(VoteKind.PREVOTE), height, voteRound, voteBlock, voteValid)
+        self._check_signature(0, consensusKey, precommit, lockSignature)
+        self._check_signature(1, consensusKey, prevote, voteSignature)
+        return self._punish_key(consensusKey, height, voteRound, VoteKind.PREVOTE)
+
+    @external
+    def onDoubleSign(self, operator: Address, height: UInt64) -> None:
+        """The protocol has evidence against the validator, whose signatures all who voted for this
+        block have checked. Only the system address. Raises: AlreadyTombstoned, HeightOutOfRange;
+        UnknownValidator of staking."""
+        if self.msg.sender != SYSTEM:
+            raise self.OnlySystem(self.msg.sender)
+        self._punish(operator, height, 0, 0)
+
+    def _check_signature(
+        self, index: int, key: bytes, vote: tuple[int, int, int, bytes, int], signature: bytes
+    ) -> None:
+        """vote: kind, height, round, block id, valid round plus one."""
+        self.charge(SIGNATURE_GAS)
+        kind, height, round, block_id, valid = vote
+        chain_id = self.block.chain_id
+        message = vote_bytes(chain_id, kind, height, round, block_id, valid - 1)
+        if not ed25519.verify(key, message, signature):
+            raise self.InvalidSignature(index)
+
+    def _punish_key(self, key: bytes, height: int, round: int, kind: int) -> int:
+        operator = self.at(Staking, STAKING).operatorOfKey(key)
         if operator == ZERO_ADDRESS:
-            raise self.UnknownKey(consensusKey)
+            raise self.UnknownKey(key)
+        return self._punish(operator, height, round, kind)
+
+    def _punish(self, operator: Address, height: int, round: int, kind: int) -> int:
+        """The validator is slashed and never validates again: the SPIRIT that was burnt at once."""
         epoch = self._epoch_of(operator, height)
-        burnt = staking.slash(operator, self.limits.double_sign_fraction, epoch)
+        staking = self.at(Staking, STAKING)
+        burnt = int(staking.slash(operator, self.limits.double_sign_fraction, epoch))
         staking.tombstone(operator)
         self.emit(self.DoubleSigned, operator, self.msg.sender, height, round, kind, burnt)
         return burnt
 
     def _epoch_of(self, operator: Address, height: int) -> int:
-        """The epoch of an infraction that can be punished now."""
+        """The epoch whose validators voted at the height of an infraction that can be punished now:
+        what a block changes acts two blocks later, so they are those of the block before."""
         liability = self.at(Staking, STAKING).liability(operator)
         if liability.isTombstoned:
             raise self.AlreadyTombstoned(operator)
         now, length = self.block.number, liability.epochBlocks
-        oldest = max(0, now // length - liability.unbondingEpochs) * length
+        oldest = max(0, now // length - liability.unbondingEpochs) * length + 1
         low = max(liability.created, oldest)
         if not low <= height <= now:
             raise self.HeightOutOfRange(height, low, now)
-        return height // length
+        return (height - 1) // length
 
     # -- downtime --
 

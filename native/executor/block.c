@@ -1,4 +1,4 @@
-/* One block: system calls, transactions, withdrawals, requests. */
+/* One block: system calls, transactions, withdrawals, requests, orders. */
 #include "overlay.h"
 
 enum {
@@ -35,6 +35,8 @@ static const ghost_address coin_address = {
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x47, 0x43, 0x01}};
 static const ghost_address staking_address = {
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x47, 0x43, 0x10}};
+static const ghost_address slashing_address = {
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x47, 0x43, 0x11}};
 
 /* ---- system calls ---- */
 
@@ -128,17 +130,98 @@ static int pay_withdrawals(ghost_executor *executor, const ghost_withdrawal *wit
     return state->status;
 }
 
-/* Tells the staking contract that the block ends, onBlock(). A failure undoes what the call did
- * and nothing else: a fault of one contract must not stop the chain. */
-static int end_staking(ghost_executor *executor) {
-    static const uint8_t on_block[4] = {0xa2, 0xa1, 0x48, 0x17};
-    const account_entry *staking = state_account(&executor->state, &staking_address);
-    if (staking == NULL)
+/* ---- orders ----
+ *
+ * Withdrawals of a hybrid block are what consensus tells the protocol's contracts: what is paid to
+ * staking is the block's reward; nothing, paid to an operator, says that its validator missed the
+ * parent's commit, or with a validator index, that it signed twice at that height. A failing call
+ * undoes what it did and nothing else: a fault of one contract must not stop the chain. */
+
+static void put_address(uint8_t word[32], const uint8_t address[20]) {
+    memset(word, 0, 12);
+    memcpy(word + 12, address, 20);
+}
+
+/* Whether the account has code; false too after a failure, which is in the state's status. */
+static bool has_code(ghost_executor *executor, const ghost_address *address) {
+    const account_entry *account = state_account(&executor->state, address);
+    return account != NULL && state_account_has_code(account);
+}
+
+/* onBlock(uint256 gccReward) of staking. */
+static int order_reward(ghost_executor *executor, const ghost_withdrawal *withdrawals,
+                        size_t count) {
+    uint8_t input[4 + 32] = {0x4f, 0xca, 0x0b, 0xcd};
+    u256 reward = u256_from_u64(0);
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(withdrawals[i].address, staking_address.bytes, 20) != 0)
+            continue;
+        uint64_t ignored;
+        u256 gwei = u256_from_u64(withdrawals[i].amount_gwei);
+        u256 wei = u256_times_u64(&gwei, WEI_PER_GWEI, &ignored);
+        u256_add(&reward, &reward, &wei);
+    }
+    u256_to_be(input + 4, &reward);
+    if (!has_code(executor, &staking_address))
         return executor->state.status;
-    if (!state_account_has_code(staking))
-        return GHOST_OK;
     ghost_call_result ignored;
-    return system_call(executor, &staking_address, on_block, sizeof on_block, &ignored);
+    return system_call(executor, &staking_address, input, sizeof input, &ignored);
+}
+
+/* onMissed(address[] operators) of slashing, once, when there are any. */
+static int order_misses(ghost_executor *executor, const ghost_withdrawal *withdrawals,
+                        size_t count) {
+    static const uint8_t on_missed[4] = {0x1f, 0x55, 0xd9, 0x7b};
+    uint8_t *input = calloc(count + 3, 32);
+    if (input == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    /* The selector ends where the words begin: offset of the list, its length, its members. */
+    uint8_t *words = input + 32;
+    memcpy(words - 4, on_missed, 4);
+    size_t missing = 0;
+    for (size_t i = 0; i < count; i++)
+        if (withdrawals[i].amount_gwei == 0 && withdrawals[i].validator_index == 0)
+            put_address(words + 32 * (2 + missing++), withdrawals[i].address);
+    words[31] = 32;
+    const u256 length = u256_from_u64(missing);
+    u256_to_be(words + 32, &length);
+    int status = GHOST_OK;
+    ghost_call_result ignored;
+    if (missing > 0)
+        status = system_call(executor, &slashing_address, words - 4, 4 + 32 * (2 + missing),
+                             &ignored);
+    free(input);
+    return status;
+}
+
+/* onDoubleSign(address operator, uint64 height) of slashing, for each that is told. */
+static int order_double_signs(ghost_executor *executor, const ghost_withdrawal *withdrawals,
+                              size_t count) {
+    int status = GHOST_OK;
+    for (size_t i = 0; i < count && status == GHOST_OK; i++) {
+        if (withdrawals[i].amount_gwei != 0 || withdrawals[i].validator_index == 0)
+            continue;
+        uint8_t input[4 + 64] = {0x5a, 0x05, 0xeb, 0xe3};
+        put_address(input + 4, withdrawals[i].address);
+        const u256 height = u256_from_u64(withdrawals[i].validator_index);
+        u256_to_be(input + 36, &height);
+        ghost_call_result ignored;
+        status = system_call(executor, &slashing_address, input, sizeof input, &ignored);
+    }
+    return status;
+}
+
+static int give_orders(ghost_executor *executor, const ghost_withdrawal *withdrawals,
+                       size_t count) {
+    int status = order_reward(executor, withdrawals, count);
+    if (status != GHOST_OK || count == 0)
+        return status;
+    if (!has_code(executor, &slashing_address))
+        return executor->state.status;
+    status = order_misses(executor, withdrawals, count);
+    if (status == GHOST_OK)
+        status = order_double_signs(executor, withdrawals, count);
+    return status;
 }
 
 /* Brings the coin's totalSupply up to what the block minted and burnt: its slot is written only
@@ -256,7 +339,7 @@ static int run_body(const block_job *job) {
     if (status == GHOST_OK && env->fork >= GHOST_FORK_PRAGUE)
         status = collect_requests(executor, env, reason);
     if (status == GHOST_OK && *reason == GHOST_BLOCK_OK && env->hybrid)
-        status = end_staking(executor);
+        status = give_orders(executor, job->withdrawals, job->withdrawal_count);
     if (status == GHOST_OK && *reason == GHOST_BLOCK_OK && env->hybrid)
         status = settle_supply(executor);
     return status;

@@ -459,21 +459,30 @@ class EconomyMachine(RuleBasedStateMachine):
 
     # ---- time and the protocol ----
 
-    @rule(coinbase=st.sampled_from([*OPERATORS, *PEOPLE]), blocks=st.integers(1, 3))
-    def end_block(self, coinbase: Address, blocks: int) -> None:
+    @rule(
+        coinbase=st.sampled_from([*OPERATORS, *PEOPLE]),
+        blocks=st.integers(1, 3),
+        reward_gwei=st.one_of(st.just(0), st.integers(1, 10**10)),
+    )
+    def end_block(self, coinbase: Address, blocks: int, reward_gwei: int) -> None:
         supply = self.world.supply(MANA)
-        self.world.end_block(coinbase)
+        self.world.end_block(coinbase, reward_gwei)
+        reward = reward_gwei * 10**9
+        self.supplies[GCC] += reward
         operator = self.model.operator_of(coinbase)
         minted = self.world.supply(MANA) - supply
         amount = self.model.parameters["manaPerBlock"]
         if operator is not None and self.model.earns(operator):
             assert minted == amount
             self.model.share_out(operator, MANA, amount)
-            self.shared += 1
+            self.model.share_out(operator, GCC, reward)
+            self.wallets[GCC][STAKING] += reward
+            self.shared += 2
             self.wallets[MANA][STAKING] += amount
             self.supplies[MANA] += amount
         else:
             assert minted == 0, "no validator, no stake or in jail: no MANA"
+            self.wallets[GCC][GOVERNANCE] += reward
         self.pass_blocks(blocks)
 
     @rule(epochs=st.integers(0, 2), blocks=st.integers(1, EPOCH_BLOCKS))
@@ -527,7 +536,7 @@ class EconomyMachine(RuleBasedStateMachine):
         if height < 0:
             return
         window = self.model.parameters["unbondingEpochs"]
-        oldest = max(0, self.model.epoch - window) * EPOCH_BLOCKS
+        oldest = max(0, self.model.epoch - window) * EPOCH_BLOCKS + 1
         must = self.due(
             (known is None, "UnknownKey"),
             (self.is_tombstoned(operator), "AlreadyTombstoned"),
@@ -538,7 +547,7 @@ class EconomyMachine(RuleBasedStateMachine):
         ok, _ = self.attempt(reporter, SLASHING, Slashing.submitEvidence, *evidence, must=must)
         if ok and known is not None:
             fraction = Fraction(SLASHING_PARAMETERS["doubleSignFraction"], WAD)
-            self._slashed(operator, fraction, height // EPOCH_BLOCKS)
+            self._slashed(operator, fraction, (height - 1) // EPOCH_BLOCKS)
             known.is_tombstoned = True
 
     @rule(operator=operators, blocks=st.integers(0, 10))

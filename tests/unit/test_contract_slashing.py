@@ -22,6 +22,7 @@ from tests.economy_world import (
     UNBONDING_EPOCHS,
     EconomyWorld,
     account,
+    amnesia_of,
     economy_of,
     evidence_of,
 )
@@ -80,8 +81,9 @@ def test_evidence_is_refused_with_a_reason(world: EconomyWorld) -> None:
     assert outcome([good[0], 0, *good[2:]]) == ("UnknownVoteKind", 0)
     assert outcome([good[0], 4, *good[2:]]) == ("UnknownVoteKind", 4)
     same = (b"\x01" * 32, b"\x01" * 32)
-    assert outcome(evidence_of(ALICE, 31, blocks=same)) == ("SameBlock", same[0])
-    for index, change in ((0, {4: b"\x03" * 32}), (1, {7: good[5]}), (0, {5: b""}), (0, {2: 32})):
+    assert outcome(evidence_of(ALICE, 31, blocks=same)) == ("SameVote", same[0])
+    changes = ((0, {4: b"\x03" * 32}), (1, {9: good[6]}), (0, {6: b""}), (0, {2: 32}), (1, {8: 1}))
+    for index, change in changes:
         changed = [change.get(place, value) for place, value in enumerate(good)]
         assert outcome(changed) == ("InvalidSignature", index)
     assert outcome(evidence_of(ALICE, 31, chain_id=1)) == ("InvalidSignature", 0)
@@ -89,15 +91,55 @@ def test_evidence_is_refused_with_a_reason(world: EconomyWorld) -> None:
     assert outcome(evidence_of(ALICE, 37)) == ("HeightOutOfRange", 37, 1, 36)
     assert outcome(evidence_of(ALICE, 0)) == ("HeightOutOfRange", 0, 1, 36)
     world.skip(epochs=1)
-    assert outcome(evidence_of(ALICE, 9)) == ("HeightOutOfRange", 9, 10, 46)
-    world.send(CAROL, SLASHING, Slashing.submitEvidence, *evidence_of(ALICE, 10))
+    assert outcome(evidence_of(ALICE, 10)) == ("HeightOutOfRange", 10, 11, 46)
+    world.send(CAROL, SLASHING, Slashing.submitEvidence, *evidence_of(ALICE, 11))
+
+
+def test_valid_rounds_tell_votes_apart(world: EconomyWorld) -> None:
+    """Two prevotes for one block that claim different polkas are two votes."""
+    one = (b"\x01" * 32, b"\x01" * 32)
+    evidence = evidence_of(ALICE, 31, kind=2, round=7, blocks=one, valid=(0, 2**32 - 1))
+    assert world.send(CAROL, SLASHING, Slashing.submitEvidence, *evidence) == 10 * WAD
+
+
+def test_forgetting_a_lock_is_punished(world: EconomyWorld) -> None:
+    """A precommit, and a later prevote for another block that no polka since allowed."""
+
+    def outcome(**changes: Any) -> tuple[Any, ...]:
+        evidence = amnesia_of(ALICE, 31, **changes)
+        return refused(world, CAROL, Slashing.submitAmnesia, *evidence)
+
+    nil, one, two = bytes(32), b"\x01" * 32, b"\x02" * 32
+    assert outcome(valid=3) == ("NoAmnesia", 2, 5), "a polka of the lock's round let it go"
+    for blocks in ((one, one), (nil, two), (one, nil)):
+        assert outcome(blocks=blocks) == ("NoAmnesia", 2, 5)
+    assert outcome(rounds=(5, 5)) == ("NoAmnesia", 5, 5)
+    good = list(amnesia_of(ALICE, 31, valid=2))
+    for index, change in ((0, {4: good[8]}), (1, {8: good[4]}), (1, {7: 1}), (0, {2: 3})):
+        changed = [change.get(place, value) for place, value in enumerate(good)]
+        assert refused(world, CAROL, Slashing.submitAmnesia, *changed) == (
+            "InvalidSignature",
+            index,
+        )
+    assert world.send(CAROL, SLASHING, Slashing.submitAmnesia, *good) == 10 * WAD
+    assert world.read(STAKING, Staking.validator, ALICE).isTombstoned
+
+
+def test_the_protocol_brings_evidence_too(world: EconomyWorld) -> None:
+    assert refused(world, CAROL, Slashing.onDoubleSign, ALICE, 31) == ("OnlySystem", CAROL)
+    world.send(SYSTEM, SLASHING, Slashing.onDoubleSign, ALICE, 31)
+    view = world.read(STAKING, Staking.validator, ALICE)
+    assert (view.tokens, view.isTombstoned) == (90 * WAD, True)
+    assert refused(world, SYSTEM, Slashing.onDoubleSign, ALICE, 31)[0] == "AlreadyTombstoned"
+    assert refused(world, SYSTEM, Slashing.onDoubleSign, BOB, 37)[0] == "HeightOutOfRange"
+    assert refused(world, SYSTEM, Slashing.onDoubleSign, CAROL, 31)[0] == "UnknownValidator"
 
 
 def test_no_stake_escapes_while_evidence_is_taken(world: EconomyWorld) -> None:
     """In the last block in which evidence of an epoch counts, what left in it is still held."""
     world.staking(CAROL, Staking.delegate, ALICE, 100 * WAD)
     world.staking(CAROL, Staking.undelegate, ALICE, 100 * WAD)
-    height = 4 * EPOCH_BLOCKS - 1
+    height = 4 * EPOCH_BLOCKS
     last = (4 + UNBONDING_EPOCHS) * EPOCH_BLOCKS - 1
     world.skip(last - world.block.number)
     with pytest.raises(Reverted) as failure:

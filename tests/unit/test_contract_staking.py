@@ -257,8 +257,26 @@ def test_mana_is_minted_for_proposers_with_a_validator_alone(world: EconomyWorld
     world.end_block(CAROL)
     world.end_block(BOB)
     assert world.supply(MANA) == supply + 2 * (3 * WAD + 1)
-    assert refused(world, ALICE, Staking.onBlock) == ("OnlySystem", ALICE)
+    assert refused(world, ALICE, Staking.onBlock, 0) == ("OnlySystem", ALICE)
     assert world.read(STAKING, Staking.operatorOfCoinbase, CAROL) == BOB
+
+
+def test_block_rewards_are_the_proposers_or_the_treasurys(world: EconomyWorld) -> None:
+    """By the commission and by shares; what no validator can have is not lost."""
+    world.end_block(ALICE, 2 * 10**9)
+    assert world.balance(GCC, STAKING) == 2 * WAD
+    commission, rest = (
+        world.read(STAKING, Staking.pendingCommission, ALICE)[0],
+        world.read(STAKING, Staking.pendingRewards, ALICE, ALICE)[0],
+    )
+    assert commission == 2 * WAD // 10
+    assert 0 <= 2 * WAD - commission - rest <= 1
+    before = world.balance(GCC, GOVERNANCE)
+    world.end_block(ZERO_ADDRESS, 5)
+    world.staking(SLASHING, Staking.jail, ALICE, 100)
+    world.end_block(ALICE, 7)
+    assert world.balance(GCC, GOVERNANCE) == before + 12 * 10**9
+    assert world.balance(GCC, STAKING) == 2 * WAD
 
 
 def test_commission_changes_slowly_and_within_its_bounds(world: EconomyWorld) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostchain.contracts.addresses import GCC, STAKING
+from ghostchain.contracts.addresses import GCC, SLASHING, STAKING
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.crypto.signing import sign_transaction
@@ -159,7 +159,7 @@ def test_a_supply_that_is_too_small_stops_at_zero() -> None:
 
 
 def test_staking_hears_of_every_block() -> None:
-    """onBlock() from the system address, after the transactions."""
+    """onBlock(0) from the system address, after the transactions."""
     view = world(staking=WITNESS)
     executor = Executor(view)
     for number in range(2):
@@ -168,8 +168,94 @@ def test_staking_hears_of_every_block() -> None:
         executor.commit()
     words = {int.from_bytes(key, "big"): value for key, value in view.storage[STAKING].items()}
     assert words[0][12:] == b"\xff" * 19 + b"\xfe"
-    assert words[1][:4] == keccak256(b"onBlock()")[:4]
+    assert words[1] == keccak256(b"onBlock(uint256)")[:4] + bytes(28)
     assert words[2] == (2).to_bytes(32, "big")
+
+
+# Keeps its call data, whole, from slot 0x1000 times the number of its calls on.
+RECORDER = bytes.fromhex(
+    "5f54600101"
+    "805f55"
+    "61100002"
+    "368155"  # calls += 1; base = 0x1000 * calls; keep the size
+    "5f5b36811015602a57"  # for place = 0; place < size
+    "8035"
+    "8160051c830160010155"  # keep the word
+    "602001601056"
+    "5b00"  # place += 32
+)
+
+
+def calls_of(view: MemoryView, address: Address) -> list[bytes]:
+    """The call data of each call that a RECORDER has had."""
+    words = {int.from_bytes(key, "big"): value for key, value in view.storage[address].items()}
+    calls = []
+    for number in range(1, int.from_bytes(words.get(0, b""), "big") + 1):
+        base = 0x1000 * number
+        size = int.from_bytes(words.get(base, b""), "big")
+        data = b"".join(words.get(base + 1 + i, bytes(32)) for i in range((size + 31) // 32))
+        calls.append(data[:size])
+    return calls
+
+
+STRANGERS = [Address(bytes([number]) * 20) for number in range(1, 4)]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([STAKING, *STRANGERS]),
+            st.sampled_from([0, 0, 1, 2**64 - 1]),
+            st.sampled_from([0, 0, 5, 2**64 - 1]),
+        ),
+        max_size=8,
+    )
+)
+def test_withdrawals_are_orders(orders: list[tuple[Address, int, int]]) -> None:
+    """Staking hears what it was paid, slashing who was missing and who signed twice."""
+    view = world(staking=RECORDER)
+    view.put(SLASHING, Allocation(nonce=1, code=RECORDER))
+    withdrawals = [
+        Withdrawal(index, validator, address, gwei)
+        for index, (address, validator, gwei) in enumerate(orders)
+    ]
+    view.apply(Executor(view).run_block(ENVIRONMENT, TransactionBatch(), withdrawals))
+    reward = sum(gwei for address, _, gwei in orders if address == STAKING) * 10**9
+    (told,) = calls_of(view, STAKING)
+    assert told == keccak256(b"onBlock(uint256)")[:4] + reward.to_bytes(32, "big")
+    missed = [address for address, validator, gwei in orders if not gwei and not validator]
+    signed_twice = [one[:2] for one in orders if not one[2] and one[1]]
+    expected = []
+    if missed:
+        words = [(32).to_bytes(32, "big"), len(missed).to_bytes(32, "big")]
+        words += [address.rjust(32, b"\0") for address in missed]
+        expected.append(keccak256(b"onMissed(address[])")[:4] + b"".join(words))
+    for address, height in signed_twice:
+        data = address.rjust(32, b"\0") + height.to_bytes(32, "big")
+        expected.append(keccak256(b"onDoubleSign(address,uint64)")[:4] + data)
+    assert (calls_of(view, SLASHING) if expected else []) == expected
+
+
+def test_ethereum_withdrawals_order_nothing() -> None:
+    view = world(staking=RECORDER)
+    view.put(SLASHING, Allocation(nonce=1, code=RECORDER))
+    withdrawals = [Withdrawal(0, 0, STRANGERS[0], 0), Withdrawal(1, 9, STRANGERS[1], 0)]
+    env = replace(ENVIRONMENT, hybrid=False)
+    view.apply(Executor(view).run_block(env, TransactionBatch(), withdrawals))
+    assert not view.storage.get(SLASHING)
+    assert not view.storage.get(STAKING)
+
+
+@pytest.mark.parametrize("ending", ["5f5ffd", "fe", "5b600456"], ids=["revert", "halt", "loop"])
+def test_a_failing_slashing_contract_stops_nothing(ending: str) -> None:
+    view = world(staking=RECORDER)
+    code = bytes.fromhex("60015f55") + bytes.fromhex(ending)
+    view.put(SLASHING, Allocation(nonce=1, code=code))
+    orders = [Withdrawal(0, 0, STRANGERS[0], 0), Withdrawal(1, 9, STRANGERS[1], 0)]
+    view.apply(Executor(view).run_block(ENVIRONMENT, batch(signed(0, 0, value=5)), orders))
+    assert not view.storage.get(SLASHING)
+    assert len(calls_of(view, STAKING)) == 1
+    assert int.from_bytes(view.accounts[b"\x77" * 20][8:40], "big") == 5
 
 
 @pytest.mark.parametrize("ending", ["5f5ffd", "fe", "5b600456"], ids=["revert", "halt", "loop"])

@@ -176,11 +176,14 @@ class Staking(StakingStorage):
     # -- the protocol --
 
     @external
-    def onBlock(self) -> None:
-        """The end of a block: MANA for its proposer's validator. Only the system address."""
+    def onBlock(self, gccReward: UInt256) -> None:
+        """The end of a block: GCC and MANA for its proposer's validator. Only the system address.
+
+        gccReward: what the protocol has paid this contract for the block, in wei.
+        """
         if self.msg.sender != SYSTEM:
             raise self.OnlySystem(self.msg.sender)
-        rewards.mint_for_proposer(self)
+        rewards.reward_proposer(self, gccReward)
 
     @external
     def slash(self, validator: Address, fraction: UInt256, epoch: UInt64) -> UInt256:

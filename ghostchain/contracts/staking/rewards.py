@@ -11,7 +11,7 @@ What divisions leave stays in this contract: less than one wei for each reward a
 
 from __future__ import annotations
 
-from ghostchain.contracts.addresses import MANA, STAKING
+from ghostchain.contracts.addresses import GCC, GOVERNANCE, MANA, STAKING
 from ghostchain.contracts.framework import Address
 from ghostchain.contracts.governed import WAD
 from ghostchain.contracts.staking.storage import (
@@ -20,8 +20,9 @@ from ghostchain.contracts.staking.storage import (
     REWARDED_TOKENS_MIN,
     Delegation,
     StakingStorage,
+    Validator,
 )
-from ghostchain.contracts.tokens import Mana, Token
+from ghostchain.contracts.tokens import Gcc, Mana, Token
 from ghostchain.primitives.types import ZERO_ADDRESS
 
 
@@ -65,23 +66,30 @@ def share_out(staking: StakingStorage, operator: Address, token: Address, amount
     staking.emit(staking.Distributed, operator, token, amount, commission)
 
 
-def mint_for_proposer(staking: StakingStorage) -> None:
-    """The validator behind the block's coinbase has this block's MANA. Without one, or when it is
-    jailed or has next to no stake, none is minted.
+def reward_proposer(staking: StakingStorage, gcc: int) -> None:
+    """The validator behind the block's coinbase has this block's GCC, which this contract holds
+    already, and its MANA. Without one, or when it is jailed or has next to no stake, no MANA is
+    minted and the GCC are the treasury's.
 
     Cost: the same whatever the number of validators and delegators.
     """
-    amount = staking.limits.mana_per_block
+    mana = staking.limits.mana_per_block
     operator = operator_of(staking, staking.block.coinbase)
-    if amount == 0 or operator == ZERO_ADDRESS:
+    if operator == ZERO_ADDRESS or not _earns(staking.records[operator]):
+        if gcc:
+            staking.at(Gcc, GCC).transfer(GOVERNANCE, gcc)
         return
-    validator = staking.records[operator]
-    if validator.is_tombstoned or validator.jailed_until:
-        return
-    if validator.tokens < REWARDED_TOKENS_MIN:
-        return
-    staking.at(Mana, MANA).mint(STAKING, amount)
-    share_out(staking, operator, MANA, amount)
+    if gcc:
+        share_out(staking, operator, GCC, gcc)
+    if mana:
+        staking.at(Mana, MANA).mint(STAKING, mana)
+        share_out(staking, operator, MANA, mana)
+
+
+def _earns(validator: Validator) -> bool:
+    return not (
+        validator.is_tombstoned or validator.jailed_until or validator.tokens < REWARDED_TOKENS_MIN
+    )
 
 
 def operator_of(staking: StakingStorage, coinbase: Address) -> Address:

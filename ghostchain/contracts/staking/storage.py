@@ -62,6 +62,7 @@ class StakingParameters(Record):
     unbonding_epochs: UInt32
     active_max: UInt32
     listed_max: UInt32
+    reward_per_second: UInt128
 
 
 class Totals(Record):
@@ -234,8 +235,9 @@ class StakingStorage(Governed):
         "manaPerBlock": Parameter("mana_per_block", WAD, 0, 10_000 * WAD),
         "minPower": Parameter("min_power", 10_000, 1, 1_000_000),
         "unbondingEpochs": Parameter("unbonding_epochs", 126, 1, 1_024),
-        "activeMax": Parameter("active_max", 100, 1, 256),
+        "activeMax": Parameter("active_max", 100, 1, 200),
         "listedMax": Parameter("listed_max", 512, 1, 1_024),
+        "rewardPerSecond": Parameter("reward_per_second", WAD // 10, 0, 100 * WAD),
     }
 
     limits = Slot[StakingParameters](0)
