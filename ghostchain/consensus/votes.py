@@ -224,6 +224,9 @@ class VoteKeeper:
             self._check_amnesia(vote)
             if waiting is not None and choice_of(waiting[0]) != choice:
                 self.add(*waiting)
+            if ballot.waiting and vote.kind != VoteKind.PROPOSAL:
+                # What waited for this vote, an own one perhaps, may make a quorum with it.
+                self._settle_if_decisive(ballot, ballot.tallies[choice])
         elif choice_of(first) != choice:
             if vote.validator not in ballot.second:
                 ballot.second[vote.validator] = vote
