@@ -288,11 +288,8 @@ class HighWater:
         self._file.close()
 
     def _load(self, data: bytes) -> None:
-        whole = [
-            slot
-            for offset in SLOT_OFFSETS
-            if (slot := decode_slot(data[offset : offset + SLOT_BYTES])) is not None
-        ]
+        slots = [decode_slot(data[offset : offset + SLOT_BYTES]) for offset in SLOT_OFFSETS]
+        whole = [slot for slot in slots if slot is not None]
         if not whole and self._is_unfinished(data):
             self._store(self._marks)
             return
@@ -311,7 +308,7 @@ class HighWater:
         if len(whole) < 2 or whole[0][2] != whole[1][2]:
             if len(whole) < 2:
                 self.mended = f"one of the two slots of {self._name} was damaged or torn"
-            self._store(self._marks)
+            self._mend(slots.index(max(whole, key=lambda slot: slot[2])))
 
     def _is_unfinished(self, data: bytes) -> bool:
         """Whether the file was cut while it was made, before anything was signed: it is short until
@@ -322,12 +319,20 @@ class HighWater:
             byte in (0, expected) for byte, expected in zip(data, first, strict=False)
         )
 
+    def _mend(self, good: int) -> None:
+        """Both slots hold what the good one does, which is not touched before the other is whole: a
+        second crash, while this one is mended, must not break both."""
+        self._write(self._marks, (1 - good, good))
+
     def _store(self, marks: Marks) -> None:
+        self._write(marks, (0, 1))
+
+    def _write(self, marks: Marks, order: tuple[int, int]) -> None:
         self._sequence += 1
         slot = encode_slot(self._chain_id, self._public_key, self._sequence, marks)
         try:
-            for index, offset in enumerate(SLOT_OFFSETS):
-                self._file.write(slot, offset)
+            for index in order:
+                self._file.write(slot, SLOT_OFFSETS[index])
                 self._on_step(f"write {index}")
                 self._file.sync()
                 self._on_step(f"sync {index}")

@@ -1,0 +1,29 @@
+"""A whole network of validators on one thread, where time, wires and disks are made up.
+
+The code under test is the code that runs: the core of consensus, its driver, certificates, the
+write-ahead log, the high-water mark and the signer. Only the doors of `consensus/ports.py` lead to
+something virtual. One seed draws everything: how many validators, their powers, who lies and how,
+what the network loses, when machines die and what their disks keep. The same seed gives the same
+run to the last byte, so a failure is a number:
+
+    python -m tests.sim.run --seed 4711          # one run; --trace tells what happened
+    python -m tests.sim.run --seeds 0:20000      # many, on both cores
+    python -m tests.sim.run --kind twins         # only networks with two machines of one key
+
+Each seed draws a mix of its own (swarm testing): many runs with few kinds of faults, each often,
+find more than runs that have a little of all.
+
+    mix.py        what a seed draws, and in which order
+    scheduler.py  virtual time: one heap of what happens when
+    network.py    loss, delay, duplication, reorder, partitions, slow links
+    disk.py       what a file holds after a crash: torn, short, flipped
+    keys.py       signatures: a keyed hash that costs a microsecond, or Ed25519
+    ledger.py     the application: blocks of no meaning, validator sets that change at H+2
+    node.py       one machine: the real driver over virtual doors; dies anywhere, starts again
+    sins.py       nodes that lie, each in one way, out of the same real code
+    checkers.py   what must hold, looked at after every step
+    world.py      puts it together and runs it
+
+After a moment that the mix names, faults stop (the network's GST) and every honest node must decide
+more heights within a bounded time.
+"""

@@ -1,0 +1,97 @@
+"""The real log and high-water mark on the virtual disk, killed at every step, twice in a row."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from ghostchain.encoding.votes import VoteKind
+from ghostchain.storage.highwater import HighWater, Request
+from ghostchain.storage.wal import WriteAheadLog
+from tests.sim.disk import VirtualDisk
+
+
+class Cut(Exception):
+    """The power goes."""
+
+
+class Fuse:
+    """Lets a number of steps to the disk happen."""
+
+    def __init__(self) -> None:
+        self.left = 1 << 30
+
+    def __call__(self, what: str) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Cut(what)
+
+
+def opened(disk: VirtualDisk) -> HighWater:
+    return HighWater(disk, "mark", chain_id=7, public_key=b"k" * 32)
+
+
+def stamp(data: bytes) -> bytes:
+    return data[:64].ljust(64)
+
+
+def requests() -> list[Request]:
+    return [
+        Request(kind, height, 0, bytes([height]) * 32)
+        for height in range(1, 6)
+        for kind in VoteKind
+    ]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_two_crashes_in_a_row_lose_no_mark(seed: int) -> None:
+    """The second while the first is mended: what has left is still known, whatever was torn."""
+    random = Random(seed)
+    for first in range(9):
+        for second in range(9):
+            fuse = Fuse()
+            disk = VirtualDisk(fuse)
+            mark, left = opened(disk), 0
+            fuse.left = 12 + first
+            try:
+                for request in requests():
+                    mark.sign(request, stamp)
+                    left += 1
+            except Cut:
+                disk.lose(random)
+            try:
+                fuse.left = second
+                opened(disk)
+            except Cut:
+                disk.lose(random)
+            fuse.left = 1 << 30
+            known = {signed.request for signed in opened(disk).marks.signed if signed}
+            assert requests()[left - 1] in known, (first, second, left)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_flushed_comes_back(seed: int) -> None:
+    """All of it, in order, and of the rest a beginning at most."""
+    random = Random(seed)
+    for steps in range(2, 30):
+        fuse = Fuse()
+        disk = VirtualDisk(fuse)
+        written: list[bytes] = []
+        flushed = 0
+        try:
+            log = WriteAheadLog(disk)
+            fuse.left = steps
+            for _ in range(10):
+                for _ in range(random.randint(1, 3)):
+                    record = random.randbytes(random.randint(1, 60))
+                    log.append(record)
+                    written.append(record)
+                log.flush()
+                flushed = len(written)
+        except Cut:
+            disk.lose(random)
+        fuse.left = 1 << 30
+        back = WriteAheadLog(disk).records()
+        assert back == written[: len(back)]
+        assert len(back) >= flushed
