@@ -6,9 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN_FLAGS ?= --network testnet
 JOBS ?= 2
+SIM_SEEDS ?= 0:20000
 FUZZ_FLAGS ?= -max_total_time=60
 
-.PHONY: run test setup native lint types unit sanitize bench bench-full differential economy fuzz eels clients clean help
+.PHONY: run test setup native lint types unit sanitize bench bench-full differential economy sim sim-twins fuzz eels clients clean help
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -76,6 +77,12 @@ differential: setup eels ## 2,000 random blocks beside the executable specificat
 economy: setup ## long random sequences of token, staking and governance operations
 	$(BIN)/python -m tests.property.economy_run --machine memory --examples 600 --steps 100
 	$(BIN)/python -m tests.property.economy_run --machine executor --examples 60 --steps 80
+
+sim: setup ## networks of validators on virtual time, wires and disks (SIM_SEEDS=FIRST:END)
+	$(BIN)/python -m tests.sim.run --seeds $(SIM_SEEDS) --jobs $(JOBS)
+
+sim-twins: setup ## the same, where two machines share one key
+	$(BIN)/python -m tests.sim.run --kind twins --seeds $(SIM_SEEDS) --jobs $(JOBS)
 
 fuzz: setup ## every fuzz target for a minute (FUZZ_FLAGS=-runs=N for another measure)
 	$(BIN)/python -m pip install --quiet 'atheris>=2.3'

@@ -1,0 +1,187 @@
+"""One machine's application: builds, completes, judges and commits blocks of the ledger.
+
+Implements `ghostchain.consensus.ports.Application`. Nothing here outlives a crash but the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ghostchain.consensus.effects import StartHeight
+from ghostchain.consensus.messages import Certificate, Vote
+from ghostchain.consensus.ports import Offer
+from ghostchain.primitives.types import Hash32
+from tests.sim.ledger import block_id_of, decode_block
+from tests.sim.scheduler import MS
+
+if TYPE_CHECKING:
+    from tests.sim.node import Machine
+
+ASK_AGAIN_NS = 250 * MS
+WANTED_MAX = 64
+
+Judged = Callable[[bytes | None, str], None]
+
+
+class LedgerApplication:
+    """The blocks that a machine has, is asked for, and looks for."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._chain = machine.chain
+        self._bodies: dict[Hash32, bytes] = {}
+        self._wanted: dict[Hash32, tuple[int, list[tuple[int | None, Judged]]]] = {}
+        self.committing: tuple[bytes, Certificate] | None = None
+
+    # ---- ports.Application ----
+
+    def build(self, height: int, round: int, done: Callable[[Offer | None, str], None]) -> None:
+        machine = self._machine
+        if height != self._chain.height + 1:
+            self._answer(done, None, "that is not the height after the head")
+            return
+        if machine.chance(machine.mix.unbuildable):
+            self._answer(done, None, "nothing can be built")
+            return
+        is_sound = machine.sin is None or not machine.sin.is_unsound()
+        offer = self.make(round, is_sound)
+        self._answer(done, offer, "")
+
+    def make(self, round: int, is_sound: bool) -> Offer:
+        """A new block on top of the head."""
+        machine = self._machine
+        body = self._chain.draft(round, is_sound, machine.random.randbytes(16))
+        block_id = block_id_of(body)
+        self._bodies[block_id] = body
+        machine.world.judge.built(block_id, body)
+        return Offer(block_id, body, body)
+
+    def validate(
+        self,
+        height: int,
+        round: int | None,
+        block_id: Hash32,
+        body: bytes | None,
+        peer: bytes,
+        done: Judged,
+    ) -> None:
+        if body is not None and block_id_of(body) == block_id:
+            self._bodies[block_id] = body
+        if block_id in self._bodies:
+            self._judge(height, round, block_id, done)
+            return
+        if block_id in self._wanted:
+            self._wanted[block_id][1].append((round, done))
+            return
+        assert len(self._wanted) < WANTED_MAX, "more blocks are looked for than a height can have"
+        self._wanted[block_id] = (height, [(round, done)])
+        self._ask(block_id, self._machine.world.place_of(peer))
+
+    def restore(self, height: int, block_id: Hash32, record: bytes) -> None:
+        assert block_id_of(record) == block_id
+        self._bodies[block_id] = record
+
+    def commit(
+        self,
+        height: int,
+        block_id: Hash32,
+        certificate: Certificate,
+        done: Callable[[StartHeight], None],
+    ) -> None:
+        assert height == self._chain.height + 1, "commits come in order"
+        if self._machine.is_honest:
+            self._machine.world.judge.committed(height, block_id, certificate)
+        self.committing = self._bodies[block_id], certificate
+        if self._machine.mix.is_instant:
+            done(self._commit())
+        else:
+            self._machine.later(self._duration_ns(), lambda: done(self._commit()))
+
+    def extend(self, certificate: Certificate) -> None:
+        machine = self._machine
+        assert certificate.height == self._chain.height, "only the head's certificate grows"
+        if machine.is_honest:
+            machine.world.judge.committed(certificate.height, certificate.block_id, certificate)
+        self._chain.certificates[-1] = certificate
+
+    def certificate(self, height: int) -> Certificate | None:
+        certificates = self._chain.certificates
+        return certificates[height] if height < len(certificates) else None
+
+    def report(self, key: bytes, first: Vote, second: Vote) -> None:
+        if self._machine.is_honest:
+            self._machine.world.judge.reported(key, first, second)
+
+    # ---- among machines ----
+
+    def body_of(self, block_id: Hash32) -> bytes | None:
+        """The block for a peer that asks, if it is here."""
+        return self._bodies.get(block_id) or self._chain.body_of(block_id)
+
+    def found(self, body: bytes) -> None:
+        """A peer sent a block that was asked for."""
+        block_id = block_id_of(body)
+        if block_id not in self._wanted:
+            return
+        height, waiting = self._wanted.pop(block_id)
+        self._bodies[block_id] = body
+        for round, done in waiting:
+            self._judge(height, round, block_id, done)
+
+    def forget(self) -> None:
+        """The head has moved on: what was below is no longer looked for, nor kept beside it."""
+        height = self._chain.height
+        self._wanted = {
+            block_id: entry for block_id, entry in self._wanted.items() if entry[0] > height
+        }
+        self._bodies = {
+            block_id: body
+            for block_id, body in self._bodies.items()
+            if (block := decode_block(body)) is not None and block.height > height
+        }
+
+    def next_height(self) -> StartHeight:
+        """What comes after the head."""
+        height = self._chain.height + 1
+        has_work = self._machine.chance(self._machine.mix.busy)
+        return StartHeight(height, self._chain.validators(height), has_work)
+
+    def _commit(self) -> StartHeight:
+        assert self.committing is not None
+        self._chain.extend(*self.committing)
+        self.committing = None
+        self.forget()
+        start = self.next_height()
+        self._machine.committed(start)
+        return start
+
+    def _judge(self, height: int, round: int | None, block_id: Hash32, done: Judged) -> None:
+        if height <= self._chain.height:
+            return  # decided meanwhile
+        body = self._bodies[block_id]
+        refusal = self._chain.refusal(body, round)
+        sin = self._machine.sin
+        if refusal and not (sin is not None and sin.overlooks(refusal)):
+            self._answer(done, None, refusal)
+        else:
+            self._answer(done, body, "")
+
+    def _ask(self, block_id: Hash32, place: int | None) -> None:
+        """Asks a peer for the block; another one, later, while it has not come."""
+        if block_id not in self._wanted:
+            return
+        machine = self._machine
+        if place is None or place == machine.place:
+            place = machine.random.choice(machine.peers)
+        machine.want(place, block_id)
+        machine.later(ASK_AGAIN_NS, self._ask, block_id, None)
+
+    def _answer(self, done: Callable[..., None], *answer: object) -> None:
+        if self._machine.mix.is_instant:
+            done(*answer)
+        else:
+            self._machine.later(self._duration_ns(), done, *answer)
+
+    def _duration_ns(self) -> int:
+        return self._machine.random.randint(MS // 10, 20 * MS)

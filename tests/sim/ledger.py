@@ -1,0 +1,158 @@
+"""What consensus decides about here: blocks of no meaning, and validator sets that they change.
+
+A block names its height, its parent and the state after its parent, and carries what the plan of
+the run says of validators at its height, which acts at H+2. Blocks are made to be invalid by one
+bit. Everything a machine has decided stands in its `Chain`, which a crash does not lose: the chain
+of the node is durable before it answers, and has tests of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from ghostchain.consensus.messages import Certificate
+from ghostchain.consensus.validators import Validator, ValidatorSet
+from ghostchain.primitives.types import Address, Hash32
+
+BLOCK_BYTES = 8 + 4 + 32 + 32 + 1 + 16
+GENESIS_ID = Hash32(b"\0" * 31 + b"\1")
+GENESIS_STATE = b"\2" * 32
+
+Change = tuple[int, int]
+"""Which key, by its number, has which power from then on; power 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block as its body says it."""
+
+    height: int
+    round: int
+    parent_id: bytes
+    state: bytes
+    is_sound: bool
+    salt: bytes
+
+    def encode(self) -> bytes:
+        return b"".join(
+            (
+                self.height.to_bytes(8, "big"),
+                self.round.to_bytes(4, "big"),
+                self.parent_id,
+                self.state,
+                bytes((self.is_sound,)),
+                self.salt,
+            )
+        )
+
+
+def decode_block(body: bytes) -> Block | None:
+    """The block of a body; None when it is not one."""
+    if len(body) != BLOCK_BYTES or body[76] > 1:
+        return None
+    return Block(
+        int.from_bytes(body[:8], "big"),
+        int.from_bytes(body[8:12], "big"),
+        body[12:44],
+        body[44:76],
+        body[76] == 1,
+        body[77:],
+    )
+
+
+def block_id_of(body: bytes) -> Hash32:
+    return Hash32(blake2b(body, digest_size=32).digest())
+
+
+class Sets:
+    """The validator sets of a run, by height: genesis, and what the plan changes.
+
+    What block H changes acts from H+2 on; so the set of a height is known two blocks before it.
+    """
+
+    def __init__(
+        self, keys: tuple[bytes, ...], powers: Mapping[int, int], plan: Mapping[int, Change]
+    ) -> None:
+        """powers: of the numbers of keys at genesis. plan: what the block of a height changes."""
+        self._keys = keys
+        self._plan = plan
+        self._sets = [self._make(powers)]
+        self._powers = [dict(powers)]
+
+    def _make(self, powers: Mapping[int, int]) -> ValidatorSet:
+        return ValidatorSet(
+            Validator(Address(number.to_bytes(20, "big")), self._keys[number], power)
+            for number, power in sorted(powers.items())
+        )
+
+    def after(self, height: int) -> ValidatorSet:
+        """The set that the blocks up to the height (at least 0) amount to."""
+        while len(self._sets) <= height:
+            change = self._plan.get(len(self._sets))
+            powers, validators = self._powers[-1], self._sets[-1]
+            if change is not None:
+                powers = {**powers, change[0]: change[1]}
+                powers = {number: power for number, power in powers.items() if power}
+                validators = self._make(powers)
+            self._powers.append(powers)
+            self._sets.append(validators)
+        return self._sets[height]
+
+    def of(self, height: int) -> ValidatorSet:
+        """Who votes at the height (1 or above)."""
+        return self.after(max(height - 2, 0))
+
+
+class Chain:
+    """The decided blocks of one machine, with the certificates that it saw."""
+
+    def __init__(self, sets: Sets) -> None:
+        self._sets = sets
+        self.bodies: list[bytes] = []
+        self.ids: list[Hash32] = [GENESIS_ID]
+        self.states: list[bytes] = [GENESIS_STATE]
+        self.certificates: list[Certificate | None] = [None]
+        self._heights: dict[Hash32, int] = {}
+
+    @property
+    def height(self) -> int:
+        return len(self.bodies)
+
+    def validators(self, height: int) -> ValidatorSet:
+        """The set of a height that may start: the one after the head."""
+        return self._sets.of(height)
+
+    def body_of(self, block_id: Hash32) -> bytes | None:
+        """The decided block of that id."""
+        height = self._heights.get(block_id)
+        return None if height is None else self.bodies[height - 1]
+
+    def extend(self, body: bytes, certificate: Certificate) -> None:
+        """The block of the body is the head."""
+        self.bodies.append(body)
+        self.ids.append(block_id_of(body))
+        self.states.append(blake2b(self.states[-1] + body, digest_size=32).digest())
+        self.certificates.append(certificate)
+        self._heights[self.ids[-1]] = self.height
+
+    def draft(self, round: int, is_sound: bool, salt: bytes) -> bytes:
+        """The body of a block on top of the head."""
+        return Block(self.height + 1, round, self.ids[-1], self.states[-1], is_sound, salt).encode()
+
+    def refusal(self, body: bytes, round: int | None) -> str:
+        """Why the body is no block on top of the head; empty when it is one.
+
+        round: in which it was first proposed; None when that is not known.
+        """
+        block = decode_block(body)
+        if block is None:
+            return "not a block"
+        if (block.height, block.parent_id) != (self.height + 1, self.ids[-1]):
+            return f"a block of height {block.height} on another head"
+        if round is not None and block.round != round:
+            return f"says round {block.round}, was proposed in {round}"
+        if block.state != self.states[-1]:
+            return "another state"
+        return "" if block.is_sound else "unsound"

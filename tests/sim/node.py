@@ -1,0 +1,397 @@
+"""One machine: the real driver, core, log and signer over virtual doors.
+
+Every step that reaches the machine's edge (a write, a sync, a signature, a message) is a place
+where it may die: `fuse` counts them down. What a step takes, as a slow sync does, delays all that
+follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from ghostchain.consensus.core import Consensus
+from ghostchain.consensus.driver import Driver
+from ghostchain.consensus.effects import RoundFailed, StartHeight
+from ghostchain.consensus.guard import Guard
+from ghostchain.consensus.messages import (
+    InvalidMessage,
+    Message,
+    Step,
+    Vote,
+    decode_message,
+    encode_message,
+)
+from ghostchain.consensus.timers import Parameters
+from ghostchain.node.signing.local import LocalSigner
+from ghostchain.primitives.errors import StorageFailed
+from ghostchain.primitives.types import Hash32
+from ghostchain.storage.highwater import HighWater
+from ghostchain.storage.wal import WriteAheadLog
+from tests.sim.application import LedgerApplication
+from tests.sim.checkers import DURABLE_FIRST, NO_CRASH, NO_DOPPELGANGER, Violation
+from tests.sim.disk import VirtualDisk, disk_error
+from tests.sim.keys import Key
+from tests.sim.ledger import Chain
+from tests.sim.mix import Mix
+from tests.sim.scheduler import MS, SECOND
+from tests.sim.sins import Sin
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+CHAIN_ID = 446_782
+EPOCH_NS = 1_700_000_000 * SECOND
+PPM = 1_000_000
+LOG_NAME, MARK_NAME = "wal", "highwater"
+
+
+class Crash(BaseException):
+    """The machine stops here, in the middle of whatever it does."""
+
+
+class HashSigner(LocalSigner):
+    """The signer with another signature scheme below; its memory is the real one."""
+
+    def __init__(self, key: Key, disk: VirtualDisk) -> None:
+        self._key = key
+        self._public_key = key.public
+        self._high_water = HighWater(disk, MARK_NAME, chain_id=CHAIN_ID, public_key=key.public)
+
+    def _sign(self, data: bytes) -> bytes:
+        return self._key.sign(data)
+
+
+class Machine:
+    """A place in the network, with a disk and a chain that outlive crashes. Implements the doors
+    `Clock`, `Network`, `Signer` and `Watcher` of consensus for the driver that runs on it."""
+
+    def __init__(self, world: World, place: int, number: int, key: Key, sin_name: str) -> None:
+        """number: of the key. sin_name: how it lies; empty: it does not."""
+        self.world = world
+        self.mix: Mix = world.mix
+        self.place = place
+        self.number = number
+        self.is_spoilt = False
+        """Its disk has lost what it had promised to keep."""
+        self.key = key
+        self.peer = b"machine".ljust(30, b"\0") + place.to_bytes(2, "big")
+        self.name = f"m{place}" + (f" ({sin_name})" if sin_name else "")
+        self.is_honest = not sin_name
+        self.random = Random(world.random.getrandbits(64))
+        self.disk = VirtualDisk(self.touch)
+        self.chain = Chain(world.sets)
+        self.peers: list[int] = []
+        self.banned: set[int] = set()
+        self.sin = Sin.named(sin_name, self) if sin_name not in ("", "twin") else None
+        skew_ns = self.random.randint(-self.mix.skew_ns, self.mix.skew_ns)
+        self._offset_ns = EPOCH_NS + skew_ns
+        self._ppm = PPM + int(PPM * self.mix.drift * self.random.uniform(-1, 1))
+        self.life = 0
+        """How often it has started."""
+        self.is_up = False
+        self.fuse = 0
+        """Steps to the edge until it dies; 0: it does not."""
+        self.busy_until_ns = 0
+        self._effort_ns = 0
+        self._alarm_ns = 0
+        self.place_in_height: tuple[int, int, Step] = (0, 0, Step.NEW_HEIGHT)
+        self.rounds_failed = 0
+        self.refused: list[str] = []
+
+    # ---- life and death ----
+
+    def start(self) -> None:
+        """The process starts with what the disk has."""
+        if self.is_up:
+            return
+        self.is_up = True
+        self.life += 1
+        self.banned.clear()
+        self._alarm_ns = 0
+        self.busy_until_ns = self.world.scheduler.now_ns
+        if self.life > 1 and self.world.is_stormy and self.chance(0.2):
+            self.fuse = self.random.randint(1, 20)  # it does not even come up again
+        self.world.say(self, "starts at height %d", self.chain.height + 1)
+        self.step(self._boot)
+
+    def _boot(self) -> None:
+        self.application = LedgerApplication(self)
+        self.log = WriteAheadLog(self.disk, LOG_NAME)
+        self._log_file = self.disk.files[LOG_NAME]
+        self.signer = self._open_signer()
+        self.core = Consensus(CHAIN_ID, self.key.public, self.parameters, self.world.verify)
+        guard = Guard() if self.mix.is_guarded else None
+        self.driver = Driver(
+            self.core, self, self.log, self, self.application, self, self, guard=guard
+        )
+        self.driver.start(self.application.next_height())
+        self.world.greet(self)
+
+    def _open_signer(self) -> LocalSigner:
+        if self.mix.is_edwards:
+            return LocalSigner(self.key.secret, chain_id=CHAIN_ID, disk=self.disk, name=MARK_NAME)
+        return HashSigner(self.key, self.disk)
+
+    @property
+    def parameters(self) -> Parameters:
+        return Parameters(block_interval_min_ns=self.mix.interval_ns)
+
+    def die(self, why: str, down_ns: int) -> None:
+        """The process is gone, and what its disk had not synced, perhaps; it starts again later."""
+        if not self.is_up:
+            return
+        self.is_up = False
+        self.fuse = 0
+        world = self.world
+        damaged = 0
+        mark = self.disk.files.get(MARK_NAME)
+        is_mark_whole = mark is not None and mark.is_durable
+        if self.chance(0.7):  # else the process was killed and the machine went on
+            damaged = self.disk.lose(self.random)
+        flipped = is_mark_whole and self.chance(self.mix.flips) and self._flip(MARK_NAME, 4096)
+        if self.number == self.mix.spoilt and self.chance(0.3):
+            log = self.disk.files.get(LOG_NAME)
+            self.is_spoilt |= self._flip(LOG_NAME, max(len(log.data) - 300, 0) if log else 0)
+        committing = getattr(self, "application", None) and self.application.committing
+        if committing and self.chance(0.5):
+            self.chain.extend(*committing)
+            self.committed_silently()
+        self._offset_ns += self.random.randint(-self.mix.jump_ns, self.mix.jump_ns)
+        world.crashes += 1
+        world.say(self, "dies: %s; %d writes damaged, flipped: %s", why, damaged, flipped)
+        world.scheduler.after(down_ns, self.start)
+
+    def _flip(self, name: str, start: int) -> bool:
+        """The disk spoils a bit of a file, from a place on."""
+        file = self.disk.files.get(name)
+        return file is not None and file.flip(self.random, start, 1 << 30)
+
+    def step(self, action: Callable[..., None], *arguments: object) -> None:
+        """The machine does something, now or as soon as it can; perhaps it dies of it."""
+        if not self.is_up:
+            return
+        scheduler = self.world.scheduler
+        if scheduler.now_ns < self.busy_until_ns:
+            scheduler.at(self.busy_until_ns, self._step_of, self.life, action, *arguments)
+            return
+        try:
+            action(*arguments)
+            self._arm()
+        except Crash:
+            self.die("a crash in the middle of a step", self._down_ns())
+        except StorageFailed as failure:
+            if not self.world.is_disk_faulty:
+                raise
+            self.die(str(failure), self._down_ns())
+        except Violation:
+            raise
+        except Exception as error:
+            if self.is_honest:
+                raise Violation(NO_CRASH, f"{self.name}: {error!r}") from error
+            self.die(repr(error), self._down_ns())
+        self.busy_until_ns = scheduler.now_ns + self._effort_ns
+        self._effort_ns = 0
+
+    def _step_of(self, life: int, action: Callable[..., None], *arguments: object) -> None:
+        if life == self.life:
+            self.step(action, *arguments)
+
+    def later(self, delay_ns: int, action: Callable[..., None], *arguments: object) -> None:
+        """The machine does something after a while, if it still lives then."""
+        scheduler = self.world.scheduler
+        scheduler.after(self._effort_ns + delay_ns, self._step_of, self.life, action, *arguments)
+
+    def _down_ns(self) -> int:
+        return self.random.randint(10 * MS, 2 * SECOND)
+
+    def touch(self, what: str) -> None:
+        """A step to the edge: perhaps the last one."""
+        if self.fuse:
+            self.fuse -= 1
+            if not self.fuse:
+                raise Crash
+        if what == "sync" and self.is_up:
+            mix = self.mix
+            self._effort_ns += mix.sync_ns
+            if self.world.is_stormy:
+                if mix.slow_sync and self.chance(mix.slow_sync):
+                    self._effort_ns += self.random.randint(100 * MS, 2 * SECOND)
+                if mix.disk_errors and self.chance(mix.disk_errors):
+                    self.world.is_disk_faulty = True
+                    raise disk_error()
+
+    def chance(self, chance: float) -> bool:
+        return chance > 0 and self.random.random() < chance
+
+    # ---- time ----
+
+    def now_ns(self) -> int:
+        now_ns = self.world.scheduler.now_ns + self._effort_ns
+        return self._offset_ns + now_ns * self._ppm // PPM
+
+    def _arm(self) -> None:
+        """The driver is woken when it asked to be."""
+        deadline_ns = self.driver.deadline_ns()
+        if deadline_ns is None:
+            return
+        scheduler = self.world.scheduler
+        at_ns = -((self._offset_ns - deadline_ns) * PPM // self._ppm)
+        at_ns = max(at_ns, scheduler.now_ns + 1)
+        if self._alarm_ns <= scheduler.now_ns or at_ns < self._alarm_ns:
+            self._alarm_ns = at_ns
+            scheduler.at(at_ns, self._step_of, self.life, self._wake)
+
+    def _wake(self) -> None:
+        deadline_ns = self.driver.deadline_ns()
+        self._alarm_ns = 0
+        if deadline_ns is not None and deadline_ns <= self.now_ns():
+            self.driver.on_time()
+
+    # ---- what comes in ----
+
+    def hear(self, source: int, message: Message | bytes, body: bytes | None) -> None:
+        """A message arrives."""
+        if self.is_up and source not in self.banned:
+            self.step(self._hear, source, message, body)
+
+    def _hear(self, source: int, message: Message | bytes, body: bytes | None) -> None:
+        if isinstance(message, bytes):
+            try:
+                message = decode_message(message)
+            except InvalidMessage as refusal:
+                self.punish(self.world.machines[source].peer, str(refusal))
+                return
+        peer = self.world.machines[source].peer
+        if self.sin is not None:
+            self.sin.hears(message, source)
+        self.driver.on_message(message, peer, body)
+
+    def meet(self, other: int) -> None:
+        """A connection to the peer is there."""
+        self.step(self._meet, other)
+
+    def _meet(self, other: int) -> None:
+        self.driver.on_peer(self.world.machines[other].peer)
+
+    def want(self, place: int, block_id: Hash32) -> None:
+        """Asks a peer for a block."""
+        target = self.world.machines[place]
+        self._carry(place, target.asked, self.place, block_id)
+
+    def asked(self, source: int, block_id: Hash32) -> None:
+        self.step(self._asked, source, block_id)
+
+    def _asked(self, source: int, block_id: Hash32) -> None:
+        if self.sin is not None and not self.sin.gives_bodies:
+            return
+        body = self.application.body_of(block_id)
+        if body is not None:
+            self._carry(source, self.world.machines[source].given, body)
+
+    def given(self, body: bytes) -> None:
+        self.step(self._given, body)
+
+    def _given(self, body: bytes) -> None:
+        self.application.found(body)
+
+    def committed(self, start: StartHeight) -> None:
+        """The chain has a new head."""
+        self.committed_silently()
+        if not start.has_work and self.chance(0.7):
+            self.later(self.random.randint(MS, SECOND), self._work, start.height)
+
+    def committed_silently(self) -> None:
+        self.world.committed(self)
+
+    def _work(self, height: int) -> None:
+        if self.chain.height + 1 == height:
+            self.driver.on_work()
+
+    # ---- ports.Network ----
+
+    def broadcast(self, message: Message, body: bytes | None = None) -> None:
+        for place in self.peers:
+            self.say(place, message, body)
+
+    def send(self, peer: bytes, message: Message, body: bytes | None = None) -> None:
+        place = self.world.place_of(peer)
+        if place is not None and place != self.place:
+            self.say(place, message, body)
+
+    def punish(self, peer: bytes, reason: str) -> None:
+        place = self.world.place_of(peer)
+        assert place is not None, "somebody is punished who is not there"
+        if not self.is_honest:
+            return
+        other = self.world.machines[place]
+        self.world.say(self, "punishes %s: %s", other.name, reason)
+        self.world.judge.punished(f"{self.name} punishes {other.name}", other.is_honest, reason)
+        if self.mix.is_banning:
+            self.banned.add(place)
+
+    def say(self, place: int, message: Message, body: bytes | None) -> None:
+        """To one peer, with a lie if this machine lies."""
+        self.touch("send")
+        if self.sin is not None:
+            for lie in self.sin.says(place, message, body):
+                self.post(place, *lie)
+            return
+        is_durable = self._log_file.is_durable and self.log.size == len(self._log_file.data)
+        if isinstance(message, Vote) and not is_durable:
+            raise Violation(DURABLE_FIRST, f"{self.name} says {message} before the log is")
+        self.post(place, message, body)
+
+    def post(self, place: int, message: Message | bytes, body: bytes | None = None) -> None:
+        """Puts it on the wire as it is."""
+        world = self.world
+        if body is not None and world.network.loses_body():
+            body = None
+        if world.counts_bytes:
+            world.count_bytes(message, body)
+        if self.mix.is_encoded and not isinstance(message, bytes):
+            message = encode_message(message)
+        self._carry(place, world.machines[place].hear, self.place, message, body)
+
+    def _carry(self, place: int, deliver: Callable[..., None], *arguments: object) -> None:
+        leaves_ns = self.world.scheduler.now_ns + self._effort_ns
+        self.world.network.carry(self.place, place, leaves_ns, deliver, *arguments)
+
+    # ---- ports.Signer ----
+
+    @property
+    def public_key(self) -> bytes:
+        return self.key.public
+
+    def sign(self, vote: Vote, done: Callable[[bytes, str], None]) -> None:
+        self.touch("sign")
+
+        def signed(signature: bytes, reason: str) -> None:
+            if self.is_honest:
+                if signature:
+                    self.world.judge.signed(vote, self.key.public)
+                else:
+                    self.world.refusals += 1
+                    self.world.say(self, "does not sign %s: %s", vote, reason)
+            done(signature, reason)
+
+        self.signer.sign(vote, signed)
+
+    # ---- ports.Watcher ----
+
+    def entered(self, height: int, round: int, step: Step, now_ns: int) -> None:
+        self.place_in_height = (height, round, step)
+        self.world.say(self, "enters %d/%d %s", height, round, step.name)
+
+    def round_failed(self, failure: RoundFailed, now_ns: int) -> None:
+        self.rounds_failed += 1
+        self.world.say(self, "round failed: %s", failure)
+
+    def doppelganger(self, vote: Vote) -> None:
+        self.world.say(self, "somebody else signs with its key: %s", vote)
+        if self.is_honest and not self.is_spoilt:
+            raise Violation(NO_DOPPELGANGER, f"{self.name}: {vote}")
+
+    def decided(self, height: int, round: int, block_id: Hash32, now_ns: int) -> None:
+        self.world.say(self, "decides %d in round %d: %s", height, round, block_id.hex()[:8])

@@ -1,0 +1,73 @@
+"""The campaign in small: every seed holds, and the same seed is the same run.
+
+A failure names its seed; `python -m tests.sim.run --seed N` (with `--kind twins` for those) shows
+what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sim.mix import Mix, draw
+from tests.sim.run import run_seeds
+from tests.sim.world import World
+
+SEEDS, TWIN_SEEDS, CHUNK = 2_000, 200, 50
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_seed_holds(first: int) -> None:
+    """Agreement, validity, certificates, locks, honest peers and liveness, whatever breaks."""
+    _, wrong, _ = run_seeds(first, first + CHUNK)
+    assert not wrong, "\n".join(f"seed {one.seed}: {one.detail}" for one in wrong)
+
+
+@pytest.mark.parametrize("first", range(0, TWIN_SEEDS, CHUNK))
+def test_every_twin_seed_holds(first: int) -> None:
+    """Two machines with one key, of less than a third of the power, harm nobody else."""
+    _, wrong, _ = run_seeds(first, first + CHUNK, "twins")
+    assert not wrong, "\n".join(f"twins {one.seed}: {one.detail}" for one in wrong)
+
+
+def fingerprint(seed: int) -> str:
+    """A line for each thing that happened."""
+    lines: list[str] = []
+    World(draw(seed), lines.append).run()
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_seed_is_one_run(seed: int) -> None:
+    """To the last line, also in another process, where hashes of bytes are others."""
+    script = (
+        "from tests.sim.test_sim import fingerprint; import sys;"
+        f"sys.stdout.write(fingerprint({seed}))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(ROOT)}
+    other = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert fingerprint(seed) == other.stdout
+
+
+def test_a_quiet_network_is_quick() -> None:
+    """Without faults no round fails, nobody is punished, and every height takes its interval."""
+    mix = Mix(0, powers=dict.fromkeys(range(4), 1))
+    outcome = World(mix).run()
+    assert outcome.is_good, outcome.detail
+    assert outcome.counts["failed rounds"] == 0
+    assert outcome.counts["punishments"] == 0
+    assert outcome.counts["refusals to sign"] == 0
+    assert outcome.height >= 8
