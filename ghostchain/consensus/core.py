@@ -68,6 +68,7 @@ from ghostchain.consensus.messages import (
 from ghostchain.consensus.timers import ROUND_TIMERS, Parameters, Timer, Timers
 from ghostchain.consensus.validators import ValidatorSet
 from ghostchain.consensus.votes import BEHIND_MAX, NIL_CHOICE, RoundVotes, VoteKeeper
+from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.votes import NIL_BLOCK, NO_ROUND, VoteKind
 from ghostchain.primitives.types import Hash32
 
@@ -166,6 +167,24 @@ class Consensus:
     def status(self) -> Status:
         """Where this node is."""
         return Status(self.height, self.round, self.step)
+
+    def digest(self) -> Hash32:
+        """A hash of all that decides how this node goes on with the height: two cores with the same
+        digest do the same from here on. For tests, and for whoever compares a replay."""
+        state = (
+            self.height,
+            self.validators.hash if self.validators else b"",
+            (self.round, int(self.step), self._is_woken, self._built_round),
+            (self.locked, self.valid, self.decided),
+            sorted(self.own.items()),
+            sorted(self._judged.items(), key=repr),
+            sorted(self._asked, key=repr),
+            list(self._at_hand),
+            sorted(self._quorum_waits),
+            [self._timers.at(timer) for timer in Timer],
+            self._keeper.state() if self.height else (),
+        )
+        return keccak256(repr(state).encode())
 
     # ---- a height ----
 

@@ -189,6 +189,19 @@ class VoteKeeper:
                 return round
         return None
 
+    def state(self) -> tuple[object, ...]:
+        """All of it, in an order that does not depend on when it came, but for who came first."""
+        ballots = [
+            (
+                *(number, int(kind), ballot.power, ballot.pending, ballot.quorum),
+                *(sorted(ballot.first.items()), sorted(ballot.second.items())),
+                sorted(ballot.waiting.items()),
+            )
+            for number, votes in sorted(self.rounds.items())
+            for kind, ballot in votes.ballots.items()
+        ]
+        return self.round, sorted(self.ahead.items()), self.commit, self.commit_round, ballots
+
     # ---- what comes in ----
 
     def add(self, vote: Vote, peer: Peer) -> None:
