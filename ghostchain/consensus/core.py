@@ -182,7 +182,7 @@ class Consensus:
             list(self._at_hand),
             sorted(self._quorum_waits),
             [self._timers.at(timer) for timer in Timer],
-            self._keeper.state() if self.height else (),
+            self._keeper.state() if self.height and self.decided is None else (),
         )
         return keccak256(repr(state).encode())
 

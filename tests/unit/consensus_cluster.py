@@ -133,6 +133,7 @@ class MemorySigner:
         self.key = key
         self.signed: dict[tuple[int, int, int], Vote] = {}
         self.refuses = False
+        self.refusals: list[str] = []
 
     @property
     def public_key(self) -> bytes:
@@ -144,6 +145,7 @@ class MemorySigner:
         if self.refuses:
             done(b"", "told to refuse")
         elif known is not None and known != vote:
+            self.refusals.append("signed otherwise")
             done(b"", "signed otherwise")
         elif known is None and self.signed and max(self.signed) > place:
             done(b"", "signed a later one")
@@ -300,6 +302,10 @@ class Node:
     @property
     def height(self) -> int:
         return len(self.chain.blocks)
+
+    @property
+    def refusals(self) -> list[str]:
+        return self.signer.refusals
 
     def watch_time(self) -> None:
         """Wake at the deadline, whatever it is by then."""
