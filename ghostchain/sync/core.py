@@ -221,12 +221,13 @@ class SyncCore:
         self._failures.pop(height, None)
         if not self._is_active and self._behind_since_ns is not None:
             self._behind_since_ns = now_ns
-        done = self._importing.pop(height, None)
-        if done is not None:
-            self._importing_bytes -= done.block.size
-            self._held_bytes -= done.block.size
-            self._bytes += done.block.size
-        else:
+        is_own = height in self._importing
+        for done in [number for number in self._importing if number <= height]:
+            size = self._importing.pop(done).block.size
+            self._importing_bytes -= size
+            self._held_bytes -= size
+            self._bytes += size
+        if not is_own:
             self._skip_through(height, block_hash)
         return self._next(now_ns)
 

@@ -41,6 +41,9 @@ BLOCK_ANSWER_BYTES_MAX = (8 << 20) + (128 << 10)
 """Bytes of an answer of one block: what EIP-7934 allows, with certificates and evidence."""
 HEADER_BYTES_MAX = 1_024
 
+Item = tuple[bytes, bytes, bytes]
+"""A block as it is served: its RLP, its commit certificate, its attachment."""
+
 _GET_BLOCKS = struct.Struct(">BIQHI")
 _REFUSED = struct.Struct(">BIBQQ")
 _LENGTHS = struct.Struct(">III")
@@ -193,8 +196,8 @@ class SyncBlock:
         return len(self.block) + len(self.certificate) + len(self.attachment)
 
 
-def encode_blocks(blocks: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
-    """The body of an answer, of (block, certificate, attachment) each."""
+def encode_blocks(blocks: Iterable[Item]) -> bytes:
+    """The body of an answer."""
     parts: list[bytes] = []
     for block, certificate, attachment in blocks:
         parts.append(_LENGTHS.pack(len(block), len(certificate), len(attachment)))
