@@ -31,6 +31,9 @@ from ghostchain.storage.highwater import (
     decode_slot,
 )
 
+# The child of a fork here only ever runs what it was forked for.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
 KEY = b"\x11" * 32
 BLOCK, OTHER = b"\xaa" * 32, b"\xbb" * 32
 PROPOSAL, PREVOTE, PRECOMMIT = VoteKind

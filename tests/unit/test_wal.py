@@ -20,6 +20,9 @@ from ghostchain.storage.wal import (
     encode_record,
 )
 
+# The child of a fork here only ever runs what it was forked for.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
 RECORDS = [bytes([index + 1]) * (3 * index + 1) for index in range(10)]
 
 

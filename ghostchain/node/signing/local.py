@@ -57,11 +57,15 @@ class LocalSigner:
         Cost: 50 microseconds and two fdatasync.
         """
         try:
-            signature = self._high_water.sign(request_of(vote), self._sign)
+            signature = self.sign_request(request_of(vote))
         except SigningRefused as refusal:
             done(b"", str(refusal))
             return
         done(signature, "")
+
+    def sign_request(self, request: Request) -> bytes:
+        """The signature. Raises: SigningRefused; StorageFull, StorageFailed as above."""
+        return self._high_water.sign(request, self._sign)
 
     def prove(self, alpha: bytes) -> bytes:
         """The VRF proof, 80 bytes, for the input alpha. Cost: 300 microseconds."""
