@@ -386,7 +386,7 @@ class Consensus:
             self.locked is None
             or self.locked[0] == block_id
             or (valid_round != NO_ROUND and self.locked[1] <= valid_round)
-        )
+        ) and not self._would_prove_amnesia(block_id, valid_round)
         is_valid = self._judgement(proposal)
         if not is_free:
             self._prevote(NIL, NO_ROUND)
@@ -398,6 +398,20 @@ class Consensus:
         else:
             self._prevote(NIL, NO_ROUND)
         return True
+
+    def _would_prove_amnesia(self, block_id: Hash32, valid_round: int) -> bool:
+        """Whether a precommit for another block and this prevote would convict an honest validator.
+
+        The paper lets it prevote what it is locked on, however that is justified; but it may have
+        precommitted something else before that lock, and a proposer that lies leaves the
+        justification out.
+        """
+        return any(
+            kind == VoteKind.PRECOMMIT
+            and own.block_id not in (block_id, NIL)
+            and round > valid_round
+            for (kind, round), own in self.own.items()
+        )
 
     def _follow_prevotes(self, votes: RoundVotes) -> bool:
         """R4, R5 and R6."""

@@ -182,8 +182,8 @@ def test_line_29_an_older_polka_does_not_free() -> None:
     subject.prevotes((0, 2), B, 1)
     assert subject.core.locked == (B, 1)
     subject.precommits((0, 2, 3), NIL, 1)
-    subject.time_out()
-    assert subject.core.round == 2
+    subject.later(750)
+    assert subject.place == (2, Step.PROPOSE)
     subject.propose(A, 2, 0)
     assert subject.answer(PREVOTE, 2) == (NIL, -1)
 
@@ -295,6 +295,22 @@ def test_line_38_a_lock_moves_only_to_a_later_round() -> None:
     subject.prevotes((0, 2, 3), B, 1)
     assert subject.core.locked == (B, 1)
     assert subject.answer(PRECOMMIT, 1) == (B, -1)
+
+
+def test_no_proposal_talks_an_honest_validator_into_evidence_against_itself() -> None:
+    """It precommitted A, then B. A liar proposes B as if it were new: a prevote for that, with no
+    valid round, would together with the precommit for A be evidence of amnesia."""
+    for valid_round, answer in ((-1, (NIL, -1)), (1, (B, 1))):
+        subject = Subject()
+        subject.locked_on_a()
+        subject.propose(B, 1)
+        subject.prevotes((0, 2, 3), B, 1)
+        assert subject.answer(PRECOMMIT, 1) == (B, -1)
+        subject.precommits((0, 2, 3), NIL, 1)
+        subject.later(750)
+        assert subject.place == (2, Step.PROPOSE)
+        subject.propose(B, 2, valid_round)
+        assert subject.answer(PREVOTE, 2) == answer
 
 
 # ---- R6, line 44 ----
