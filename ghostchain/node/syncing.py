@@ -1,0 +1,160 @@
+"""The doors of sync, on a real chain: what proves a block, what imports it, what is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from ghostchain.chain.chain import Chain
+from ghostchain.consensus.certificates import SignatureItem, Verify, check_shape
+from ghostchain.consensus.messages import Certificate, InvalidMessage, decode_message
+from ghostchain.consensus.validators import ValidatorSet
+from ghostchain.encoding.attachments import ATTACHMENT_BYTES_MAX
+from ghostchain.encoding.blocks import decode_block, encode_block, encode_withdrawal
+from ghostchain.encoding.votes import VoteKind
+from ghostchain.primitives.block import Block
+from ghostchain.primitives.errors import InvalidBlock
+from ghostchain.primitives.types import Hash32
+from ghostchain.sync.messages import Item, SyncBlock
+from ghostchain.sync.ports import ImportFailed
+from ghostchain.trie.merkle import ordered_root
+
+T = TypeVar("T")
+
+Sets = Callable[[int], ValidatorSet | None]
+"""The validators of a height; None while the head does not tell them."""
+
+THREADS = 4
+"""One that imports, one that verifies, two that read for others."""
+
+
+class SyncPort:
+    """A `SyncChain`. sets: of which validators a certificate must be; verify: their signatures, as
+    many as there are at once."""
+
+    def __init__(self, chain: Chain, sets: Sets, verify: Verify) -> None:
+        self._chain = chain
+        self._sets = sets
+        self._verify = verify
+
+    @property
+    def head(self) -> tuple[int, Hash32]:
+        header, block_hash = self._chain.head, self._chain.head_hash
+        while self._chain.head is not header:
+            header, block_hash = self._chain.head, self._chain.head_hash
+        return header.number, block_hash
+
+    def verify(self, blocks: Sequence[SyncBlock]) -> list[bool | None]:
+        """Cost: one batch of all the signatures, and the transactions hashed into a root."""
+        sets = {block.height: self._sets(block.height) for block in blocks}
+        chain_id = self._chain.config.chain_id
+        verdicts: list[bool | None] = []
+        items: list[SignatureItem] = []
+        counts: list[int] = []
+        for block in blocks:
+            validators = sets[block.height]
+            certificate = None if validators is None else _certificate_of(block, validators)
+            if validators is None:
+                verdicts.append(None)
+            else:
+                verdicts.append(certificate is not None and has_its_body(block.block))
+            if validators is None or certificate is None:
+                counts.append(0)
+                continue
+            votes = certificate.votes()
+            message = votes[0].sign_bytes(chain_id)
+            items += [(validators[vote.validator].key, message, vote.signature) for vote in votes]
+            counts.append(len(votes))
+        answers = self._verify(items) if items else []
+        start = 0
+        for index, count in enumerate(counts):
+            if not all(answers[start : start + count]):
+                verdicts[index] = False
+            start += count
+        return verdicts
+
+    def import_blocks(self, blocks: Iterator[SyncBlock]) -> Iterator[tuple[int, Hash32, int]]:
+        triples = ((block.block, block.certificate, block.attachment) for block in blocks)
+        try:
+            for sealed in self._chain.import_certified(triples):
+                block = sealed.block
+                yield block.header.number, sealed.hash, len(block.transactions)
+        except InvalidBlock as failure:
+            raise ImportFailed(str(failure)) from failure
+
+    def range(self) -> tuple[int, int]:
+        return 1, self._chain.head.number
+
+    def read(self, height: int) -> Item | None:
+        block = self._chain.block(height) if height > 0 else None
+        certificate = self._chain.certificate(height)
+        attachment = self._chain.attachment(height)
+        if block is None or certificate is None or attachment is None:
+            return None
+        return encode_block(block), certificate, attachment
+
+
+def _certificate_of(block: SyncBlock, validators: ValidatorSet) -> Certificate | None:
+    """The commit certificate of this very block with a quorum of these validators, its signatures
+    not verified; None when it is something else, or what stands beside the block is too large."""
+    if len(block.attachment) > ATTACHMENT_BYTES_MAX:
+        return None
+    try:
+        certificate = decode_message(block.certificate)
+        if not isinstance(certificate, Certificate):
+            return None
+        about = certificate.kind, certificate.height, certificate.block_id
+        if about != (VoteKind.PRECOMMIT, block.height, block.hash):
+            return None
+        check_shape(certificate, validators)
+    except InvalidMessage:
+        return None
+    return certificate
+
+
+def has_its_body(data: bytes) -> bool:
+    """Whether an encoded block holds the transactions and withdrawals that its header names.
+
+    Cost: about 0.4 microseconds a transaction, and 0.1 milliseconds.
+    """
+    try:
+        block: Block = decode_block(data)
+    except InvalidBlock:
+        return False
+    header = block.header
+    return header.transactions_root == ordered_root(
+        block.transactions
+    ) and header.withdrawals_root == ordered_root(list(map(encode_withdrawal, block.withdrawals)))
+
+
+class LoopTasks:
+    """`Tasks` on the event loop of this thread. on_failure: told of what work raised."""
+
+    def __init__(self, on_failure: Callable[[BaseException], object]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sync")
+        self._on_failure = on_failure
+        self._is_closed = False
+
+    def run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        if not self._is_closed:
+            future = self._threads.submit(work)
+            future.add_done_callback(lambda future: self.call(lambda: self._finish(future, done)))
+
+    def _finish(self, future: Future[T], done: Callable[[T], None]) -> None:
+        failure = future.exception()
+        if failure is not None:
+            self._on_failure(failure)
+        else:
+            done(future.result())
+
+    def call(self, act: Callable[[], None]) -> None:
+        if not self._is_closed:
+            self._loop.call_soon_threadsafe(act)
+
+    def close(self) -> None:
+        """Nothing is called any more. Waits for what is under way."""
+        self._is_closed = True
+        self._threads.shutdown(wait=True, cancel_futures=True)
