@@ -39,9 +39,6 @@ PRIORITY = (
 )
 """First to last: whatever waits in an earlier one leaves before anything of a later one."""
 
-RANKS = tuple(PRIORITY.index(channel) for channel in Channel)
-"""The place of each channel in PRIORITY, by its number."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChannelLimits:

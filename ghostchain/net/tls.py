@@ -54,6 +54,8 @@ ENCAPSULATION_KEY_BYTES = 1184
 CIPHERTEXT_BYTES = 1088
 X25519_BYTES = 32
 CERTIFICATE_BYTES_MAX = 1024
+MESSAGE_BYTES_MAX = 8192
+"""Of what is kept of the handshake until a message is whole; ours have at most two thousand."""
 CIPHER_SUITE = CipherSuite.AES_256_GCM_SHA384
 
 # RFC 8446, 4.1.3: the random value of a ServerHello that is a HelloRetryRequest.
@@ -96,6 +98,11 @@ class PeerTls(tls.Context):
         self._expected_key = expected_key
         self._mlkem_private_key: MLKEM768PrivateKey | None = None
         self.peer_key = b""
+
+    def handle_message(self, input_data: bytes, output_buf: dict[Epoch, Buffer]) -> None:
+        if len(self._receive_buffer) + len(input_data) > MESSAGE_BYTES_MAX:
+            refuse(AlertDescription.decode_error, "a handshake message that is too long")
+        super().handle_message(input_data, output_buf)
 
     # ---- the client ----
 
