@@ -66,11 +66,11 @@ LIMITS: tuple[ChannelLimits, ...] = (
     # A compact block of ten thousand transactions has a third of a megabyte.
     ChannelLimits(4 * MIB, 16 * MIB, 1 * MIB, 16 * MIB, 200),
     # A whole block has at most ten (EIP-7934).
-    ChannelLimits(12 * MIB, 32 * MIB, 2 * MIB, 32 * MIB, 1_000),
+    ChannelLimits(12 * MIB, 24 * MIB, 2 * MIB, 32 * MIB, 1_000),
     ChannelLimits(64 * KIB, 1 * MIB, 64 * KIB, 1 * MIB, 200),
     # The sidecar of a blob transaction has up to about one.
     ChannelLimits(2 * MIB, 8 * MIB, 1 * MIB, 16 * MIB, 5_000),
-    ChannelLimits(12 * MIB, 32 * MIB, 4 * MIB, 64 * MIB, 2_000),
+    ChannelLimits(12 * MIB, 24 * MIB, 4 * MIB, 64 * MIB, 2_000),
     ChannelLimits(64 * KIB, 256 * KIB, 64 * KIB, 1 * MIB, 200, 10),
 )
 """The usual limits, by the number of the channel."""

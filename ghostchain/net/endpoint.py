@@ -35,7 +35,7 @@ from ghostchain.net.limits import (
     Verdict,
     is_loopback,
 )
-from ghostchain.net.link import CloseCode, Link, Traffic
+from ghostchain.net.link import Budget, CloseCode, Link, Traffic
 from ghostchain.net.packets import (
     LONG_HEADER,
     Tokens,
@@ -53,6 +53,7 @@ READS_MAX = 64
 """Datagrams that are read before others get their turn."""
 DATAGRAM_BYTES = 1_200
 LOOPBACK_DATAGRAM_BYTES = 8_900
+RECEIVED_DATAGRAM_BYTES_MAX = 16_384
 SOCKET_BUFFER_BYTES = 4 << 20
 UNSENT_DATAGRAMS_MAX = 1_024
 SIMULTANEOUS_SECONDS = 5.0
@@ -66,7 +67,8 @@ class DialFailed(GhostError):
 
 
 class Handler(Protocol):
-    """Who uses the network. Called on the loop's thread, never inside a call to the endpoint.
+    """Who uses the network. Called on the loop's thread, never inside a call to the endpoint other
+    than `shut`.
 
     For each peer on_connected and on_closed alternate, and messages come only in between. When a
     connection takes another's place, the peer is closed and connected again.
@@ -95,6 +97,10 @@ class EndpointSettings:
     idle_seconds: float = 30.0
     keep_alive_seconds: float = 10.0
     handshake_seconds: float = 5.0
+    queued_bytes_max: int = 256 << 20
+    """Of all peers together, waiting to be sent."""
+    unread_bytes_max: int = 256 << 20
+    """Of all peers together, come but not whole or not due: whoever holds most is closed."""
     datagram_bytes: int = DATAGRAM_BYTES
     loopback_datagram_bytes: int = LOOPBACK_DATAGRAM_BYTES
 
@@ -138,6 +144,7 @@ class Endpoint:
         self._second: asyncio.TimerHandle | None = None
         self._unsent: deque[tuple[bytes, Address]] = deque()
         self._is_closed = False
+        self._budget = Budget(settings.queued_bytes_max)
         self._past = [Traffic() for _ in range(CHANNELS)]
         self.counts: Counter[str] = Counter()
         """What happened, by name: connections, refusals by reason, datagrams."""
@@ -184,6 +191,11 @@ class Endpoint:
         """Whoever is connected."""
         return tuple(self._peers)
 
+    @property
+    def connections(self) -> int:
+        """Of all kinds, also those whose handshake is not done."""
+        return len(self._links)
+
     def traffic(self, peer: bytes | None = None) -> tuple[Traffic, ...]:
         """By channel: of a peer since it connected, or of all peers since the start."""
         if peer is not None:
@@ -226,7 +238,12 @@ class Endpoint:
         self._dials[link] = future
         link.connection.connect(address, now)
         self._touch(link)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._dials.pop(link, None) is not None:
+                link.close(CloseCode.UNWANTED, "the dial was given up", self._clock())
+            raise
 
     def send(self, peer: bytes, channel: int, payload: bytes) -> bool:
         """Whether the message waits to be sent now: False when the peer is not connected or the
@@ -308,6 +325,7 @@ class Endpoint:
             connection,
             address,
             settings.limits,
+            self._budget,
             is_inbound=is_inbound,
             expected_key=expected_key,
             now=now,
@@ -419,7 +437,7 @@ class Endpoint:
 
     def _route(self, data: bytes, address: Address, now: float) -> None:
         connection_id = connection_id_of(data)
-        if connection_id is None:
+        if connection_id is None or len(data) > RECEIVED_DATAGRAM_BYTES_MAX:
             self.counts["datagrams not QUIC"] += 1
             return
         link = self._routes.get(connection_id)
@@ -430,17 +448,28 @@ class Endpoint:
                 self._on_stray(data, address, now)
             if link is None:
                 return
+            self._give(link, data, address, now)
+            if not link.has_begun:
+                # Nothing of it could be decrypted: as if it had never come.
+                link.close(CloseCode.NONE, "the first datagram cannot be read", now)
+                self._dirty.pop(link, None)
+                self._bury(link)
+            return
         self._give(link, data, address, now)
 
     def _give(self, link: Link, data: bytes, address: Address, now: float) -> None:
         self._dirty[link] = None
+        if link not in self._links:
+            return
         try:
             link.receive(data, address, now)
         except Exception as failure:
-            # aioquic stumbled over what a peer sent: the peer's fault or not, only its own
-            # connection ends.
-            self._report("a datagram broke its connection", failure)
-            link.close(CloseCode.PROTOCOL, "a datagram that cannot be handled", now)
+            self._break(link, failure, now)
+
+    def _break(self, link: Link, failure: Exception, now: float) -> None:
+        """aioquic stumbled over what a peer sent: only its own connection ends."""
+        self._report("a connection broke", failure)
+        link.close(CloseCode.PROTOCOL, "a datagram that cannot be handled", now)
 
     def _admit(self, data: bytes, address: Address, now: float) -> Link | None:
         """A link for the datagram, when it may begin a connection."""
@@ -508,8 +537,12 @@ class Endpoint:
             self._tell()
 
     def _transmit_link(self, link: Link, now: float) -> None:
-        for data, address in link.transmit(now):
-            self._transmit(data, address)
+        try:
+            for data, address in link.transmit(now):
+                self._transmit(data, address)
+        except Exception as failure:
+            if link in self._links:
+                self._break(link, failure, now)
         if link in self._links:
             self._arm(link)
         else:
@@ -578,8 +611,11 @@ class Endpoint:
             if link.deadline() > now:
                 self._arm(link)
                 continue
-            link.on_time(now)
             self._dirty[link] = None
+            try:
+                link.on_time(now)
+            except Exception as failure:
+                self._break(link, failure, now)
         self._flush()
         if timers and timers[0][0] < self._timer_at:
             self._set_timer(timers[0][0])
@@ -596,7 +632,16 @@ class Endpoint:
             link.connection.use_spare_connection_id()
             if link.on_second(now, settings.keep_alive_seconds):
                 self._dirty[link] = None
+        self._drop_hoarders(now)
         self._flush()
+
+    def _drop_hoarders(self, now: float) -> None:
+        unread = {link: link.unread_bytes for link in self._links}
+        total = sum(unread.values())
+        while total > self._settings.unread_bytes_max:
+            link = max(unread, key=unread.__getitem__)
+            total -= unread.pop(link)
+            link.close(CloseCode.NO_ROOM, "too much is unread from all peers", now)
 
     # ---- telling ----
 

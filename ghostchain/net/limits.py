@@ -30,37 +30,38 @@ class TokenBucket:
 
     __slots__ = ("_burst", "_filled_ns", "_level", "_rate")
 
-    def __init__(self, per_second: float, burst: float, now_ns: int) -> None:
-        self._rate = per_second / SECOND_NS
-        self._burst = burst
-        self._level = burst
+    def __init__(self, per_second: int, burst: int, now_ns: int) -> None:
+        # A billionth of a token is what one a second gives in a nanosecond: all stays whole.
+        self._rate = per_second
+        self._burst = burst * SECOND_NS
+        self._level = self._burst
         self._filled_ns = now_ns
 
-    def _fill(self, now_ns: int) -> float:
+    def _fill(self, now_ns: int) -> int:
         passed_ns = now_ns - self._filled_ns
         if passed_ns > 0:
             self._level = min(self._burst, self._level + passed_ns * self._rate)
             self._filled_ns = now_ns
         return self._level
 
-    def take(self, count: float, now_ns: int) -> bool:
+    def take(self, count: int, now_ns: int) -> bool:
         """Whether anything was left; if so, count of it is taken."""
         if self._fill(now_ns) <= 0:
             return False
-        self._level -= count
+        self._level -= count * SECOND_NS
         return True
 
-    def take_whole(self, count: float, now_ns: int) -> bool:
+    def take_whole(self, count: int, now_ns: int) -> bool:
         """Whether all of count was left; if so, it is taken."""
-        if self._fill(now_ns) < count:
+        if self._fill(now_ns) < count * SECOND_NS:
             return False
-        self._level -= count
+        self._level -= count * SECOND_NS
         return True
 
     def wait_ns(self, now_ns: int) -> int:
         """Until something is left; 0 when it is."""
         level = self._fill(now_ns)
-        return 0 if level > 0 else int(-level / self._rate) + 1
+        return 0 if level > 0 else -level // self._rate + 1
 
 
 def prefix_of(host: str) -> bytes:
@@ -93,12 +94,12 @@ class GateLimits:
     """From so many on, addresses must prove themselves."""
     per_prefix_max: int = 12
     """Inbound connections from one prefix."""
-    handshakes_per_second: float = 40
-    handshakes_burst: float = 80
-    prefix_handshakes_per_second: float = 1
+    handshakes_per_second: int = 40
+    handshakes_burst: int = 80
+    prefix_handshakes_per_second: int = 1
     """Of one prefix: proven ones; unproven ones have a bucket as large beside it."""
-    prefix_handshakes_burst: float = 8
-    retries_per_second: float = 500
+    prefix_handshakes_burst: int = 8
+    retries_per_second: int = 500
     prefixes_max: int = 4_096
     """Prefixes that are remembered."""
     spare_loopback: bool = True
@@ -133,6 +134,8 @@ class Gate:
     `established` and `closed`."""
 
     def __init__(self, limits: GateLimits, now_ns: int) -> None:
+        # Else there might be none to forget.
+        assert limits.prefixes_max > limits.inbound_max
         self.limits = limits
         self.inbound = 0
         self.outbound = 0

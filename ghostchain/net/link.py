@@ -30,6 +30,8 @@ from ghostchain.net.limits import SECOND_NS, TokenBucket
 
 HANDOVER_PACKETS = 16
 """What aioquic is given ahead of sending, of each channel, in packets."""
+HANDSHAKE_DATAGRAMS_MAX = 64
+"""From the peer; five or six are usual."""
 REASON_CHARACTERS_MAX = 200
 
 
@@ -75,6 +77,20 @@ class LinkOwner(Protocol):
     def on_connection_id(self, link: Link, connection_id: bytes, *, is_issued: bool) -> None: ...
 
 
+@dataclass(slots=True)
+class Budget:
+    """Bytes that wait to be sent to all peers together. Votes and what keeps connections in order
+    are never refused for it."""
+
+    bytes_max: int
+    used_bytes: int = 0
+
+
+_UNBUDGETED = frozenset({Channel.VOTES, Channel.CONTROL})
+# Shorter ones are copied behind their length; longer ones are shared by all who are sent them.
+_COPIED_BYTES_MAX = 2_048
+
+
 class _Outgoing:
     """The queue of one channel."""
 
@@ -111,6 +127,8 @@ class Link:
     `deadline`; times are seconds of the monotonic clock."""
 
     __slots__ = (
+        "_budget",
+        "_handshake_datagrams",
         "_incoming",
         "_is_told",
         "_outgoing",
@@ -137,6 +155,7 @@ class Link:
         connection: Connection,
         address: NetworkAddress,
         limits: Sequence[ChannelLimits],
+        budget: Budget,
         *,
         is_inbound: bool,
         expected_key: bytes | None,
@@ -158,6 +177,8 @@ class Link:
         """The owner's: by which the link is found."""
         self.traffic = [Traffic() for _ in range(CHANNELS)]
         self._is_told = False
+        self._handshake_datagrams = 0
+        self._budget = budget
         self._outgoing = [_Outgoing(limit) for limit in limits]
         self._ranked = [(channel, self._outgoing[channel]) for channel in PRIORITY]
         now_ns = int(now * SECOND_NS)
@@ -173,13 +194,21 @@ class Link:
         size = len(payload)
         if not 0 < size <= outgoing.limits.frame_bytes_max:
             raise ValueError(f"a message of {size} bytes on {Channel(channel).name}")
-        if outgoing.queued_bytes + size > outgoing.limits.queue_bytes_max:
-            outgoing.is_awaited = True
-            self.traffic[channel].refused_messages += 1
-            return False
-        outgoing.queue.append(encode_length(size) + payload)
-        outgoing.queued_bytes += size + 4
         traffic = self.traffic[channel]
+        budget = self._budget
+        if outgoing.queued_bytes + size > outgoing.limits.queue_bytes_max or (
+            budget.used_bytes + size > budget.bytes_max and channel not in _UNBUDGETED
+        ):
+            outgoing.is_awaited = True
+            traffic.refused_messages += 1
+            return False
+        if size > _COPIED_BYTES_MAX:
+            outgoing.queue.append(encode_length(size))
+            outgoing.queue.append(payload)
+        else:
+            outgoing.queue.append(encode_length(size) + payload)
+        outgoing.queued_bytes += size + 4
+        budget.used_bytes += size + 4
         traffic.sent_bytes += size + 4
         traffic.sent_messages += 1
         return True
@@ -187,6 +216,16 @@ class Link:
     def waiting_bytes(self, channel: int) -> int:
         """Of the channel, not handed to the connection yet."""
         return self._outgoing[channel].queued_bytes
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything from the peer could be decrypted."""
+        return self.connection._state is not QuicConnectionState.FIRSTFLIGHT
+
+    @property
+    def unread_bytes(self) -> int:
+        """That the peer sent and nobody was handed."""
+        return sum(incoming.decoder.waiting_bytes for incoming in self._incoming)
 
     def transmit(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
         """The datagrams that leave now."""
@@ -221,13 +260,20 @@ class Link:
                 continue
             handed = True
             outgoing.stalled_seconds = 0
-            outgoing.queued_bytes -= _move(outgoing.queue, sender, room)
-            if outgoing.is_awaited and (
-                outgoing.queued_bytes <= outgoing.limits.queue_bytes_max >> 1
-            ):
-                outgoing.is_awaited = False
-                self._owner.on_drained(self, channel)
+            moved = _move(outgoing.queue, sender, room)
+            outgoing.queued_bytes -= moved
+            self._budget.used_bytes -= moved
+            self._tell_of_room(channel, outgoing)
         return handed
+
+    def _tell_of_room(self, channel: int, outgoing: _Outgoing) -> None:
+        if (
+            outgoing.is_awaited
+            and outgoing.queued_bytes <= outgoing.limits.queue_bytes_max >> 1
+            and self._budget.used_bytes <= self._budget.bytes_max >> 1
+        ):
+            outgoing.is_awaited = False
+            self._owner.on_drained(self, channel)
 
     # ---- receiving ----
 
@@ -235,6 +281,11 @@ class Link:
         """A datagram for this connection."""
         self.received_at = now
         connection = self.connection
+        if not self.is_established:
+            self._handshake_datagrams += 1
+            if self._handshake_datagrams > HANDSHAKE_DATAGRAMS_MAX:
+                self.close(CloseCode.PROTOCOL, "a handshake of too many datagrams", now)
+                return
         connection.receive_datagram(data, address, now)
         if connection._events or connection._close_event is not None:
             self._take_events(now)
@@ -341,6 +392,7 @@ class Link:
         if self.connection.is_over or not self.is_established:
             return False
         for channel, outgoing in enumerate(self._outgoing):
+            self._tell_of_room(channel, outgoing)
             if not outgoing.queue:
                 continue
             outgoing.stalled_seconds += 1
@@ -363,6 +415,10 @@ class Link:
     def _end(self, reason: str) -> None:
         if not self._is_told:
             self._is_told = True
+            for outgoing in self._outgoing:
+                self._budget.used_bytes -= outgoing.queued_bytes
+                outgoing.queue.clear()
+                outgoing.queued_bytes = 0
             self._owner.on_ended(self, reason)
 
 
