@@ -1,4 +1,5 @@
-"""What validators sign: the bytes of a consensus message, and of the claim to a consensus key.
+"""What validators sign: the bytes of a consensus message, of the claim to a consensus key, and of
+the claim of a node to be a validator's.
 
 Consensus signs these and the slashing contract reads them as evidence, so the format stands here
 once. Each begins with 16 bytes that no other signed thing of the chain begins with, and names the
@@ -7,6 +8,7 @@ chain, so that a signature means nothing elsewhere. All integers are big-endian.
     vote    "GhostChain vote\\0" | chain id 8 | kind 1 | height 8 | round 4 | block id 32
             | valid round + 1, 4
     claim   "GhostChain key\\0\\0" | chain id 8 | operator 20
+    node    "GhostChain node\\0" | chain id 8 | node key 32 | time 8
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from ghostchain.primitives.types import Address
 
 VOTE_DOMAIN = b"GhostChain vote\0"
 CLAIM_DOMAIN = b"GhostChain key\0\0"
+NODE_DOMAIN = b"GhostChain node\0"
 
 NIL_BLOCK = bytes(32)
 """The block id of a vote for no block."""
@@ -72,3 +75,14 @@ def key_claim_bytes(chain_id: int, operator: Address) -> bytes:
     It proves possession, so nobody registers another's key, to occupy it or to be slashed by it.
     """
     return CLAIM_DOMAIN + chain_id.to_bytes(8, "big") + operator
+
+
+def node_claim_bytes(chain_id: int, node_key: bytes, time: int) -> bytes:
+    """What the holder of a consensus key signs to make a node known as its own: 64 bytes.
+
+    time: Unix milliseconds; of several nodes that claim one key, peers believe the latest.
+    Shapes: node_key 32 bytes. Raises: OverflowError or ValueError when one does not fit.
+    """
+    if len(node_key) != 32:
+        raise ValueError(f"a node key has 32 bytes, not {len(node_key)}")
+    return NODE_DOMAIN + chain_id.to_bytes(8, "big") + node_key + time.to_bytes(8, "big")

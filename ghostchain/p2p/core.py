@@ -10,10 +10,12 @@ Time is Unix time in nanoseconds that only goes forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ghostchain.p2p.compact import Blocks
+from ghostchain.p2p.connections import Allowance, Connection, PeerLimits
+from ghostchain.p2p.discovery import Discovery
 from ghostchain.p2p.effects import (
     Banned,
     Blame,
@@ -23,23 +25,28 @@ from ghostchain.p2p.effects import (
     Deliver,
     Effect,
     Effects,
+    FindBlock,
+    FindTransactions,
     Heard,
+    Matches,
     Offended,
     Peer,
     PeerDown,
     PeerInfo,
     PeerUp,
     Send,
-    WholeBlock,
 )
+from ghostchain.p2p.gossip import Gossip
 from ghostchain.p2p.messages import (
     CHANNEL_LIMITS,
     VERSION_MAX,
     VERSION_MIN,
     Channel,
+    GetPeers,
     Hello,
     InvalidMessage,
     Message,
+    Peers,
     Ping,
     Pong,
     Welcome,
@@ -47,6 +54,7 @@ from ghostchain.p2p.messages import (
     decode_message,
     encode_message,
 )
+from ghostchain.p2p.records import Scope, Signer, scope_of
 from ghostchain.p2p.scoring import SECOND_NS, Bans, Offence, Standings
 from ghostchain.primitives.types import Hash32
 
@@ -75,52 +83,25 @@ class Identity:
     software: str
 
 
-@dataclass(slots=True)
-class Allowance:
-    """What a peer may still send on a channel: buckets of bytes and of messages."""
-
-    bytes_left: float
-    messages_left: float
-    at_ns: int
-
-
-@dataclass(slots=True)
-class Connection:
-    """One connected peer. hello: what it said, None before. is_up: hellos were exchanged and it
-    welcomed us. early: frames to deliver when it is up."""
-
-    peer: Peer
-    host: str
-    port: int
-    inbound: bool
-    connected_ns: int
-    hello: Hello | None = None
-    version: int = 0
-    is_welcome: bool = False
-    is_up: bool = False
-    head: int = 0
-    validator: bytes | None = None
-    early: list[tuple[Channel, bytes]] = field(default_factory=list)
-    early_bytes: int = 0
-    allowances: dict[int, Allowance] = field(default_factory=dict)
-    pings: int = 0
-    pinged_ns: int = 0
-    is_pong_due: bool = False
-    latency_ns: int | None = None
-
-
 class PeerCore:
-    """Everybody this node is connected to.
+    """Everybody this node is connected to, and wants to be.
 
-    blocks: see compact.py; it is asked for its effects here. chance: see effects.py.
+    sign: with the node key. host, port: where peers reach this node; host None: what they see it
+    as; port None: nowhere. For the other functions and chance see effects.py.
     """
 
     def __init__(
         self,
         identity: Identity,
         *,
-        blocks: Callable[[Callable[[], Sequence[Peer]]], Blocks],
+        sign: Signer,
+        host: str | None,
+        port: int | None,
         chance: Chance,
+        find_transactions: FindTransactions,
+        find_block: FindBlock,
+        matches: Matches,
+        limits: PeerLimits | None = None,
     ) -> None:
         self.identity = identity
         self.head = 0
@@ -128,8 +109,24 @@ class PeerCore:
         self.up: dict[Peer, Connection] = {}
         self.standings = Standings()
         self.bans = Bans()
-        self.blocks = blocks(lambda: tuple(self.up))
-        self._chance = chance
+        self.blocks = Blocks(
+            find_transactions=find_transactions,
+            find_block=find_block,
+            matches=matches,
+            peers=lambda: tuple(self.up),
+        )
+        self.gossip = Gossip(find_transactions=find_transactions, chance=chance)
+        self.discovery = Discovery(
+            identity.key,
+            identity.chain_id,
+            sign=sign,
+            host=host,
+            port=port,
+            limits=limits or PeerLimits(),
+            chance=chance,
+            connections=self.connections,
+        )
+        self._silence_ns: int | None = None
 
     # ---- inputs ----
 
@@ -140,22 +137,27 @@ class PeerCore:
         effects: list[Effect] = []
         if peer in self.connections:
             effects.extend(self._forget(peer, "connected anew", now_ns))
+        self.discovery.on_connected(peer)
         reason = self._reason_to_refuse(peer, host, inbound, now_ns)
         if reason is not None:
             return (*effects, Close(peer, reason))
-        self.connections[peer] = Connection(peer, host, port, inbound, now_ns)
+        if inbound and self.discovery.is_full():
+            guest = self.discovery.oldest_guest()
+            assert guest is not None, "else the peer was refused"
+            effects.extend(self._close(guest.peer, CloseReason.TOO_MANY_PEERS.value, now_ns))
+        connection = self.connections[peer] = Connection(peer, host, port, inbound, now_ns)
+        self._silence_ns = _earlier(self._silence_ns, _silence_deadline(connection))
         hello = Hello(
             VERSION_MIN,
             VERSION_MAX,
             self.identity.chain_id,
             self.identity.genesis,
             self.identity.software,
-            b"",
+            self.discovery.own_raw(now_ns=now_ns),
             self.head,
-            host,
+            host.partition("%")[0],
         )
-        effects.append(_said(peer, hello))
-        return tuple(effects)
+        return (*effects, _said(peer, hello))
 
     def on_message(self, peer: Peer, channel: int, payload: bytes, *, now_ns: int) -> Effects:
         """A frame came. Its rate and its size are looked at first, then its shape."""
@@ -174,39 +176,43 @@ class PeerCore:
             message = decode_message(channel, payload)
         except InvalidMessage as failure:
             return self.charge(peer, Offence.MALFORMED, str(failure), now_ns=now_ns)
-        return self._settle(self._on_decoded(connection, message, now_ns), now_ns)
+        return self.settle(self._on_decoded(connection, message, now_ns), now_ns)
 
     def on_closed(self, peer: Peer, reason: str, *, now_ns: int) -> Effects:
         """The connection has ended."""
         if peer not in self.connections:
             return ()
-        return self._settle(self._forget(peer, reason, now_ns), now_ns)
+        return self.settle(self._forget(peer, reason, now_ns), now_ns)
+
+    def on_dial_failed(self, peer: Peer, *, now_ns: int) -> Effects:
+        """Nobody with that key answered there."""
+        self.discovery.on_dial_failed(peer, now_ns=now_ns)
+        return ()
 
     def on_tick(self, *, now_ns: int) -> Effects:
         """What was due is done."""
         effects: list[Effect] = []
-        for connection in list(self.connections.values()):
-            effects.extend(self._on_silence(connection, now_ns))
+        if self._silence_ns is not None and now_ns >= self._silence_ns:
+            for connection in list(self.connections.values()):
+                effects.extend(self._on_silence(connection, now_ns))
+            deadlines = [_silence_deadline(connection) for connection in self.connections.values()]
+            self._silence_ns = min(deadlines, default=None)
+        effects.extend(self.gossip.on_tick(now_ns=now_ns))
         effects.extend(self.blocks.on_tick(now_ns=now_ns))
-        return self._settle(effects, now_ns)
+        effects.extend(self.discovery.on_tick(now_ns=now_ns))
+        return self.settle(effects, now_ns)
 
-    def deadline_ns(self) -> int | None:
-        """When on_tick has something to do."""
-        deadlines = [_silence_deadline(connection) for connection in self.connections.values()]
-        blocks = self.blocks.deadline_ns()
-        if blocks is not None:
-            deadlines.append(blocks)
-        return min(deadlines, default=None)
+    def deadline_ns(self) -> int:
+        """When on_tick has something to do. Cost: constant."""
+        deadline = self.discovery.deadline_ns()
+        for other in (self._silence_ns, self.gossip.deadline_ns(), self.blocks.deadline_ns()):
+            if other is not None and other < deadline:
+                deadline = other
+        return deadline
 
     def charge(self, peer: Peer, offence: Offence, detail: str, *, now_ns: int) -> Effects:
         """The peer did this; it is banned when it was enough."""
-        return self._settle((Blame(peer, offence, detail),), now_ns)
-
-    def fetch_block(
-        self, block_id: Hash32, peer: Peer | None, body: bytes | None, *, now_ns: int
-    ) -> Effects:
-        """See Blocks.fetch."""
-        return self._settle(self.blocks.fetch(block_id, peer, body, now_ns=now_ns), now_ns)
+        return self.settle((Blame(peer, offence, detail),), now_ns)
 
     # ---- questions ----
 
@@ -255,6 +261,18 @@ class PeerCore:
             self.standings.points(connection.peer, now_ns=now_ns),
         )
 
+    def book(self) -> bytes:
+        """What is worth keeping on disk: see book.py."""
+        return self.discovery.book.to_bytes(self.bans.keys)
+
+    def load_book(self, data: bytes, *, now_ns: int) -> None:
+        """What was kept is known again. Raises: ValueError when it is damaged."""
+        bans = self.discovery.book.load(data, now_ns=now_ns)
+        for peer, ban in bans.items():
+            if now_ns < ban.until_ns:
+                self.bans.keys[peer] = ban
+                self.discovery.book.postpone(peer, ban.until_ns)
+
     # ---- hello ----
 
     def _reason_to_refuse(self, peer: Peer, host: str, inbound: bool, now_ns: int) -> str | None:
@@ -263,7 +281,8 @@ class PeerCore:
         ban = self.bans.of(peer, host, now_ns=now_ns)
         if ban is not None:
             return f"{CloseReason.BANNED.value}: {ban.reason}"
-        return None
+        refusal = self.discovery.reason_to_refuse(host, inbound=inbound)
+        return refusal.value if refusal is not None else None
 
     def _on_hello(self, connection: Connection, hello: Hello, now_ns: int) -> Iterable[Effect]:
         peer = connection.peer
@@ -279,11 +298,18 @@ class PeerCore:
             versions = f"{hello.version_min} to {hello.version_max}"
             reason = f"{CloseReason.NO_COMMON_VERSION.value}: {versions}"
         if reason is not None:
+            self.discovery.on_foreign(peer, now_ns=now_ns)
             return self._close(peer, reason, now_ns)
         connection.hello = hello
         connection.version = version
         connection.head = hello.head
-        return (_said(peer, Welcome(version)), *self._raise(connection, now_ns))
+        effects = self.discovery.on_hello(connection, now_ns=now_ns)
+        if connection.is_guest or any(isinstance(effect, Blame) for effect in effects):
+            return effects
+        other = self.discovery.to_make_room_for(connection)
+        if other is not None:
+            effects = (*effects, *self._close(other.peer, CloseReason.MADE_ROOM.value, now_ns))
+        return (*effects, _said(peer, Welcome(version)), *self._raise(connection, now_ns))
 
     def _on_welcome(
         self, connection: Connection, message: Welcome, now_ns: int
@@ -297,12 +323,14 @@ class PeerCore:
 
     def _raise(self, connection: Connection, now_ns: int) -> Iterable[Effect]:
         """The peer is up, once both sides know each other."""
-        if connection.hello is None or not connection.is_welcome:
+        if connection.hello is None or not connection.is_welcome or connection.is_guest:
             return ()
         connection.is_up = True
         connection.pinged_ns = now_ns
         self.up[connection.peer] = connection
+        self.gossip.on_up(connection.peer)
         effects: list[Effect] = [PeerUp(self._info(connection, now_ns))]
+        effects.extend(self.discovery.on_up(connection, now_ns=now_ns))
         early, connection.early, connection.early_bytes = connection.early, [], 0
         for channel, payload in early:
             if channel not in OWN_CHANNELS:
@@ -343,6 +371,15 @@ class PeerCore:
             return (*self._heard(connection, message.head), self._pong(peer, message.number))
         if isinstance(message, Pong):
             return self._on_pong(connection, message, now_ns)
+        if not connection.is_up:
+            if isinstance(message, Peers) and not connection.inbound:
+                taken = self.discovery.on_turned_away(connection, message, now_ns=now_ns)
+                return (*taken, *self._close(peer, CloseReason.TURNED_AWAY.value, now_ns))
+            return (Blame(peer, Offence.OUT_OF_ORDER, "before its welcome"),)
+        if isinstance(message, GetPeers | Peers):
+            return self.discovery.on_message(connection, message, now_ns=now_ns)
+        if channel_of(message) == Channel.TRANSACTIONS:
+            return self.gossip.on_message(peer, message, now_ns=now_ns)
         return self.blocks.on_message(peer, message, now_ns=now_ns)
 
     # ---- signs of life ----
@@ -368,6 +405,8 @@ class PeerCore:
         if now_ns < _silence_deadline(connection):
             return ()
         peer = connection.peer
+        if connection.is_guest:
+            return self._close(peer, CloseReason.TOO_MANY_PEERS.value, now_ns)
         if not connection.is_up or connection.is_pong_due:
             blame = Blame(peer, Offence.SILENT, "no answer")
             return (blame, *self._close(peer, CloseReason.SILENT.value, now_ns))
@@ -378,7 +417,7 @@ class PeerCore:
 
     # ---- endings ----
 
-    def _settle(self, effects: Iterable[Effect], now_ns: int) -> Effects:
+    def settle(self, effects: Iterable[Effect], now_ns: int) -> Effects:
         """Blame becomes points, and a ban where they are enough; nothing else is done for a peer
         that was banned on the way."""
         settled: list[Effect] = []
@@ -396,11 +435,14 @@ class PeerCore:
         """The peer is sent away and not spoken to for a while."""
         connection = self.connections.get(peer)
         host = connection.host if connection is not None else None
+        if host is not None and scope_of(host) != Scope.PUBLIC:
+            host = None
         ban = self.bans.ban(peer, host, reason, now_ns=now_ns)
+        self.discovery.book.postpone(peer, ban.until_ns)
         effects: list[Effect] = [Banned(peer, ban.until_ns, reason)]
         if connection is not None:
             effects.extend(self._close(peer, f"{CloseReason.MISBEHAVED.value}: {reason}", now_ns))
-        return self._settle(effects, now_ns)
+        return self.settle(effects, now_ns)
 
     def _close(self, peer: Peer, reason: str, now_ns: int) -> Iterable[Effect]:
         return (*self._forget(peer, reason, now_ns), Close(peer, reason))
@@ -408,14 +450,16 @@ class PeerCore:
     def _forget(self, peer: Peer, reason: str, now_ns: int) -> Iterable[Effect]:
         """The peer is gone."""
         connection = self.connections.pop(peer)
+        self.discovery.on_closed(connection, now_ns=now_ns)
         if not connection.is_up:
             return ()
         del self.up[peer]
+        self.gossip.on_closed(peer, now_ns=now_ns)
         return (PeerDown(peer, reason), *self.blocks.on_closed(peer, now_ns=now_ns))
 
-    def keep_block(self, block: WholeBlock) -> None:
-        """See Blocks.keep."""
-        self.blocks.keep(block)
+
+def _earlier(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)
 
 
 def _silence_deadline(connection: Connection) -> int:

@@ -39,6 +39,7 @@ class CloseReason(Enum):
     TOO_MANY_PEERS = "too many peers"
     TOO_MANY_NEAR = "too many peers of one network"
     MADE_ROOM = "made room for a validator"
+    TURNED_AWAY = "has no room for me"
     SILENT = "no hello, or no sign of life, in time"
     MISBEHAVED = "misbehaved"
     UNWANTED = "no longer wanted"

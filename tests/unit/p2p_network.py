@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from ghostchain.crypto.ed25519 import public_key_of
+from ghostchain.crypto.ed25519 import public_key_of, sign
 from ghostchain.crypto.keccak import keccak256, keccak256_batch
 from ghostchain.encoding import rlp
 from ghostchain.p2p.compact import whole_block
+from ghostchain.p2p.connections import PeerLimits
 from ghostchain.p2p.core import Identity
-from ghostchain.p2p.driver import PeerDriver
-from ghostchain.p2p.effects import Effect, WholeBlock
+from ghostchain.p2p.driver import PeerDriver, Ports
+from ghostchain.p2p.effects import Effect, Verdict, WholeBlock
 from ghostchain.p2p.messages import Channel
 from ghostchain.primitives.types import Hash32
 
@@ -27,6 +28,8 @@ GENESIS = Hash32(b"\x07" * 32)
 SECOND_NS = 1_000_000_000
 START_NS = 1_800_000_000 * SECOND_NS
 FOREIGN = (Channel.VOTES, Channel.PROPOSALS, Channel.EVIDENCE, Channel.SYNC)
+
+REFUSALS = {1: Verdict.INVALID, 2: Verdict.REFUSED}
 
 
 def seed_of(number: int) -> bytes:
@@ -72,23 +75,48 @@ class Node:
         self.blocks: dict[Hash32, WholeBlock] = {}
         self.heard: list[tuple[bytes, Channel, bytes]] = []
         self.effects: list[Effect] = []
-        self.host, self.port = "127.0.0.1", 30_000 + number
+        self.listener: Callable[[Effect], None] = self.effects.append
+        self.submitted: list[bytes] = []
+        self.books: list[bytes] = []
+        self.host = options.get("host") or "127.0.0.1"
+        self.port = 30_000 + number
         self.make_driver(number, **options)
 
     def make_driver(self, number: int, **options: Any) -> None:
-        options.setdefault("chain_id", CHAIN_ID)
-        options.setdefault("genesis", GENESIS)
-        self.driver = PeerDriver(
-            Identity(self.key, options["chain_id"], options["genesis"], f"test {number}"),
-            self,
+        chain_id = options.pop("chain_id", CHAIN_ID)
+        genesis = options.pop("genesis", GENESIS)
+        options.setdefault("host", self.host)
+        options.setdefault("port", self.port)
+        options.setdefault("limits", PeerLimits(outbound_target=0))
+        ports = Ports(
+            transport=self,
             now_ns=lambda: self.network.now_ns,
-            chance=Random(number),
+            sign=lambda data: sign(self.seed, data),
             find_transactions=lambda hashes: [self.pool.get(one) for one in hashes],
             find_block=self.blocks.get,
             matches=matches,
+            submit=self.submit,
             handlers={channel: self.hear(channel) for channel in FOREIGN},
-            listener=self.effects.append,
+            listener=lambda effect: self.listener(effect),
+            keep_book=self.books.append,
         )
+        identity = Identity(self.key, chain_id, genesis, f"test {number}")
+        self.driver = PeerDriver(identity, ports, chance=Random(number), **options)
+
+    def submit(self, raws: tuple[bytes, ...], done: Callable[[Any], None]) -> None:
+        """The pool: whatever begins with a 1 can never be valid, with a 2 is not wanted now."""
+        verdicts = [REFUSALS.get(raw[0], Verdict.ACCEPTED) for raw in raws]
+        accepted = [
+            raw for raw, verdict in zip(raws, verdicts, strict=True) if verdict is Verdict.ACCEPTED
+        ]
+        self.submitted.extend(raws)
+        self.accept(accepted)
+        done(verdicts)
+
+    def accept(self, raws: list[bytes]) -> None:
+        """These wait in the pool now."""
+        self.pool.update(zip(keccak256_batch(raws), raws, strict=True))
+        self.driver.submit_transactions(raws)
 
     def hear(self, channel: Channel) -> Callable[[bytes, bytes], None]:
         return lambda peer, payload: self.heard.append((peer, channel, payload))
