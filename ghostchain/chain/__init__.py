@@ -14,7 +14,8 @@ is then cut off, not finished: whoever decided it has it in a log.
 
 What a block must satisfy stands in `validation.py`, what its fees must be in `fees.py` (integers
 only), which rules hold when in `config.py`, block zero in `genesis.py`, and what it says of the
-protocol's contracts in `economy.py`; what fees in tokens cost reads `fee_tokens.py`; the networks
+protocol's contracts in `economy.py`; what fees in tokens cost reads `fee_tokens.py`,
+who votes at a height `validators.py`; what consensus makes a block say is in `seals.py`; the networks
 with a name (`networks.py`) are geth genesis files in `genesis/`. How blocks lie on disk:
 `records.py` (bodies and receipts), `journal.py` (one sync for a small block), `index.py` (headers,
 hashes, transactions), `logs.py` (blooms and log search). `columns.py` takes what is kept of a

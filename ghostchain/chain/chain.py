@@ -9,6 +9,7 @@ proofs, which wait for a commit that is under way).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -46,7 +47,7 @@ from ghostchain.encoding.blocks import decode_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.primitives.block import Block, Withdrawal
-from ghostchain.primitives.errors import StateUnavailable, StorageFailed
+from ghostchain.primitives.errors import InvalidEncoding, StateUnavailable, StorageFailed
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
@@ -296,7 +297,8 @@ class Chain:
         node has it. None where none was kept."""
         attachment = self.attachment(number + 1)
         if attachment is not None:
-            return decode_attachment(attachment).certificate
+            with contextlib.suppress(InvalidEncoding):
+                return decode_attachment(attachment).certificate
         return index.read_certificate(self._published.snapshot, number)
 
     def receipts(self, number: int) -> tuple[Receipt, ...] | None:

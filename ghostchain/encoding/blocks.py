@@ -7,7 +7,7 @@ typed one a byte string. What is inside a transaction is not looked at here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ghostchain.encoding import rlp
@@ -106,7 +106,7 @@ def encode_block(block: Block) -> bytes:
         encode_header(block.header),
         _encode_transactions(block.transactions),
         b"\xc0",
-        rlp.list_of([encode_withdrawal(withdrawal) for withdrawal in block.withdrawals]),
+        encode_withdrawals(block.withdrawals),
     )
     return rlp.list_of(parts)
 
@@ -180,6 +180,18 @@ def encode_withdrawal(withdrawal: Withdrawal) -> bytes:
             rlp.encode_integer(withdrawal.amount_gwei),
         )
     )
+
+
+def encode_withdrawals(withdrawals: Iterable[Withdrawal]) -> bytes:
+    """The list of them, as it stands in a block."""
+    return rlp.list_of([encode_withdrawal(withdrawal) for withdrawal in withdrawals])
+
+
+def decode_withdrawals(data: bytes) -> tuple[Withdrawal, ...]:
+    """The list that these bytes are. Raises: InvalidBlock RLP_STRUCTURES_ENCODING."""
+    with _block_structure("withdrawals"):
+        items = rlp.as_list(rlp.decode(data, size_max=BLOCK_SIZE_MAX, depth_max=2))
+        return tuple(_withdrawal(item) for item in items)
 
 
 def _withdrawal(decoded: Decoded) -> Withdrawal:

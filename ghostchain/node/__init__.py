@@ -10,6 +10,10 @@ begin, takes the best of the pool and builds the next block on the writer thread
 it and tells its listeners: first `following.py`, through which the pool forgets what was included,
 then whoever tells subscribers of the head.
 
+Where validators decide about blocks, `application.py` makes them out of the same candidates
+(`candidates.py`), judges those of others by `judging.py`, and commits what consensus decided;
+`evidence.py` keeps what proves a validator guilty until a block carries it.
+
 Beside the node: `maintenance.py` (init, import, export, verify, version), and the checking tools
 `statetest.py` and `blocktest.py` (the official suites, reported by `conformance.py`), `evmbench.py`
 and `wasm.py` (a module judged before it is sent). `engines.py` opens wasmtime with its cache in the

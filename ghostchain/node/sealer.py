@@ -1,7 +1,7 @@
-"""The local validator: takes what waits, builds a block, makes it the head.
+"""The only node of a chain takes what waits, builds a block, makes it the head.
 
-Until consensus decides who proposes, one node of a chain seals; `sealing.py` says when, this module
-does it, one block at a time on the chain's writer thread.
+Where no validators decide (`--dev`, a foreign genesis), one node seals; `sealing.py` says when,
+this module does it, one block at a time on the chain's writer thread.
 """
 
 from __future__ import annotations
@@ -9,42 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ghostchain.chain.chain import Chain, SealedBlock
+from ghostchain.chain.chain import Chain
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.transactions import TransactionBatch
-from ghostchain.node.accounts import sender_states
+from ghostchain.node.candidates import best_candidates, drop_refused
 from ghostchain.node.logs import event
 from ghostchain.node.sealing import Sealing, SealingPolicy
-from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.txpool.driver import PoolDriver
-from ghostchain.txpool.effects import PoolTransaction
 
 logger = logging.getLogger(__name__)
 
 EXTRA_DATA = b"ghostchain"
-
-# What one block tries at most: bytes of transactions (EIP-7934 bounds a block at 8 MiB of RLP), and
-# a count that bounds the time of one build.
-CANDIDATE_BYTES_MAX = 7 * 1024 * 1024
-CANDIDATE_COUNT_MAX = 20_000
-
-# A candidate left out for these reasons can go in a later block; for any other it never will.
-TRANSIENT = frozenset(
-    {
-        TransactionReason.OK,
-        TransactionReason.GAS_ALLOWANCE_EXCEEDED,
-        TransactionReason.NONCE_TOO_HIGH,
-        TransactionReason.INSUFFICIENT_MAX_FEE_PER_GAS,
-        TransactionReason.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,
-        TransactionReason.BLOB_ALLOWANCE_EXCEEDED,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +97,11 @@ class Sealer:
         """
         started_ns = time.monotonic_ns()
         parent = self._chain.head
-        environment = self._chain.next_fees()
-        candidates, is_cut = self._candidates(environment.base_fee, environment.blob_base_fee)
-        if not candidates and not paced:
+        candidates = best_candidates(self._chain, self._pool)
+        if not candidates.transactions and not paced:
             return None
-        batch = TransactionBatch.decode([candidate.raw for candidate in candidates])
-        batch.recover(senders=[candidate.sender for candidate in candidates])
         sealed = self._chain.build_block(
-            batch,
+            candidates.batch(),
             timestamp=self._timestamp(parent),
             coinbase=self._settings.coinbase,
             prev_randao=randomness(parent),
@@ -134,7 +110,7 @@ class Sealer:
             parent_beacon_block_root=ZERO_HASH,
             gas_limit=self._settings.gas_limit,
         )
-        left_out = self._drop_refused(sealed, candidates)
+        left_out = drop_refused(self._chain, self._pool, candidates.transactions, sealed.outcomes)
         event(
             logger,
             logging.INFO if sealed.block.transactions else logging.DEBUG,
@@ -146,51 +122,10 @@ class Sealer:
             ms=(time.monotonic_ns() - started_ns) / 1e6,
         )
         # Without a single inclusion, trying again at once would find the same.
-        return bool(sealed.block.transactions) and (is_cut or left_out > 0)
-
-    def _candidates(self, base_fee: int, blob_base_fee: int) -> tuple[list[PoolTransaction], bool]:
-        """The best of the pool, and whether the pool has more that pays."""
-        chosen: list[PoolTransaction] = []
-        size = 0
-        gas = 0
-        gas_max = 2 * self._chain.head.gas_limit
-        with self._pool.lock:
-            for transaction in self._pool.pool.best(base_fee, blob_base_fee):
-                size += len(transaction.raw)
-                # Limits are promises, not use: twice the block's gas of promises is tried.
-                if (
-                    size > CANDIDATE_BYTES_MAX
-                    or gas > gas_max
-                    or len(chosen) >= CANDIDATE_COUNT_MAX
-                ):
-                    return chosen, True
-                chosen.append(transaction)
-                gas += transaction.gas_limit
-        return chosen, False
+        return bool(sealed.block.transactions) and (candidates.is_cut or left_out > 0)
 
     def _timestamp(self, parent: Header) -> int:
         return max(int(time.time()), parent.timestamp + self._chain.config.timestamp_step_min)
-
-    def _drop_refused(self, sealed: SealedBlock, candidates: Sequence[PoolTransaction]) -> int:
-        """What can never go in no longer waits (what went in is gone, see `following.py`). Returns
-        how many candidates can still go in a later block."""
-        refused: dict[TransactionReason, list[PoolTransaction]] = {}
-        waiting = 0
-        for candidate, outcome in zip(candidates, sealed.outcomes, strict=True):
-            if outcome.included:
-                continue
-            if outcome.reason in TRANSIENT:
-                waiting += 1
-            else:
-                refused.setdefault(outcome.reason, []).append(candidate)
-        for reason, transactions in refused.items():
-            self._pool.drop([transaction.hash for transaction in transactions], reason)
-        if refused:
-            # Their senders are not where the pool thinks they are: others moved them (EIP-7702).
-            senders = {one.sender for transactions in refused.values() for one in transactions}
-            view = self._chain.state_at(sealed.block.header.number)
-            self._pool.on_head((), sender_states(view, senders))
-        return waiting
 
 
 def randomness(parent: Header) -> Hash32:

@@ -330,8 +330,8 @@ class InvalidModule(GhostError):
 
 
 class BlockReason(Enum):
-    """Why a block is refused. Names are those of the official test suite's BlockException,
-    but for NOT_THE_NEXT_HEIGHT."""
+    """Why a block is refused. Names are those of the official test suite's BlockException, but for
+    NOT_THE_NEXT_HEIGHT and what follows it, which only a chain with consensus knows."""
 
     RLP_STRUCTURES_ENCODING = "the block's bytes are not a block"
     RLP_BLOCK_LIMIT_EXCEEDED = "the block is longer than the protocol allows"
@@ -361,6 +361,13 @@ class BlockReason(Enum):
     SYSTEM_CONTRACT_CALL_FAILED = "a system contract failed"
     INVALID_TRANSACTION = "a transaction is invalid"
     NOT_THE_NEXT_HEIGHT = "the height is already decided"
+    INVALID_SEAL = "the block does not commit to its parent's certificate and the next validators"
+    INVALID_CERTIFICATE = "the parent's certificate does not hold"
+    INVALID_RANDOMNESS = "the randomness is not what the proposer's key gives"
+    INVALID_PROPOSER = "the coinbase is not the proposer's"
+    INVALID_ROUND = "the extra data does not name the round of the proposal"
+    INVALID_ORDERS = "the withdrawals are not the protocol's orders"
+    INVALID_PROPOSAL_TIME = "proposed too early or too late for its timestamp"
 
     @property
     def test_suite_names(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ghostchain.chain.chain import Chain
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.crypto.signing import sign_transaction
 from ghostchain.encoding.transactions import encode_transaction
-from ghostchain.node import sealer as sealer_module
+from ghostchain.node import candidates as candidates_module
 from ghostchain.node.accounts import sender_states
 from ghostchain.node.backend import pool_rules
 from ghostchain.node.following import PoolFollower
@@ -96,7 +96,7 @@ def test_more_than_one_block_of_count_is_sealed_without_another_wake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """25 wait, a block tries 10: three blocks follow one another."""
-    monkeypatch.setattr(sealer_module, "CANDIDATE_COUNT_MAX", 10)
+    monkeypatch.setattr(candidates_module, "CANDIDATE_COUNT_MAX", 10)
     raws = [raw(nonce) for nonce in range(25)]
     counts = sealed_until(tmp_path, raws, lambda chain: chain.head.number >= 3)
     assert counts == [10, 10, 5]

@@ -1,0 +1,98 @@
+"""Out of what a block is made: the best of the pool, and what becomes of what did not go in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ghostchain.chain.chain import Chain
+from ghostchain.chain.columns import CandidateOutcomes
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.node.accounts import sender_states
+from ghostchain.primitives.errors import TransactionReason
+from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.effects import PoolTransaction
+
+# What one block tries at most: bytes of transactions (EIP-7934 bounds a block at 8 MiB of RLP), and
+# a count that bounds the time of one build.
+CANDIDATE_BYTES_MAX = 7 * 1024 * 1024
+CANDIDATE_COUNT_MAX = 20_000
+
+# A candidate left out for these reasons can go in a later block; for any other it never will.
+TRANSIENT = frozenset(
+    {
+        TransactionReason.OK,
+        TransactionReason.GAS_ALLOWANCE_EXCEEDED,
+        TransactionReason.NONCE_TOO_HIGH,
+        TransactionReason.INSUFFICIENT_MAX_FEE_PER_GAS,
+        TransactionReason.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,
+        TransactionReason.BLOB_ALLOWANCE_EXCEEDED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a block is tried with, in its order. is_cut: more waits that pays."""
+
+    transactions: tuple[PoolTransaction, ...]
+    is_cut: bool
+
+    def batch(self) -> TransactionBatch:
+        """Decoded, with the senders that the pool knows."""
+        batch = TransactionBatch.decode([one.raw for one in self.transactions])
+        batch.recover(senders=[one.sender for one in self.transactions])
+        return batch
+
+
+def best_candidates(chain: Chain, pool: PoolDriver) -> Candidates:
+    """The best of what pays in the block after the head."""
+    fees = chain.next_fees()
+    chosen: list[PoolTransaction] = []
+    size = 0
+    gas = 0
+    gas_max = 2 * chain.head.gas_limit
+    with pool.lock:
+        for transaction in pool.pool.best(fees.base_fee, fees.blob_base_fee):
+            size += len(transaction.raw)
+            # Limits are promises, not use: twice the block's gas of promises is tried.
+            if size > CANDIDATE_BYTES_MAX or gas > gas_max or len(chosen) >= CANDIDATE_COUNT_MAX:
+                return Candidates(tuple(chosen), True)
+            chosen.append(transaction)
+            gas += transaction.gas_limit
+    return Candidates(tuple(chosen), False)
+
+
+def has_candidates(chain: Chain, pool: PoolDriver) -> bool:
+    """Whether anything waits that pays in the block after the head."""
+    if not len(pool.pool):
+        return False
+    fees = chain.next_fees()
+    with pool.lock:
+        return next(iter(pool.pool.best(fees.base_fee, fees.blob_base_fee)), None) is not None
+
+
+def drop_refused(
+    chain: Chain,
+    pool: PoolDriver,
+    candidates: Sequence[PoolTransaction],
+    outcomes: CandidateOutcomes,
+) -> int:
+    """What can never go in no longer waits (what went in is gone, see `following.py`). Returns how
+    many of the candidates can still go in a later block."""
+    refused: dict[TransactionReason, list[PoolTransaction]] = {}
+    waiting = 0
+    for candidate, outcome in zip(candidates, outcomes, strict=True):
+        if outcome.included:
+            continue
+        if outcome.reason in TRANSIENT:
+            waiting += 1
+        else:
+            refused.setdefault(outcome.reason, []).append(candidate)
+    for reason, transactions in refused.items():
+        pool.drop([transaction.hash for transaction in transactions], reason)
+    if refused:
+        # Their senders are not where the pool thinks they are: others moved them (EIP-7702).
+        senders = {one.sender for transactions in refused.values() for one in transactions}
+        pool.on_head((), sender_states(chain.state_at(chain.head.number), senders))
+    return waiting
