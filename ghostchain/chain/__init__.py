@@ -14,13 +14,13 @@ is then cut off, not finished: whoever decided it has it in a log.
 
 What a block must satisfy stands in `validation.py`, what its fees must be in `fees.py` (integers
 only), which rules hold when in `config.py`, block zero in `genesis.py`, and what it says of the
-protocol's contracts in `economy.py`; what fees in tokens cost reads `fee_tokens.py`,
-who votes at a height `validators.py`; what consensus makes a block say is in `seals.py`; the networks
-with a name (`networks.py`) are geth genesis files in `genesis/`. How blocks lie on disk:
-`records.py` (bodies and receipts), `journal.py` (one sync for a small block), `index.py` (headers,
-hashes, transactions), `logs.py` (blooms and log search). `columns.py` takes what is kept of a
-block out of the native core without a Python object for each transaction. `transfer.py` reads and
-writes chain files, `verify.py` recomputes the state root from the flat state.
+protocol's contracts in `economy.py`; what fees in tokens cost reads `fee_tokens.py`, who votes at a
+height `validators.py`; what consensus makes a block say is in `seals.py`. The networks with a name
+(`networks.py`) are geth genesis files in `genesis/`. How blocks lie on disk: `records.py` (bodies
+and receipts), `journal.py` (one sync for a small block), `index.py` (headers, hashes,
+transactions), `logs.py` (blooms and log search). `columns.py` takes what is kept of a block out of
+the native core without a Python object for each transaction. `transfer.py` reads and writes chain
+files, `verify.py` recomputes the state root from the flat state.
 
 Invariants: a committed block never changes and is never undone; the head that readers see is
 durable; a reader's answers belong to one block; a block that fails any check leaves nothing
