@@ -57,6 +57,8 @@ RECEIVED_DATAGRAM_BYTES_MAX = 16_384
 SOCKET_BUFFER_BYTES = 4 << 20
 UNSENT_DATAGRAMS_MAX = 1_024
 SIMULTANEOUS_SECONDS = 5.0
+SOON_SECONDS = 1.5
+"""More than a second: what is later is seen again before it is due."""
 STRAYS_PER_SECOND = 200
 """Answers to datagrams of no connection: resets, versions."""
 RESET_TRIALS_PER_SECOND = 2_000
@@ -544,7 +546,7 @@ class Endpoint:
             if link in self._links:
                 self._break(link, failure, now)
         if link in self._links:
-            self._arm(link)
+            self._arm(link, now)
         else:
             self._bury(link)
 
@@ -581,22 +583,23 @@ class Endpoint:
 
     # ---- time ----
 
-    def _arm(self, link: Link) -> None:
+    def _arm(self, link: Link, now: float) -> None:
         """The timer goes off when the link wants it to, or earlier: a deadline that moved away is
-        looked at again then, which costs less than moving the timer with each datagram."""
+        looked at again then, which costs less than moving the timer with each datagram. Deadlines
+        beyond SOON_SECONDS are left to `_on_second`."""
         deadline = link.deadline()
-        if deadline >= link.armed:
+        if deadline >= link.armed or deadline > now + SOON_SECONDS:
             return
         link.armed = deadline
         heapq.heappush(self._timers, (deadline, next(self._timer_order), link))
         if deadline < self._timer_at:
-            self._set_timer(deadline)
+            self._set_timer(deadline, now)
 
-    def _set_timer(self, deadline: float) -> None:
+    def _set_timer(self, deadline: float, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._loop.call_later(max(0.0, deadline - self._clock()), self._on_timer)
+        self._timer = self._loop.call_later(max(0.0, deadline - now), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -609,7 +612,7 @@ class Endpoint:
                 continue
             link.armed = float("inf")
             if link.deadline() > now:
-                self._arm(link)
+                self._arm(link, now)
                 continue
             self._dirty[link] = None
             try:
@@ -618,7 +621,7 @@ class Endpoint:
                 self._break(link, failure, now)
         self._flush()
         if timers and timers[0][0] < self._timer_at:
-            self._set_timer(timers[0][0])
+            self._set_timer(timers[0][0], now)
 
     def _on_second(self) -> None:
         self._second = self._loop.call_later(1.0, self._on_second)
@@ -632,6 +635,8 @@ class Endpoint:
             link.connection.use_spare_connection_id()
             if link.on_second(now, settings.keep_alive_seconds):
                 self._dirty[link] = None
+            else:
+                self._arm(link, now)
         self._drop_hoarders(now)
         self._flush()
 
