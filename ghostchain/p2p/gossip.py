@@ -61,6 +61,9 @@ PUSH_NS = 10 * MILLISECOND_NS
 ANNOUNCE_NS = 50 * MILLISECOND_NS
 ASK_NS = 20 * MILLISECOND_NS
 REQUEST_NS_MAX = 2 * SECOND_NS
+FULL_NS = 500 * MILLISECOND_NS
+"""Until a hash is looked at again whose tellers are all asked for as much as they may be."""
+
 PUSH_BYTES_MAX = 16 * 1024
 """What is larger is announced, never pushed."""
 
@@ -107,6 +110,14 @@ class Talk:
     served_bytes: float = 2.0 * SERVED_BYTES_PER_SECOND
     served_ns: int = 0
 
+    def has(self, transaction_hash: Hash32) -> bool:
+        """Whether the peer has it, or is about to be told."""
+        return (
+            transaction_hash in self.known
+            or transaction_hash in self.pushes
+            or transaction_hash in self.hashes
+        )
+
 
 @dataclass(slots=True)
 class Want:
@@ -127,7 +138,8 @@ class Gossip:
         self.talks: dict[Peer, Talk] = {}
         self.wants: dict[Hash32, Want] = {}
         self.seen = RecentHashes(SEEN_MAX)
-        self._due: list[tuple[int, Hash32]] = []
+        self._due: list[tuple[int, int, Hash32]] = []
+        self._order = 0
         self._timeouts: list[tuple[int, int, Peer]] = []
         self._requests = 0
         self._push_ns: int | None = None
@@ -180,7 +192,7 @@ class Gossip:
             self._announce_ns = self._announce_ns or now_ns + ANNOUNCE_NS
 
     def _spread(self, transaction_hash: Hash32, raw: bytes) -> None:
-        without = [talk for talk in self.talks.values() if transaction_hash not in talk.known]
+        without = [talk for talk in self.talks.values() if not talk.has(transaction_hash)]
         is_small = len(raw) <= PUSH_BYTES_MAX and raw[0] != BLOB_TYPE
         is_relayed = len(without) < len(self.talks)
         count = pushes_of(len(without), is_relayed=is_relayed) if is_small else 0
@@ -253,7 +265,7 @@ class Gossip:
             if want is None and talk.wanted < WANTED_OF_PEER_MAX:
                 self.wants[transaction_hash] = Want(peer, [peer])
                 talk.wanted += 1
-                heapq.heappush(self._due, (now_ns + ASK_NS, transaction_hash))
+                self._ask_at(now_ns + ASK_NS, transaction_hash)
             elif want is not None and len(want.tellers) < TELLERS_MAX and peer not in want.tellers:
                 want.tellers.append(peer)
 
@@ -329,6 +341,12 @@ class Gossip:
 
     # ---- asking ----
 
+    def _ask_at(self, due_ns: int, transaction_hash: Hash32) -> None:
+        """Those of one time are asked for in the order in which they were announced: often that of
+        their nonces."""
+        self._order += 1
+        heapq.heappush(self._due, (due_ns, self._order, transaction_hash))
+
     def _unwant(self, transaction_hash: Hash32) -> None:
         want = self.wants.pop(transaction_hash, None)
         if want is not None and want.charged in self.talks:
@@ -344,7 +362,7 @@ class Gossip:
                 continue
             want.is_asked = False
             if want.tellers:
-                heapq.heappush(self._due, (now_ns, transaction_hash))
+                self._ask_at(now_ns, transaction_hash)
             else:
                 self._unwant(transaction_hash)
 
@@ -353,14 +371,14 @@ class Gossip:
         groups: dict[Peer, list[Hash32]] = {}
         room = {peer: ASKED_OF_PEER_MAX - talk.asked_count for peer, talk in self.talks.items()}
         while self._due and self._due[0][0] <= now_ns:
-            _, transaction_hash = heapq.heappop(self._due)
+            _, _, transaction_hash = heapq.heappop(self._due)
             want = self.wants.get(transaction_hash)
             if want is None or want.is_asked:
                 continue
             teller = next((peer for peer in want.tellers if room.get(peer, 0) > 0), None)
             if teller is None:
                 if want.tellers:
-                    heapq.heappush(self._due, (now_ns + ASK_NS, transaction_hash))
+                    self._ask_at(now_ns + FULL_NS, transaction_hash)
                 else:
                     self._unwant(transaction_hash)
                 continue

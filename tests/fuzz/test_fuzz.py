@@ -13,6 +13,7 @@ import pytest
 
 from tests.fuzz import (
     fuzz_ghost_tx,
+    fuzz_p2p_messages,
     fuzz_rlp,
     fuzz_rpc,
     fuzz_signer,
@@ -24,7 +25,16 @@ from tests.fuzz.harness import run_briefly
 
 SEED = int(os.environ.get("GHOSTCHAIN_FUZZ_SEED", "44678"))
 CASES = int(os.environ.get("GHOSTCHAIN_FUZZ_CASES", "2000"))
-TARGETS = (fuzz_ghost_tx, fuzz_rlp, fuzz_rpc, fuzz_signer, fuzz_transactions, fuzz_trie, fuzz_wasm)
+TARGETS = (
+    fuzz_ghost_tx,
+    fuzz_p2p_messages,
+    fuzz_rlp,
+    fuzz_rpc,
+    fuzz_signer,
+    fuzz_transactions,
+    fuzz_trie,
+    fuzz_wasm,
+)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__.split(".")[-1])
