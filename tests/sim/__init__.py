@@ -9,6 +9,7 @@ run to the last byte, so a failure is a number:
     python -m tests.sim.run --seed 4711          # one run; --trace tells what happened
     python -m tests.sim.run --seeds 0:20000      # many, on both cores
     python -m tests.sim.run --kind twins         # only networks with two machines of one key
+    python -m tests.sim.run --mutants            # how soon each planted fault is found
 
 Each seed draws a mix of its own (swarm testing): many runs with few kinds of faults, each often,
 find more than runs that have a little of all.
@@ -23,6 +24,7 @@ find more than runs that have a little of all.
     sins.py       nodes that lie, each in one way, out of the same real code
     checkers.py   what must hold, looked at after every step
     world.py      puts it together and runs it
+    mutants.py    faults planted in the code under test, which the checkers must find
 
 After a moment that the mix names, faults stop (the network's GST) and every honest node must decide
 more heights within a bounded time.

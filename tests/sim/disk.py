@@ -15,6 +15,12 @@ Touch = Callable[[str], None]
 """Told of every step to a machine's edge, before it; may raise, then it does not happen."""
 
 
+def _torn(data: bytes, random: Random) -> bytes:
+    """A beginning of the data; sometimes the file is as long as if all of it were there."""
+    cut = random.randrange(len(data))
+    return data[:cut] if random.random() < 0.5 else data[:cut].ljust(len(data), b"\0")
+
+
 class VirtualFile:
     """What a file holds now, and how to take back what is not durable yet."""
 
@@ -71,7 +77,7 @@ class VirtualFile:
         for offset, data, _, _ in unsynced:
             chance = random.random()
             if data is not None and chance < 0.4:
-                data = data[: random.randrange(len(data))]
+                data = _torn(data, random)
             elif chance < 0.7:
                 damaged += 1
                 continue

@@ -11,6 +11,9 @@ from tests.sim.scheduler import MS, SECOND
 SIZES = ((4, 0.885), (7, 0.08), (10, 0.03), (31, 0.005))
 """Validators of a network, and the share of seeds that have so many."""
 
+DUELS = 0.1
+"""Share of the seeds that are all about locks."""
+
 SINS = (
     "equivocator",
     "withholder",
@@ -49,6 +52,9 @@ class Mix:
     pause_every_ns: int = 0
     partition_every_ns: int = 0
     one_way: float = 0.0
+    censor: float = 0.0
+    """Chance that all votes of one kind, height and round are kept from one machine; so locks and
+    polkas come to be known by some only."""
     skew_ns: int = 0
     drift: float = 0.0
     jump_ns: int = 0
@@ -67,6 +73,8 @@ class Mix:
     busy: float = 1.0
     """Chance that something waits to go into the next block."""
     interval_ns: int = 400 * MS
+    hurry: float = 1.0
+    """What timeouts are multiplied by: short ones make many rounds of a height."""
     is_encoded: bool = False
     """Messages cross the wire as bytes."""
     is_edwards: bool = False
@@ -81,10 +89,10 @@ class Mix:
 
 
 def draw(seed: int, kind: str = "mixed") -> Mix:
-    """The mix of a seed. kind: mixed, or twins."""
+    """The mix of a seed. kind: mixed, twins, or duel."""
     random = Random(f"{kind} {seed}")
     mix = Mix(seed)
-    mix.size = _pick(random, SIZES) if kind == "mixed" else random.choice((4, 4, 4, 7))
+    mix.size = random.choice((4, 4, 4, 7)) if kind == "twins" else _pick(random, SIZES)
     _draw_powers(random, mix)
     _draw_faulty(random, mix, kind)
     _draw_plan(random, mix)
@@ -96,6 +104,7 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
     mix.is_edwards = mix.size == 4 and random.random() < 0.01
     mix.is_guarded = random.random() < 0.4
     mix.is_instant = random.random() < 0.2
+    mix.hurry = random.choice((1.0, 1.0, 0.2))
     mix.is_cold = random.random() < 0.1
     mix.is_banning = random.random() < 0.5
     mix.busy = random.choice((1.0, 1.0, 0.9, 0.5))
@@ -105,7 +114,24 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
         mix.storm_ns = min(mix.storm_ns, 3 * SECOND)
         mix.interval_ns = 1000 * MS
     mix.unbuildable = random.choice((0.0, 0.0, 0.0, 0.1))
+    if kind == "duel" or (kind == "mixed" and random.random() < DUELS):
+        _draw_duel(random, mix)
     return mix
+
+
+def _draw_duel(random: Random, mix: Mix) -> None:
+    """Four equals, one of whom votes for everything, and votes that reach a part of them: heights
+    of many rounds, with polkas for one block and another, and locks against each other."""
+    mix.size, mix.spares, mix.plan, mix.twins, mix.spoilt = 4, 0, {}, (), None
+    mix.powers = dict.fromkeys(range(4), 1)
+    mix.sinners = {random.randrange(4): "equivocator"}
+    mix.hurry, mix.interval_ns = 0.2, 50 * MS
+    mix.censor = random.choice((0.3, 0.5))
+    mix.weather.delay_mean_ns = 10 * MS
+    mix.weather.late = mix.weather.loss = mix.weather.body_loss = 0.0
+    mix.partition_every_ns = mix.pause_every_ns = 0
+    mix.crash_every_ns = random.choice((0, 0, 2 * SECOND))
+    mix.storm_ns = 15 * SECOND
 
 
 def _pick(random: Random, shares: tuple[tuple[int, float], ...]) -> int:
@@ -131,7 +157,7 @@ def _draw_powers(random: Random, mix: Mix) -> None:
 
 def _draw_faulty(random: Random, mix: Mix, kind: str) -> None:
     """Sinners and twins of less than a third of the power together."""
-    wanted = random.choice((0, 0, 1, 1, 1, 2, 3)) if kind == "mixed" else 1
+    wanted = 1 if kind == "twins" else random.choice((0, 0, 1, 1, 1, 2, 3))
     total = sum(mix.powers.values())
     power = 0
     order = list(range(mix.size))
@@ -197,6 +223,7 @@ def _draw_breakage(random: Random, mix: Mix) -> None:
     mix.pause_every_ns = now_and_then(0.2, 500 * MS, 3 * SECOND)
     mix.partition_every_ns = now_and_then(0.4, 500 * MS, 3 * SECOND)
     mix.one_way = random.choice((0.0, 0.3, 1.0))
+    mix.censor = random.choice((0.0, 0.0, 0.2, 0.4, 0.6))
     mix.skew_ns = random.choice((0, 0, SECOND, 1000 * SECOND))
     mix.drift = random.choice((0.0, 0.0, 0.01, 0.1))
     mix.jump_ns = random.choice((0, 0, 0, 10 * SECOND, 100_000 * SECOND))

@@ -23,14 +23,26 @@ from ghostchain.consensus.messages import (
     decode_message,
     encode_message,
 )
+from ghostchain.consensus.records import BlockRecord, decode_record
 from ghostchain.consensus.timers import Parameters
+from ghostchain.encoding.votes import VoteKind
 from ghostchain.node.signing.local import LocalSigner
 from ghostchain.primitives.errors import StorageFailed
 from ghostchain.primitives.types import Hash32
 from ghostchain.storage.highwater import HighWater
-from ghostchain.storage.wal import WriteAheadLog
+from ghostchain.storage.wal import WriteAheadLog, decode_records
 from tests.sim.application import LedgerApplication
-from tests.sim.checkers import DURABLE_FIRST, NO_CRASH, NO_DOPPELGANGER, Violation
+from tests.sim.checkers import (
+    DURABLE_FIRST,
+    LOCK_KEPT,
+    NO_CRASH,
+    NO_DOPPELGANGER,
+    NOT_REFUSED,
+    REPLAYED,
+    SIGNED_ONCE,
+    VALIDITY,
+    Violation,
+)
 from tests.sim.disk import VirtualDisk, disk_error
 from tests.sim.keys import Key
 from tests.sim.ledger import Chain
@@ -61,6 +73,17 @@ class HashSigner(LocalSigner):
 
     def _sign(self, data: bytes) -> bytes:
         return self._key.sign(data)
+
+
+def _memory(core: Consensus) -> tuple[object, ...]:
+    """What a core must still know after a restart."""
+    return (
+        (core.height, core.round, core.step),
+        (core.locked, core.valid),
+        core.decided,
+        core.own,
+        core.deadline_ns(),
+    )
 
 
 class Machine:
@@ -97,6 +120,9 @@ class Machine:
         self._effort_ns = 0
         self._alarm_ns = 0
         self.place_in_height: tuple[int, int, Step] = (0, 0, Step.NEW_HEIGHT)
+        self.signed_last: dict[VoteKind, Vote] = {}
+        self.lock: Vote | None = None
+        """The last precommit for a block that was signed."""
         self.rounds_failed = 0
         self.refused: list[str] = []
 
@@ -127,7 +153,36 @@ class Machine:
             self.core, self, self.log, self, self.application, self, self, guard=guard
         )
         self.driver.start(self.application.next_height())
+        if self.is_honest and not self.is_spoilt:
+            self._check_memory()
         self.world.greet(self)
+
+    def _check_memory(self) -> None:
+        """A restart forgets neither the lock nor what was signed."""
+        marks = self.signer.high_water.marks.signed
+        for kind, vote in self.signed_last.items():
+            mark = marks[kind - 1]
+            if mark is None or mark.request.place < (vote.height, vote.round, kind):
+                raise Violation(SIGNED_ONCE, f"{self.name} has forgotten that it signed {vote}")
+        lock = self.lock
+        if lock is None or lock.height != self.core.height:
+            return
+        if self.core.locked is None or self.core.locked[1] < lock.round:
+            raise Violation(LOCK_KEPT, f"{self.name} has forgotten {lock}: {self.core.locked}")
+
+    def check_replay(self) -> None:
+        """The log, read again, makes a core that knows what this one knows."""
+        if self.is_spoilt or not self.is_honest or self.driver.is_dead:
+            return
+        self.log.flush()
+        records, _, _ = decode_records(self._log_file.read())
+        twin = Consensus(CHAIN_ID, self.key.public, self.parameters, self.world.verify)
+        for record in records:
+            now_ns, entry = decode_record(record)
+            if not isinstance(entry, BlockRecord):
+                twin.apply(entry, now_ns=now_ns)
+        if _memory(twin) != _memory(self.core):
+            raise Violation(REPLAYED, f"{self.name}: {_memory(twin)}, not {_memory(self.core)}")
 
     def _open_signer(self) -> LocalSigner:
         if self.mix.is_edwards:
@@ -136,7 +191,14 @@ class Machine:
 
     @property
     def parameters(self) -> Parameters:
-        return Parameters(block_interval_min_ns=self.mix.interval_ns)
+        hurry = self.mix.hurry
+        return Parameters(
+            block_interval_min_ns=self.mix.interval_ns,
+            timeout_propose_ns=int(1_000 * MS * hurry),
+            timeout_vote_ns=int(500 * MS * hurry),
+            timeout_step_ns=int(250 * MS * hurry),
+            rebroadcast_ns=int(1_000 * MS * max(hurry, 0.5)),
+        )
 
     def die(self, why: str, down_ns: int) -> None:
         """The process is gone, and what its disk had not synced, perhaps; it starts again later."""
@@ -346,12 +408,14 @@ class Machine:
     def post(self, place: int, message: Message | bytes, body: bytes | None = None) -> None:
         """Puts it on the wire as it is."""
         world = self.world
+        if world.is_stormy and self.mix.censor and world.censors(place, message):
+            return
         if body is not None and world.network.loses_body():
             body = None
         if world.counts_bytes:
             world.count_bytes(message, body)
-        if self.mix.is_encoded and not isinstance(message, bytes):
-            message = encode_message(message)
+        if (self.mix.is_encoded or self.sin is not None) and not isinstance(message, bytes):
+            message = encode_message(message)  # so that a lie is at least a message
         self._carry(place, world.machines[place].hear, self.place, message, body)
 
     def _carry(self, place: int, deliver: Callable[..., None], *arguments: object) -> None:
@@ -370,13 +434,21 @@ class Machine:
         def signed(signature: bytes, reason: str) -> None:
             if self.is_honest:
                 if signature:
+                    self._remember(vote)
                     self.world.judge.signed(vote, self.key.public)
                 else:
                     self.world.refusals += 1
                     self.world.say(self, "does not sign %s: %s", vote, reason)
+                    if not self.is_spoilt:
+                        raise Violation(NOT_REFUSED, f"{self.name} asked for {vote}: {reason}")
             done(signature, reason)
 
         self.signer.sign(vote, signed)
+
+    def _remember(self, vote: Vote) -> None:
+        self.signed_last[vote.kind] = vote
+        if vote.kind == VoteKind.PRECOMMIT and not vote.is_nil:
+            self.lock = vote
 
     # ---- ports.Watcher ----
 
@@ -392,6 +464,10 @@ class Machine:
         self.world.say(self, "somebody else signs with its key: %s", vote)
         if self.is_honest and not self.is_spoilt:
             raise Violation(NO_DOPPELGANGER, f"{self.name}: {vote}")
+
+    def diverged(self, height: int, block_id: Hash32, reason: str) -> None:
+        if self.is_honest:
+            raise Violation(VALIDITY, f"{self.name}: {height} was committed, and is {reason}")
 
     def decided(self, height: int, round: int, block_id: Hash32, now_ns: int) -> None:
         self.world.say(self, "decides %d in round %d: %s", height, round, block_id.hex()[:8])

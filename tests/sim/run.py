@@ -9,6 +9,7 @@ from collections import Counter, deque
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 
+from tests.sim.mutants import MUTANTS, hunt
 from tests.sim.scheduler import SECOND
 from tests.sim.world import Outcome, run_seed
 
@@ -74,14 +75,28 @@ def campaign(first: int, end: int, kind: str, jobs: int) -> bool:
     return not wrong
 
 
+def mutants() -> bool:
+    """Hunts every planted fault, one after the other; whether all are found."""
+    kills = {name: hunt(name) for name in MUTANTS}
+    for name, kill in kills.items():
+        found = (
+            f"{kill.seeds} seeds, {kill.seconds:.2f} s, {kill.outcome.rule}" if kill else "never"
+        )
+        print(f"  {name:48} {found}")
+    return all(kills.values())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="one run, with the end of its trace if it fails")
     parser.add_argument("--trace", action="store_true", help="with --seed: everything")
     parser.add_argument("--seeds", metavar="FIRST:END", default="0:2000")
-    parser.add_argument("--kind", choices=("mixed", "twins"), default="mixed")
+    parser.add_argument("--kind", choices=("mixed", "twins", "duel"), default="mixed")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--mutants", action="store_true", help="how soon each is found")
     options = parser.parse_args()
+    if options.mutants:
+        return not mutants()
     if options.seed is not None:
         return not explain(options.seed, options.kind, options.trace).is_good
     first, _, end = options.seeds.partition(":")

@@ -133,7 +133,10 @@ class Equivocator(Sin):
             return  # two that echo each other would never end
         if self.random.random() < 0.3:
             return
-        prevote = replace(message, kind=VoteKind.PREVOTE)
+        valid_round = message.valid_round
+        if message.round and self.random.random() < 0.3:
+            valid_round = self.random.randrange(-1, message.round)
+        prevote = replace(message, kind=VoteKind.PREVOTE, valid_round=valid_round)
         precommit = replace(message, kind=VoteKind.PRECOMMIT, valid_round=NO_ROUND)
         for vote in (prevote, precommit):
             self.machine.post(source, self.sign(vote))

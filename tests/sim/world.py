@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from ghostchain.consensus.messages import Message, encode_message
+from ghostchain.consensus.messages import (
+    Certificate,
+    Message,
+    RoundCertificate,
+    Vote,
+    encode_message,
+)
 from tests.sim.checkers import AGREEMENT, LIVENESS, Judge, Violation
 from tests.sim.keys import edwards_key, hash_key, verify_edwards, verify_hashes
 from tests.sim.ledger import Sets
@@ -66,6 +72,7 @@ class World:
         self._goal = 0
         self._calm_from_ns = 0
         self._behind: set[int] = set()
+        self._censored: dict[tuple[int, int, int, int], bool] = {}
         self.machines: list[Machine] = []
         numbers = [*range(mix.size + mix.spares), *mix.twins]
         for place, number in enumerate(numbers):
@@ -166,6 +173,19 @@ class World:
         blocked = self.network.blocked
         return (one, other) in blocked or (other, one) in blocked
 
+    def censors(self, place: int, message: Message | bytes) -> bool:
+        """Whether a machine does not get to hear such messages at all while the storm lasts."""
+        if isinstance(message, Vote):
+            what = (place, message.height, message.round, message.kind)
+        elif isinstance(message, (Certificate, RoundCertificate)):
+            what = (place, message.height, message.round, 0)
+        else:
+            return False
+        is_censored = self._censored.get(what)
+        if is_censored is None:
+            is_censored = self._censored[what] = self.random.random() < self.mix.censor
+        return is_censored
+
     # ---- faults ----
 
     def _again(self, every_ns: int, fault: Callable[[], None]) -> None:
@@ -233,6 +253,8 @@ class World:
         self._goal = self.judge.chain.height + self.mix.heights
         for machine in self.machines:
             machine.fuse = 0
+            if machine.is_up:
+                machine.step(machine.check_replay)
             machine.busy_until_ns = min(machine.busy_until_ns, self.scheduler.now_ns)
             machine.start()
             if machine.is_honest and machine.number != self.mix.spoilt:
