@@ -20,7 +20,8 @@ height `validators.py`; what consensus makes a block say is in `seals.py`. The n
 and receipts), `journal.py` (one sync for a small block), `index.py` (headers, hashes,
 transactions), `logs.py` (blooms and log search). `columns.py` takes what is kept of a block out of
 the native core without a Python object for each transaction. `transfer.py` reads and writes chain
-files, `verify.py` recomputes the state root from the flat state.
+files, `verify.py` recomputes the state root from the flat state, `snapshot.py` writes the state in
+chunks for nodes that begin from it, and begins there.
 
 Invariants: a committed block never changes and is never undone; the head that readers see is
 durable; a reader's answers belong to one block; a block that fails any check leaves nothing

@@ -145,6 +145,7 @@ class Chain:
         # Held while what is settled and what is published move to the next block.
         self._committing = threading.Lock()
         self._published = Published(storage.head, storage.head_hash, storage.database.snapshot())
+        self._begin = index.read_begin(self._published.snapshot)
         self._writer = BlockWriter(
             self.config,
             storage.database,
@@ -218,6 +219,17 @@ class Chain:
     def head_hash(self) -> Hash32:
         return self._published.hash
 
+    @property
+    def begin(self) -> int:
+        """The block after which all blocks are here: 0, or that of the snapshot from which this
+        chain began. Up to it there are a few headers at most, and genesis."""
+        return self._begin
+
+    def latest(self) -> tuple[Header, Hash32, Snapshot]:
+        """The head, and the database as of it, unmoved by later blocks."""
+        published = self._published
+        return published.header, published.hash, published.snapshot
+
     def subscribe(self, listener: Callable[[Header], None]) -> Callable[[], None]:
         """Calls listener with each new head, on the writer's thread, after it is durable and
         readable. It must not raise and must return soon. Returns what ends the subscription."""
@@ -248,7 +260,9 @@ class Chain:
         kept = self._headers.get(number)
         if kept is None:
             entry = index.read_entry(published.snapshot, number)
-            assert entry is not None, "every number up to the head has a header"
+            if entry is None:
+                assert number < self.begin, "every number after the beginning has a header"
+                return None
             kept = entry.hash, decode_header(entry.header)
             self._headers.put(number, kept)
         return kept

@@ -7,6 +7,7 @@ A | block 8         locator 16 of what travels beside the block, on a chain with
 m | head            block 8 | hash 32 | end of the block files 12
 m | certificate     block 8 | certificate that committed the head, as this node has it
 m | blooms          block 8: the bloom file is on disk up to there
+m | begin           block 8: blocks up to there are not kept but for genesis (a snapshot's)
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ATTACHMENT = b"A"
 HEAD = b"mhead"
 CERTIFICATE = b"mcertificate"
 BLOOMS = b"mblooms"
+BEGIN = b"mbegin"
 JOURNAL = b"j"
 HEAD_VALUE = struct.Struct(">Q32s12s")
 PLACE = struct.Struct(">QI")
@@ -119,6 +121,12 @@ def read_head(reader: Reader) -> Head | None:
         return None
     number, block_hash, end = HEAD_VALUE.unpack(stored)
     return Head(number, Hash32(block_hash), Position.decode(end))
+
+
+def read_begin(reader: Reader) -> int:
+    """The block after which all blocks are kept: 0, or that of the snapshot it began from."""
+    stored = reader.get(BEGIN)
+    return 0 if stored is None else int.from_bytes(stored, "big")
 
 
 def read_entry(reader: Reader, number: int) -> HeaderEntry | None:

@@ -17,6 +17,7 @@ from ghostchain.primitives.errors import (
     EncodingReason,
     InvalidBlock,
     InvalidEncoding,
+    StorageFailed,
 )
 from ghostchain.storage.files import storage_failure
 
@@ -125,8 +126,13 @@ def export_file(
     """Writes blocks first..last (default: the head). Returns how many.
 
     The file appears under its name only when it is complete.
-    Raises: StorageFailed.
+    Raises: StorageFailed, also for blocks that a chain which began from a snapshot does not have.
     """
+    if first <= chain.begin and chain.begin > 0:
+        raise StorageFailed(
+            f"blocks 1 to {chain.begin} are not here, since this chain began from a snapshot; "
+            f"it can be exported from block {chain.begin + 1} on"
+        )
     last = chain.head.number if last is None else min(last, chain.head.number)
     scratch = path.with_name(path.name + ".part")
     done = 0

@@ -11,6 +11,7 @@ from hashlib import sha256
 from ghostchain.crypto.keccak import keccak256, keccak256_batch
 from ghostchain.encoding import rlp
 from ghostchain.encoding.blocks import encode_header, encode_log
+from ghostchain.encoding.manifests import Manifest, encode_manifest
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
@@ -24,6 +25,7 @@ __all__ = [
     "header_hash",
     "logs_bloom",
     "logs_hash",
+    "manifest_hash",
     "requests_hash",
     "transaction_hash",
 ]
@@ -93,3 +95,8 @@ def _bloom_bits(digest: bytes) -> int:
     for start in (0, 2, 4):
         bits |= 1 << (int.from_bytes(digest[start : start + 2], "big") & 2047)
     return bits
+
+
+def manifest_hash(manifest: Manifest) -> Hash32:
+    """The name of a snapshot. Cost: linear in its chunks."""
+    return keccak256(encode_manifest(manifest))

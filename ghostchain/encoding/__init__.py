@@ -7,7 +7,7 @@ reader (`codec.py`, one at a time). A block's bytes are split by `blocks.py`, wh
 transactions as they are for that same batch. `rlp.py` is the one RLP codec in Python: small,
 strict, and the oracle of the native one; `hexadecimal.py` and `quantities.py` hold the strict text
 forms of JSON-RPC, `votes.py` the bytes that validators sign, `attachments.py` what travels and is
-kept beside a block that they decided.
+kept beside a block that they decided, `manifests.py` what a snapshot of the state is made of.
 
 What never changes:
 - Every decoder is strict (one byte string for one value: shortest lengths, no leading zeros, no

@@ -22,6 +22,8 @@ block exactly.
 Proofs of a recent block take the trie of the head and rewind it in memory with the undo records
 (`proofs.py`); the resulting root is compared with the header before anything is proven.
 
+`snapshot.py` cuts the flat state into chunks, and makes state and trie out of such.
+
 Invariants: flat state, history and undo record of a block are one batch; the undo records after
 the trie's block exist; what a reader sees belongs to one block.
 """

@@ -302,7 +302,7 @@ class StateStore:
         with self._database.items(keys.UNDO, after(keys.UNDO)) as items:
             for key, _ in items:
                 return int.from_bytes(key[1:], "big")
-        return 1
+        return self._pruned + 1
 
     def catch_up_pruning(self, head: int) -> None:
         """Brings a chain that kept more history than wanted into the window, in batches.

@@ -123,9 +123,10 @@ class Database:
     def snapshot(self) -> Snapshot:
         return Snapshot(self._handle.snapshot())
 
-    def batch(self) -> Any:
-        """A new batch (`put`, `delete`) for `commit`."""
-        return self._handle.write_batch(sync=self._is_durable)
+    def batch(self, *, is_durable: bool = True) -> Any:
+        """A new batch (`put`, `delete`) for `commit`. is_durable: False leaves it to a later batch
+        to make this one durable; after a power cut the disk has all batches up to some one."""
+        return self._handle.write_batch(sync=self._is_durable and is_durable)
 
     def commit(self, batch: Any) -> None:
         """Writes the batch, all of it or nothing, durably.
