@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ghostchain.p2p.effects import Peer
-from ghostchain.p2p.messages import Channel, Hello
+from ghostchain.p2p.messages import CHANNEL_LIMITS, Channel, ChannelLimits, Hello
+from ghostchain.p2p.scoring import SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,51 @@ class PeerLimits:
     spare: int = 8
 
 
-@dataclass(slots=True)
-class Allowance:
-    """What a peer may still send on a channel: buckets of bytes and of messages."""
+SLACK = 2
+"""The transport shapes each channel to its limits already; what comes at more than so many times
+that rate was not shaped, and is punished."""
 
-    bytes_left: float
-    messages_left: float
-    at_ns: int
+
+class Allowance:
+    """What a peer may still send on a channel: buckets of bytes and of messages, full at first."""
+
+    __slots__ = (
+        "_at_ns",
+        "_byte_rate",
+        "_bytes",
+        "_bytes_max",
+        "_message_rate",
+        "_messages",
+        "_messages_max",
+    )
+
+    def __init__(self, limits: ChannelLimits, now_ns: int) -> None:
+        self._byte_rate = limits.bytes_per_second * SLACK / SECOND_NS
+        self._message_rate = limits.messages_per_second * SLACK / SECOND_NS
+        self._bytes_max = self._bytes = (
+            float(limits.bytes_per_second) * limits.burst_seconds * SLACK
+        )
+        self._messages_max = self._messages = (
+            float(limits.messages_per_second) * limits.burst_seconds * SLACK
+        )
+        self._at_ns = now_ns
+
+    def take(self, size: int, now_ns: int) -> bool:
+        """Whether a message of that size fits; it uses up its share then."""
+        elapsed = now_ns - self._at_ns
+        if elapsed > 0:
+            self._at_ns = now_ns
+            bytes_left = self._bytes + elapsed * self._byte_rate
+            messages_left = self._messages + elapsed * self._message_rate
+            self._bytes = bytes_left if bytes_left < self._bytes_max else self._bytes_max
+            self._messages = (
+                messages_left if messages_left < self._messages_max else self._messages_max
+            )
+        if self._messages < 1 or self._bytes < size:
+            return False
+        self._messages -= 1
+        self._bytes -= size
+        return True
 
 
 @dataclass(slots=True)
@@ -64,3 +103,11 @@ class Connection:
     pinged_ns: int = 0
     is_pong_due: bool = False
     latency_ns: int | None = None
+
+    def takes(self, channel: int, size: int, now_ns: int) -> bool:
+        """Whether a frame is within the peer's share of the channel, which it uses up."""
+        allowance = self.allowances.get(channel)
+        if allowance is None:
+            allowance = Allowance(CHANNEL_LIMITS[Channel(channel)], now_ns)
+            self.allowances[channel] = allowance
+        return allowance.take(size, now_ns)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ghostchain.p2p.compact import Blocks
-from ghostchain.p2p.connections import Allowance, Connection, PeerLimits
+from ghostchain.p2p.connections import Connection, PeerLimits
 from ghostchain.p2p.discovery import Discovery
 from ghostchain.p2p.effects import (
     Banned,
@@ -67,10 +67,6 @@ PONG_NS_MAX = 30 * SECOND_NS
 EARLY_FRAMES_MAX = 64
 EARLY_BYTES_MAX = 1 << 20
 """Of what one peer says between hello and welcome."""
-
-SLACK = 2
-"""The transport shapes each channel to its limits already; what comes at more than so many times
-that rate was not shaped, and is punished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +160,7 @@ class PeerCore:
         connection = self.connections.get(peer)
         if connection is None:
             return ()
-        if not self.allows(connection, channel, len(payload), now_ns):
+        if not connection.takes(channel, len(payload), now_ns):
             return self.charge(peer, Offence.FLOOD, f"channel {channel}", now_ns=now_ns)
         if channel not in OWN_CHANNELS:
             return self._on_foreign(connection, channel, payload, now_ns)
@@ -215,26 +211,6 @@ class PeerCore:
         return self.settle((Blame(peer, offence, detail),), now_ns)
 
     # ---- questions ----
-
-    def allows(self, connection: Connection, channel: int, size: int, now_ns: int) -> bool:
-        """Whether a frame is within the peer's share of the channel, which it uses up."""
-        allowance = connection.allowances.get(channel)
-        limits = CHANNEL_LIMITS[Channel(channel)]
-        bytes_max = limits.bytes_per_second * limits.burst_seconds * SLACK
-        messages_max = limits.messages_per_second * limits.burst_seconds * SLACK
-        if allowance is None:
-            allowance = Allowance(bytes_max, messages_max, now_ns)
-            connection.allowances[channel] = allowance
-        elapsed = (now_ns - allowance.at_ns) * SLACK / SECOND_NS
-        allowance.at_ns = now_ns
-        bytes_left = min(bytes_max, allowance.bytes_left + elapsed * limits.bytes_per_second)
-        messages_left = min(
-            messages_max, allowance.messages_left + elapsed * limits.messages_per_second
-        )
-        fits = bytes_left >= size and messages_left >= 1
-        allowance.bytes_left = bytes_left - size if fits else bytes_left
-        allowance.messages_left = messages_left - 1 if fits else messages_left
-        return fits
 
     def info(self, peer: Peer, *, now_ns: int) -> PeerInfo | None:
         """Who the peer is; None when it is not up."""

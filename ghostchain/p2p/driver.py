@@ -134,9 +134,7 @@ class PeerDriver:
         now_ns = self._now_ns()
         if handler is not None:
             connection = self.core.up.get(peer)
-            if connection is not None and self.core.allows(
-                connection, channel, len(payload), now_ns
-            ):
+            if connection is not None and connection.takes(channel, len(payload), now_ns):
                 handler(peer, payload)
                 return
         self._act(self.core.on_message(peer, channel, payload, now_ns=now_ns))
