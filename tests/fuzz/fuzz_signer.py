@@ -9,6 +9,7 @@ from ghostchain.node.signing.protocol import (
     Answer,
     Claim,
     Hello,
+    Introduce,
     InvalidFrame,
     Prove,
     Sign,
@@ -28,6 +29,7 @@ from ghostchain.storage.highwater import (
 from ghostchain.storage.wal import FIRST_CHECK, decode_records, encode_record
 
 REQUEST = Request(VoteKind.PREVOTE, 5, 2, b"\x11" * 32, 1)
+INTRODUCE = Introduce(b"\x45" * 32, 1_800_000_000_000)
 SLOT = encode_slot(7, b"\x22" * 32, 3, Marks().after(Signed(REQUEST, b"\x33" * 64)))
 RECORD, CHECK = encode_record(b"first", FIRST_CHECK)
 
@@ -35,7 +37,7 @@ SEEDS = [
     b"",
     *(
         encode_ask(1, ask)[LENGTH_BYTES:]
-        for ask in (Hello(7), Sign(REQUEST), Prove(b"alpha"), Claim(b"\x44" * 20))
+        for ask in (Hello(7), Sign(REQUEST), Prove(b"alpha"), Claim(b"\x44" * 20), INTRODUCE)
     ),
     encode_answer(1, Answer(b"\x55" * 64))[LENGTH_BYTES:],
     encode_answer(1, Answer(b"", "refused"))[LENGTH_BYTES:],

@@ -10,7 +10,7 @@ import pytest
 from ghostchain.consensus.messages import Vote
 from ghostchain.consensus.ports import Signer
 from ghostchain.crypto import ed25519, vrf
-from ghostchain.encoding.votes import NO_ROUND, VoteKind, key_claim_bytes
+from ghostchain.encoding.votes import NO_ROUND, VoteKind, key_claim_bytes, node_claim_bytes
 from ghostchain.node.signing.local import LocalSigner
 from ghostchain.primitives.errors import StorageFailed
 from ghostchain.primitives.types import Address, Hash32
@@ -55,6 +55,9 @@ def test_proofs_and_claims_are_the_keys(tmp_path: Path) -> None:
     operator = Address(b"\x11" * 20)
     claim = signer.claim(operator)
     assert ed25519.verify(signer.public_key, key_claim_bytes(CHAIN, operator), claim)
+    introduction = signer.introduce(b"\x12" * 32, 5)
+    said = node_claim_bytes(CHAIN, b"\x12" * 32, 5)
+    assert ed25519.verify(signer.public_key, said, introduction)
 
 
 def test_a_failed_write_is_raised_and_no_signature_leaves(

@@ -18,7 +18,7 @@ import pytest
 
 from ghostchain.consensus.messages import Vote
 from ghostchain.crypto import ed25519, vrf
-from ghostchain.encoding.votes import VoteKind, key_claim_bytes
+from ghostchain.encoding.votes import VoteKind, key_claim_bytes, node_claim_bytes
 from ghostchain.node.signing import process, remote
 from ghostchain.node.signing.process import SocketRefused, run_signer, socket_path
 from ghostchain.node.signing.protocol import (
@@ -152,6 +152,8 @@ def test_signs_proves_and_claims(signer: Process, client: Client) -> None:
     operator = Address(b"\x22" * 20)
     claim = client.remote.claim(operator)
     assert ed25519.verify(KEY, key_claim_bytes(CHAIN, operator), claim)
+    introduction = client.remote.introduce(b"\x23" * 32, 7)
+    assert ed25519.verify(KEY, node_claim_bytes(CHAIN, b"\x23" * 32, 7), introduction)
     assert signer.path.stat().st_mode & 0o777 == 0o600
     assert signer.end(signal.SIGTERM) == 0
     assert not signer.path.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ghostchain.consensus.messages import Vote
 from ghostchain.crypto import ed25519, vrf
-from ghostchain.encoding.votes import key_claim_bytes
+from ghostchain.encoding.votes import key_claim_bytes, node_claim_bytes
 from ghostchain.primitives.types import Address
 from ghostchain.storage.disk import Disk, RealDisk
 from ghostchain.storage.highwater import HighWater, Request, SigningRefused
@@ -74,6 +74,10 @@ class LocalSigner:
     def claim(self, operator: Address) -> bytes:
         """The signature by which the operator may register this key."""
         return self._sign(key_claim_bytes(self._chain_id, operator))
+
+    def introduce(self, node_key: bytes, time: int) -> bytes:
+        """The signature by which peers know the node as this key's; time in Unix milliseconds."""
+        return self._sign(node_claim_bytes(self._chain_id, node_key, time))
 
     def close(self) -> None:
         self._high_water.close()

@@ -27,6 +27,7 @@ from ghostchain.node.signing.protocol import (
     Ask,
     Claim,
     Hello,
+    Introduce,
     InvalidFrame,
     Prove,
     Sign,
@@ -215,6 +216,8 @@ class SignerServer:
             return Answer(self.signer.prove(ask.alpha))
         if isinstance(ask, Claim):
             return Answer(self.signer.claim(Address(ask.operator)))
+        if isinstance(ask, Introduce):
+            return Answer(self.signer.introduce(ask.node_key, ask.time))
         raise InvalidFrame("said hello twice")
 
 

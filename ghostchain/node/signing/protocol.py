@@ -6,6 +6,7 @@ A frame is its length (4 bytes, big-endian) and that many bytes of msgpack, one 
              [number, "sign", kind, height, round, block id, valid round]
              [number, "prove", alpha]
              [number, "claim", operator]
+             [number, "introduce", node key, time]
     signer   [number, true, bytes]      the public key, signature, proof or signature
              [number, false, reason]
 
@@ -64,7 +65,16 @@ class Claim:
     operator: bytes
 
 
-Ask = Hello | Sign | Prove | Claim
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """For the signature by which peers know a node, 32 bytes, as the key's. time: in Unix
+    milliseconds."""
+
+    node_key: bytes
+    time: int
+
+
+Ask = Hello | Sign | Prove | Claim | Introduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,9 @@ def encode_ask(number: int, ask: Ask) -> bytes:
         )
     if isinstance(ask, Prove):
         return _frame([number, "prove", ask.alpha])
-    return _frame([number, "claim", ask.operator])
+    if isinstance(ask, Claim):
+        return _frame([number, "claim", ask.operator])
+    return _frame([number, "introduce", ask.node_key, ask.time])
 
 
 def encode_answer(number: int, answer: Answer) -> bytes:
@@ -181,9 +193,16 @@ def _decode_sign(fields: list[object]) -> Ask:
     )
 
 
+def _decode_introduce(fields: list[object]) -> Introduce:
+    if len(fields) != 2:
+        raise InvalidFrame(f"{len(fields)} fields of an introduction")
+    return Introduce(_bytes(fields[0], 32, 32), _integer(fields[1], 0, (1 << 64) - 1))
+
+
 _ASKS: dict[str, Callable[[list[object]], Ask]] = {
     "hello": lambda fields: Hello(_integer(_only(fields), 0, (1 << 64) - 1)),
     "sign": _decode_sign,
     "prove": lambda fields: Prove(_bytes(_only(fields), 0, ALPHA_BYTES_MAX)),
     "claim": lambda fields: Claim(_bytes(_only(fields), 20, 20)),
+    "introduce": _decode_introduce,
 }

@@ -28,6 +28,7 @@ from ghostchain.node.signing.protocol import (
     Ask,
     Claim,
     Hello,
+    Introduce,
     InvalidFrame,
     Prove,
     Sign,
@@ -130,6 +131,14 @@ class RemoteSigner:
         Raises: SignerUnavailable.
         """
         return self._asked(Claim(operator))
+
+    def introduce(self, node_key: bytes, time: int) -> bytes:
+        """The signature by which peers know the node as this key's; time in Unix milliseconds.
+        Waits for it.
+
+        Raises: SignerUnavailable.
+        """
+        return self._asked(Introduce(node_key, time))
 
     def close(self) -> None:
         """Hangs up; what has no answer is given up."""
