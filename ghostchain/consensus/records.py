@@ -44,6 +44,7 @@ from ghostchain.primitives.types import Address, Hash32
 
 START, MESSAGE, BUILT, JUDGED, SIGNED, WORK, TICK, BLOCK = range(1, 9)
 VALIDATOR_BYTES = 20 + 32 + 16
+ANSWER_BYTES = 8 + 4 + 1 + 32
 
 
 class InvalidRecord(Exception):
@@ -157,6 +158,16 @@ def _integer(data: bytes, start: int, size: int) -> int:
     return int.from_bytes(data[start : start + size], "big")
 
 
+def _require_length(data: bytes, length: int) -> None:
+    if len(data) != length:
+        raise ValueError(f"{len(data)} bytes, not {length}")
+
+
+def _decode_empty(data: bytes, entry: Input) -> Input:
+    _require_length(data, 0)
+    return entry
+
+
 def _decode_set(data: bytes, place: int) -> tuple[ValidatorSet | None, int]:
     count = _integer(data, place, 2)
     place += 2
@@ -200,15 +211,17 @@ def _decode_received(data: bytes) -> Received:
 
 
 def _decode_built(data: bytes) -> Built:
-    block_id = Hash32(data[13:45]) if data[12] else None
+    _require_length(data, ANSWER_BYTES)
+    block_id = Hash32(data[13:]) if data[12] else None
     return Built(_integer(data, 0, 8), _integer(data, 8, 4), block_id)
 
 
 def _decode_judged(data: bytes) -> Validated:
+    _require_length(data, ANSWER_BYTES)
     round = _integer(data, 8, 4)
     return Validated(
         _integer(data, 0, 8),
-        Hash32(data[13:45]),
+        Hash32(data[13:]),
         bool(data[12]),
         round=round - 1 if round else None,
     )
@@ -222,6 +235,8 @@ def _decode_signed(data: bytes) -> Signed:
 
 
 def _decode_block(data: bytes) -> BlockRecord:
+    if len(data) < 40:
+        raise ValueError("too short")
     return BlockRecord(_integer(data, 0, 8), Hash32(data[8:40]), data[40:])
 
 
@@ -231,7 +246,7 @@ DECODERS: dict[int, Callable[[bytes], Input | BlockRecord]] = {
     BUILT: _decode_built,
     JUDGED: _decode_judged,
     SIGNED: _decode_signed,
-    WORK: lambda _: Work(),
-    TICK: lambda _: Tick(),
+    WORK: lambda data: _decode_empty(data, Work()),
+    TICK: lambda data: _decode_empty(data, Tick()),
     BLOCK: _decode_block,
 }

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from tests.fuzz import (
+    fuzz_consensus_messages,
     fuzz_ghost_tx,
     fuzz_p2p_messages,
     fuzz_rlp,
@@ -26,6 +27,7 @@ from tests.fuzz.harness import run_briefly
 SEED = int(os.environ.get("GHOSTCHAIN_FUZZ_SEED", "44678"))
 CASES = int(os.environ.get("GHOSTCHAIN_FUZZ_CASES", "2000"))
 TARGETS = (
+    fuzz_consensus_messages,
     fuzz_ghost_tx,
     fuzz_p2p_messages,
     fuzz_rlp,
