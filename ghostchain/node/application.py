@@ -336,7 +336,7 @@ class BlockApplication:
                 self._keep_draft(self._chain.check(opened.block))
             record = encode_record(whole)
         except (InvalidBlock, InvalidEncoding) as refusal:
-            reason = str(refusal)
+            reason = f"{refusal.reason.value} ({refusal})"
             # A height that was decided meanwhile has nobody waiting for an answer.
             if refusal.reason is not BlockReason.NOT_THE_NEXT_HEIGHT:
                 self._doors.deliver(lambda: done(None, reason))
