@@ -29,6 +29,7 @@ PUBLIC_HEADERS = (
     "common/common.h",
     "keccak/keccak.h",
     "secp256k1/secp256k1.h",
+    "ed25519/ed25519.h",
     "rlp/transaction.h",
     "merkle/merkle.h",
     "precompiles/precompiles.h",

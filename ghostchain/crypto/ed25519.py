@@ -1,4 +1,4 @@
-"""Ed25519 signatures (RFC 8032): the door to libsodium.
+"""Ed25519 signatures (RFC 8032): the door to libsodium, and to `native/ed25519` for batches.
 
 RFC 8032 leaves open which of several verifications a library does, and libraries, and versions of
 one, differ over keys and points that have a part of small order. Here it decides whether a block is
@@ -12,11 +12,13 @@ Every key and signature made as RFC 8032 says fulfils it. Whether the equation i
 cofactor makes no difference then, and a weak key never verifies anything.
 
 Units: keys and seeds are 32 bytes, signatures 64.
-Oracle: the vectors of RFC 8032, OpenSSL, and points made by hand, in tests/unit/test_ed25519.py.
+Oracle: the vectors of RFC 8032, OpenSSL, and points made by hand, in tests/unit/test_ed25519.py;
+libsodium for the kernel, in tests/oracle/test_ed25519.py.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -29,7 +31,17 @@ from nacl.bindings import (
 )
 from nacl.exceptions import BadSignatureError
 
-__all__ = ["PUBLIC_KEY_BYTES", "SIGNATURE_BYTES", "public_key_of", "sign", "verify", "verify_batch"]
+from ghostchain._native import ffi, lib
+
+__all__ = [
+    "PUBLIC_KEY_BYTES",
+    "SIGNATURE_BYTES",
+    "decode_point",
+    "public_key_of",
+    "sign",
+    "verify",
+    "verify_batch",
+]
 
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -55,8 +67,57 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def verify_batch(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
-    """Of each (public key, message, signature) whether it holds, as `verify` says."""
-    return [verify(*item) for item in items]
+    """Of each (public key, message, signature) whether it holds, as `verify` says.
+
+    All together by one sum with random weights; when that does not hold, by halves, down to single
+    signatures, which are decided exactly. That a wrong one counts as valid has a chance of 2^-127.
+
+    Raises: ValueError when the messages have more than 2^32 - 1 bytes, MemoryError.
+    Cost: about 25 microseconds each for a quorum of 67, 20 more for a key not lately seen, SHA-512
+    over the messages; three times that when all are wrong. The interpreter lock is free.
+    """
+    taken: list[int] = []
+    points: list[bytes] = []
+    for index, (public_key, _, signature) in enumerate(items):
+        point = _point_of_key(public_key)
+        if point is not None and len(signature) == SIGNATURE_BYTES:
+            taken.append(index)
+            points.append(point)
+    messages = [items[index][1] for index in taken]
+    if sum(map(len, messages)) >= 1 << 32:
+        raise ValueError("messages of 4 GiB or more")
+    ok = ffi.new("uint8_t[]", len(taken))
+    status = lib.ghost_ed25519_verify_batch(
+        ok,
+        b"".join([items[index][2] for index in taken]),
+        b"".join([items[index][0] for index in taken]),
+        b"".join(points),
+        b"".join(messages),
+        ffi.new("uint32_t[]", list(map(len, messages))),
+        os.urandom(16 * len(taken)),
+        len(taken),
+    )
+    if status:
+        raise MemoryError("a batch of signatures")
+    held = [False] * len(items)
+    for place, index in enumerate(taken):
+        held[index] = bool(ok[place])
+    return held
+
+
+def decode_point(encoded: bytes) -> bytes | None:
+    """x and y, 32 bytes each, little-endian, of a canonically encoded point of prime order; None
+    for all other bytes. Cost: about 15 microseconds."""
+    if len(encoded) != PUBLIC_KEY_BYTES:
+        return None
+    point = ffi.new("uint8_t[]", 64)
+    if lib.ghost_ed25519_decode(point, encoded):
+        return None
+    return bytes(ffi.buffer(point))
+
+
+_point_of_key = lru_cache(maxsize=4_096)(decode_point)
+"""Remembered, because keys come again."""
 
 
 def public_key_of(seed: bytes) -> bytes:

@@ -58,6 +58,7 @@ IMPURE_NAMES = {
 KERNELS = {
     "keccak": ("keccak", "crypto/keccak.py", "test_keccak.py", "bench_keccak.py"),
     "secp256k1": ("secp256k1", "crypto/secp256k1.py", "test_secp256k1.py", "bench_secp256k1.py"),
+    "ed25519": ("ed25519", "crypto/ed25519.py", "test_ed25519.py", "bench_ed25519.py"),
     "rlp": ("transaction", "encoding/transactions.py", "test_transactions.py", "bench_rlp.py"),
     "merkle": ("merkle", "trie/merkle.py", "test_merkle.py", "bench_merkle.py"),
     "precompiles": (

@@ -1,0 +1,25 @@
+/* Ed25519 verification (RFC 8032) in batches, by the strict rule of ghostchain/crypto/ed25519.py:
+ * A and R are canonical encodings of points of prime order, S is below the order of the group,
+ * and S B = R + k A. Verification only: nothing here is constant-time, nothing touches a secret. */
+#ifndef GHOST_ED25519_H
+#define GHOST_ED25519_H
+
+#include "../common/common.h"
+
+/* Out: x and y of the key, 32 bytes each, little-endian. Returns GHOST_OK, or GHOST_REFUSED when
+ * the 32 bytes are not the canonical encoding of a point of prime order. */
+int ghost_ed25519_decode(uint8_t *point, const uint8_t *key);
+
+/* Out: ok[0..count), 1 where the signature holds. signatures: 64 bytes each. keys: 32 bytes each,
+ * all of prime order; points: 64 bytes each, as ghost_ed25519_decode gives them. messages: one
+ * after the other, of these lengths. weights: 16 bytes each that nobody can foresee who made a
+ * signature; whether a set of signatures holds is decided by one sum with these weights (their
+ * lowest bits are set), and a set that does not is halved. A single one is decided exactly, a set
+ * wrongly with a chance of 2^-127.
+ *
+ * Returns GHOST_OK or GHOST_OUT_OF_MEMORY; then ok is undefined. */
+int ghost_ed25519_verify_batch(uint8_t *ok, const uint8_t *signatures, const uint8_t *keys,
+                               const uint8_t *points, const uint8_t *messages,
+                               const uint32_t *lengths, const uint8_t *weights, size_t count);
+
+#endif

@@ -1,0 +1,270 @@
+"""Batches of Ed25519 signatures against libsodium, one by one: the kernel agrees with `verify` on
+every input, hostile ones above all.
+
+GHOSTCHAIN_ED25519_CASES chooses how many mutated signatures are compared, GHOSTCHAIN_ED25519_SEED
+with which seed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_scalarmult_ed25519_base_noclamp
+
+from ghostchain.crypto import ed25519
+from tests.unit.test_ed25519 import (
+    BASE,
+    FIELD,
+    IDENTITY,
+    ORDER,
+    SMALL,
+    VECTORS,
+    add,
+    encode,
+    lift,
+    signed,
+    times,
+)
+
+CASES = int(os.environ.get("GHOSTCHAIN_ED25519_CASES", "1500"))
+SEED = int(os.environ.get("GHOSTCHAIN_ED25519_SEED", "8032"))
+
+Item = tuple[bytes, bytes, bytes]
+
+
+def items_of(chance: random.Random, count: int) -> list[Item]:
+    items = []
+    for _ in range(count):
+        seed, message = chance.randbytes(32), chance.randbytes(chance.randrange(200))
+        items.append((ed25519.public_key_of(seed), message, ed25519.sign(seed, message)))
+    return items
+
+
+def agree(items: list[Item]) -> list[bool]:
+    """What both say of each."""
+    expected = [ed25519.verify(*item) for item in items]
+    assert ed25519.verify_batch(items) == expected
+    return expected
+
+
+# ---- points ----
+
+
+def test_points_of_every_order_are_told_apart() -> None:
+    """In each of the eight classes of the group modulo its part of prime order."""
+    chance = random.Random(1)
+    for scalar in [1, 2, ORDER - 1, *(chance.randrange(ORDER) for _ in range(40))]:
+        point = times(scalar, BASE)
+        for number, small in enumerate(SMALL):
+            x, y = add(point, small)
+            encoded = encode((x, y))
+            decoded = ed25519.decode_point(encoded)
+            assert (decoded is not None) == (number == 0)
+            assert crypto_core_ed25519_is_valid_point(encoded) == (number == 0)
+            assert decoded in (None, x.to_bytes(32, "little") + y.to_bytes(32, "little"))
+
+
+def test_small_and_unreduced_points_are_none() -> None:
+    encodings = [encode(small) for small in SMALL]
+    encodings += [bytes(32), b"\xff" * 32, b"", bytes(31), bytes(33)]
+    for y in range(19):
+        encodings += [(FIELD + y | sign << 255).to_bytes(32, "little") for sign in (0, 1)]
+    for x, y in SMALL:
+        encodings += [(y | (1 - x & 1) << 255).to_bytes(32, "little")]
+    for encoded in encodings:
+        assert ed25519.decode_point(encoded) is None, encoded.hex()
+
+
+def test_small_y_and_large_y() -> None:
+    """Carries at both ends of the field."""
+    for y in [*range(2, 300), *(FIELD - y for y in range(2, 300))]:
+        for sign in (0, 1):
+            encoded = (y | sign << 255).to_bytes(32, "little")
+            is_valid = crypto_core_ed25519_is_valid_point(encoded)
+            assert (ed25519.decode_point(encoded) is not None) == is_valid, y
+
+
+def test_random_points_agree_with_libsodium() -> None:
+    """Half of all bytes are a point, an eighth of those of prime order."""
+    chance = random.Random(SEED)
+    valid = 0
+    for number in range(max(1000, CASES)):
+        encoded = chance.randbytes(32)
+        if number % 4 == 0:  # of prime order, or with a part of small order
+            scalar = chance.randrange(1, ORDER).to_bytes(32, "little")
+            encoded = crypto_scalarmult_ed25519_base_noclamp(scalar)
+        is_valid = crypto_core_ed25519_is_valid_point(encoded)
+        assert (ed25519.decode_point(encoded) is not None) == is_valid, encoded.hex()
+        valid += is_valid
+    assert valid > 250
+
+
+def test_decoded_coordinates_are_those_of_the_point() -> None:
+    for y in range(2, 400):
+        point = lift(y)
+        for x in (point[0], FIELD - point[0]) if point else ():
+            decoded = ed25519.decode_point(encode((x, y)))
+            if decoded is not None:
+                assert decoded == x.to_bytes(32, "little") + y.to_bytes(32, "little")
+
+
+# ---- signatures ----
+
+
+def test_rfc_8032_vectors() -> None:
+    items = [
+        (bytes.fromhex(key), bytes.fromhex(message), bytes.fromhex(signature))
+        for _, key, message, signature in VECTORS
+    ]
+    assert agree(items) == [True] * len(items)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 67, 127, 128, 129, 300])
+def test_batches_of_every_size(count: int) -> None:
+    items = items_of(random.Random(count), count)
+    assert ed25519.verify_batch(items) == [True] * count
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 9, 67])
+def test_one_bad_signature_is_found_wherever_it_stands(count: int) -> None:
+    items = items_of(random.Random(count), count)
+    for place, (key, message, signature) in enumerate(items):
+        spoiled = [*items[:place], (key, message + b"\0", signature), *items[place + 1 :]]
+        assert ed25519.verify_batch(spoiled) == [index != place for index in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_mixture_of_good_and_bad(seed: int) -> None:
+    chance = random.Random(seed)
+    items = items_of(chance, 140)
+    share = chance.random()
+    mixed = [
+        (key, message, signature[:32] + chance.randbytes(31) + b"\0")
+        if chance.random() < share
+        else (key, message, signature)
+        for key, message, signature in items
+    ]
+    assert len(set(agree(mixed))) == 2
+
+
+def test_every_length_of_message() -> None:
+    """SHA-512 pads differently around each border of its blocks."""
+    seed = bytes(range(32))
+    key = ed25519.public_key_of(seed)
+    items = [(key, bytes(n), ed25519.sign(seed, bytes(n))) for n in [*range(400), 10_000, 100_003]]
+    assert ed25519.verify_batch(items) == [True] * len(items)
+    assert not any(ed25519.verify_batch([(key, data + b"\0", sig) for key, data, sig in items]))
+
+
+def test_errors_that_cancel_out_are_found() -> None:
+    """One S too large and another too small by the same: their plain sum would hold."""
+    items = items_of(random.Random(5), 6)
+    for difference in (1, 2, 2**128, ORDER // 2):
+        shifted = list(items)
+        for place, sign in ((1, 1), (4, -1)):
+            key, message, signature = items[place]
+            scalar = int.from_bytes(signature[32:], "little") + sign * difference
+            shifted[place] = (
+                key,
+                message,
+                signature[:32] + (scalar % ORDER).to_bytes(32, "little"),
+            )
+        assert agree(shifted) == [True, False, True, True, False, True]
+
+
+def test_a_weight_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or whatever it stands beside would hold."""
+    items = items_of(random.Random(6), 3)
+    items[1] = (items[1][0], b"other", items[1][2])
+    for byte in (b"\0", b"\xff"):
+        monkeypatch.setattr(os, "urandom", lambda count, byte=byte: byte * count)
+        assert ed25519.verify_batch(items) == [True, False, True]
+
+
+def hostile_items() -> list[Item]:
+    """Keys and R with a part of small order, where equations with a cofactor, or where the parts
+    cancel, hold; S beyond the order; encodings above the field; points of small order."""
+    items = []
+    for key_part in SMALL:
+        for nonce_part in SMALL:
+            for nonce in range(1, 4):
+                key, signature = signed(12345, nonce, key_part, nonce_part)
+                items.append((key, b"message", signature))
+    good_key, good = signed(12345, 1, IDENTITY, IDENTITY)
+    scalar = int.from_bytes(good[32:], "little")
+    for factor in range(1, 16):
+        if scalar + factor * ORDER < 1 << 256:
+            raised = (scalar + factor * ORDER).to_bytes(32, "little")
+            items.append((good_key, b"message", good[:32] + raised))
+    edge = [ORDER - 1, ORDER, ORDER + 1, 2**252, 2**253 - 1, 2**255 - 1, 2**256 - 1, 0, 1]
+    items += [(good_key, b"message", good[:32] + s.to_bytes(32, "little")) for s in edge]
+    for y in [*range(20), *(FIELD + y for y in range(-3, 19))]:
+        for sign in (0, 1):
+            odd = (y | sign << 255).to_bytes(32, "little")
+            items.append((odd, b"message", good))
+            items.append((good_key, b"message", odd + good[32:]))
+    for small in SMALL:
+        for s in (0, 1):
+            signature = encode(small) + s.to_bytes(32, "little")
+            items += [(encode(small), b"message", signature), (good_key, b"message", signature)]
+    lengths = [(31, 64), (33, 64), (32, 63), (32, 65), (0, 0)]
+    items += [(bytes(key), b"", bytes(signature)) for key, signature in lengths]
+    return items
+
+
+def test_hostile_signatures_spoil_nothing_else() -> None:
+    """Alone and among honest ones, what libsodium refuses is refused, and nothing beside it."""
+    hostile = hostile_items()
+    assert sum(agree(hostile)) == 3  # those of signed() without any part of small order
+    honest = items_of(random.Random(7), len(hostile))
+    mixed = [item for pair in zip(hostile, honest, strict=True) for item in pair]
+    assert agree(mixed)[1::2] == [True] * len(honest)
+    for item in hostile:
+        assert ed25519.verify_batch([item]) == [ed25519.verify(*item)]
+
+
+@given(st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=9), st.binary(max_size=70))))
+def test_any_bytes_agree(items: list[Item]) -> None:
+    agree(items)
+
+
+def mutated(chance: random.Random, item: Item, other: Item) -> Item:
+    """The item with a bit flipped, a part taken from another, or a number moved."""
+    key, message, signature = map(bytearray, item)
+    action = chance.randrange(8)
+    if action == 0:
+        signature[chance.randrange(64)] ^= 1 << chance.randrange(8)
+    elif action == 1:
+        key[chance.randrange(32)] ^= 1 << chance.randrange(8)
+    elif action == 2:
+        message.append(chance.randrange(256))
+    elif action == 3:
+        signature[:32] = other[2][:32]
+    elif action == 4:
+        signature[32:] = other[2][32:]
+    elif action == 5:
+        scalar = int.from_bytes(signature[32:], "little") + chance.choice([1, -1, ORDER, 8, 2**252])
+        signature[32:] = (scalar % 2**256).to_bytes(32, "little")
+    elif action == 6:
+        key = bytearray(other[0])
+    return bytes(key), bytes(message), bytes(signature)
+
+
+def test_mutations_agree_with_libsodium() -> None:
+    """Batches of honest signatures of which some are changed a little."""
+    chance = random.Random(SEED)
+    pool = items_of(chance, 300)
+    left = CASES
+    while left > 0:
+        size = chance.choice([1, 2, 3, 7, 20, 67, 130])
+        rate = chance.choice([0.01, 0.1, 0.5, 1.0])
+        batch = [
+            mutated(chance, item, chance.choice(pool)) if chance.random() < rate else item
+            for item in chance.choices(pool, k=size)
+        ]
+        agree(batch)
+        left -= size
