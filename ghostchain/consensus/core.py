@@ -164,6 +164,12 @@ class Consensus:
             self.index is not None and self.validators[self.index].power >= self.validators.quorum
         )
 
+    def said(self, kind: VoteKind) -> dict[int, Hash32]:
+        """The blocks that validators voted for in this round, by index, verified or not."""
+        ballot = self._votes().ballots[kind]
+        waiting = {index: vote for index, (vote, _) in ballot.waiting.items()}
+        return {index: vote.block_id for index, vote in (waiting | ballot.first).items()}
+
     def status(self) -> Status:
         """Where this node is."""
         return Status(self.height, self.round, self.step)

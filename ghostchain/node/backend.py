@@ -11,6 +11,7 @@ from typing import cast
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
 from ghostchain.crypto.secp256k1 import sign
 from ghostchain.encoding.transactions import TransactionBatch
@@ -327,7 +328,20 @@ class NodeBackend:
         return self._present.voters(height)
 
     def certificate(self, number: int) -> CommitCertificate | None:
-        return None
+        raw = self._chain.certificate(number)
+        if not raw:
+            return None
+        found = decode_message(raw)
+        assert isinstance(found, Certificate), "what the chain keeps was verified"
+        return CommitCertificate(
+            found.height,
+            found.round,
+            found.block_id,
+            found.size,
+            found.signers,
+            found.signatures,
+            raw,
+        )
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         self._listeners.append(listener)

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from ghostchain import __version__
+from ghostchain.node.commands.devnet import devnet
+from ghostchain.node.commands.options import (
+    configuration_of,
+    log_choice,
+    log_options,
+    network_options,
+    store_options,
+)
+from ghostchain.node.commands.signer import signer
+from ghostchain.node.commands.status import status
+from ghostchain.node.commands.validator import validator
 from ghostchain.primitives.errors import GhostError
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-NETWORKS = ("mainnet", "testnet", "devnet", "dev")
 
 EPILOG = """
 \b
@@ -49,69 +55,6 @@ class DefaultToRun(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in own):
             args = ["run", *args]
         return super().parse_args(ctx, args)
-
-
-def store_options(command: Command) -> Command:
-    """The options that say which chain and where it lies."""
-    options = (
-        click.option(
-            "--network",
-            default="testnet",
-            show_default=True,
-            metavar="NAME|PATH",
-            help=f"One of {', '.join(NETWORKS)}, or a path to a genesis file.",
-        ),
-        click.option(
-            "--genesis",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="A genesis file in geth's format, instead of the network's own.",
-        ),
-        click.option(
-            "--data-dir",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Where the chain is kept; made when absent.  [default: ~/.ghostchain/<network>]",
-        ),
-        click.option(
-            "--chain-id",
-            type=click.IntRange(min=1),
-            metavar="ID",
-            help="A chain id instead of the genesis's own; a directory keeps the one it began "
-            "with.",
-        ),
-        click.option(
-            "--prune",
-            type=click.IntRange(min=128),
-            metavar="N",
-            help="Keep the state of the last N blocks only. Blocks, receipts, logs always stay; "
-            "what was pruned does not come back.  [default: the state of every block]",
-        ),
-        click.option(
-            "--gas-limit",
-            type=click.IntRange(min=5_000, max=(1 << 63) - 1),
-            metavar="GAS",
-            help="Gas limit that blocks move towards; the development chain begins with it.  "
-            "[default: the genesis's; 1,000,000,000 with --dev]",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def log_options(command: Command) -> Command:
-    options = (
-        click.option("--log-json", is_flag=True, help="Logs as one JSON object a line."),
-        click.option(
-            "--log-level",
-            type=click.Choice(["debug", "info", "warning", "error"]),
-            default="info",
-            show_default=True,
-            help="The least important event shown.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.group(
@@ -183,6 +126,7 @@ def cli() -> None:
 @click.option(
     "--coinbase", metavar="ADDRESS", help="Who gets the tips.  [default: the network's validator]"
 )
+@network_options
 @log_options
 def run(**options: Any) -> None:
     """Run a node. This is what `ghostd` does without a command."""
@@ -361,18 +305,8 @@ def check(file: Path) -> None:
     sys.exit(check_file(file))
 
 
-def log_choice(options: dict[str, Any]) -> dict[str, Any]:
-    return {"json_logs": options["log_json"], "level": options["log_level"]}
-
-
-def configuration_of(options: dict[str, Any]) -> Any:
-    """The node's configuration out of the command line's options. Raises click.UsageError."""
-    from ghostchain.node import configuration
-
-    try:
-        return configuration.from_options(options)
-    except ValueError as refusal:
-        raise click.UsageError(str(refusal)) from refusal
+for command in (devnet, validator, signer, status):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ghostchain.node.sealing import HEARTBEAT, INSTANT, SealingPolicy, every
 from ghostchain.primitives.types import Address
@@ -27,6 +28,70 @@ class RpcConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
+class Bootnode:
+    """A node to begin with: `ghost://<node key, 64 hex digits>@<host>:<port>`."""
+
+    key: bytes
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Bootnode:
+        """Raises: ValueError, in words for whoever typed it."""
+        parts = urlsplit(text)
+        try:
+            key, port = bytes.fromhex(parts.username or ""), parts.port
+        except ValueError as failure:
+            raise ValueError(f"--bootnodes {text}: {failure}") from failure
+        if parts.scheme != "ghost" or len(key) != 32 or not parts.hostname or not port:
+            raise ValueError(
+                f"--bootnodes {text}: expected ghost://<node key, 64 hex digits>@<host>:<port>"
+            )
+        return cls(key, parts.hostname, port)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ghost://{self.key.hex()}@{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class P2pConfiguration:
+    """How peers reach this node and it them. port 0 lets the system pick one. enabled False: it
+    speaks to nobody."""
+
+    host: str = "0.0.0.0"
+    port: int = 30303
+    bootnodes: tuple[Bootnode, ...] = ()
+    max_peers: int = 50
+    enabled: bool = True
+    checkpoint: tuple[int, bytes] | None = None
+    snapshot_interval: int | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatorConfiguration:
+    """Where this node's consensus key is: in an encrypted file, or with a signer at a socket."""
+
+    key_file: Path | None = None
+    password_file: Path | None = None
+    signer: str | None = None
+    starts_at_once: bool = False
+
+    @property
+    def is_given(self) -> bool:
+        return self.key_file is not None or self.signer is not None
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringConfiguration:
+    """Where metrics are served. port 0 lets the system pick one."""
+
+    host: str = "127.0.0.1"
+    port: int = 9545
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfiguration:
     """One node.
 
@@ -44,6 +109,9 @@ class NodeConfiguration:
     gas_limit: int | None = None
     prune: int | None = None
     coinbase: Address | None = None
+    p2p: P2pConfiguration = field(default_factory=P2pConfiguration)
+    validator: ValidatorConfiguration = field(default_factory=ValidatorConfiguration)
+    monitoring: MonitoringConfiguration = field(default_factory=MonitoringConfiguration)
 
     @property
     def dev(self) -> bool:
@@ -89,6 +157,61 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
         gas_limit=gas_limit,
         prune=options.get("prune"),
         coinbase=address_of(options.get("coinbase")),
+        p2p=p2p_of(options),
+        validator=validator_of(options),
+        monitoring=MonitoringConfiguration(options["metrics_host"], options["metrics_port"])
+        if "metrics_port" in options
+        else MonitoringConfiguration(),
+    )
+
+
+def p2p_of(options: Mapping[str, Any]) -> P2pConfiguration:
+    """Raises: ValueError for a bootnode or a checkpoint that is none."""
+    if "p2p_port" not in options:
+        return P2pConfiguration()
+    given = [one for text in options["bootnodes"] for one in text.split(",") if one]
+    return P2pConfiguration(
+        host=options["p2p_host"],
+        port=options["p2p_port"],
+        bootnodes=tuple(Bootnode.parse(one) for one in given),
+        max_peers=options["max_peers"],
+        enabled=not options["no_p2p"],
+        checkpoint=checkpoint_of(options["checkpoint"]),
+        snapshot_interval=options["snapshot_interval"],
+        key_file=options["node_key"],
+    )
+
+
+def checkpoint_of(text: str | None) -> tuple[int, bytes] | None:
+    """`height:hash`. Raises: ValueError."""
+    if text is None:
+        return None
+    height, _, digits = text.partition(":")
+    try:
+        number, block_hash = int(height), bytes.fromhex(digits.removeprefix("0x"))
+    except ValueError:
+        number, block_hash = -1, b""
+    if number < 0 or len(block_hash) != 32:
+        raise ValueError(f"--checkpoint {text}: expected <height>:<block hash, 64 hex digits>")
+    return number, block_hash
+
+
+def validator_of(options: Mapping[str, Any]) -> ValidatorConfiguration:
+    """Raises: ValueError when two keys are given."""
+    if "validator_key" not in options:
+        return ValidatorConfiguration()
+    key_file, signer = options["validator_key"], options["signer"]
+    if key_file is not None and signer is not None:
+        raise ValueError("--validator-key and --signer: a node has one consensus key")
+    if options["validator_password_file"] is not None and key_file is None:
+        raise ValueError("--validator-password-file: there is no --validator-key to open with it")
+    if signer is not None and not signer.startswith("unix:/"):
+        raise ValueError(f"--signer {signer}: expected unix:/path/of/the/socket")
+    return ValidatorConfiguration(
+        key_file=key_file,
+        password_file=options["validator_password_file"],
+        signer=signer,
+        starts_at_once=options["validate_at_once"],
     )
 
 

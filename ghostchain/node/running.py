@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import platform
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -30,19 +32,25 @@ from ghostchain.node.backend import NodeBackend, pool_rules
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.engines import open_engines
 from ghostchain.node.following import PoolFollower
-from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
-from ghostchain.node.logs import event
-from ghostchain.node.presence import Alone
-from ghostchain.node.sealer import Sealer, SealerSettings
+from ghostchain.node.genesis import dev_accounts, genesis_of
+from ghostchain.node.logs import event, speaks_json
+from ghostchain.node.metrics import Metrics, Sample
+from ghostchain.node.monitoring import MonitoringServer
+from ghostchain.node.producing import Parts, Producer, open_producer
+from ghostchain.primitives.header import Header
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.server import RpcServer
 from ghostchain.txpool.core import Pool
 from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.effects import Effect
 from ghostchain.txpool.journal import Journal
 
 logger = logging.getLogger("ghostd")
 
 JOURNAL_NAME = "pool.journal"
+
+# What of the data directory grows, for metrics.
+DISK_PARTS = ("state", "blocks", "blooms", "consensus", "snapshots", JOURNAL_NAME)
 
 
 def client_version() -> str:
@@ -138,9 +146,20 @@ async def serve(configuration: NodeConfiguration, chain: Chain, data_dir: Path) 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.asked.set)
-    async with running(configuration, chain, data_dir, stop) as server:
-        url = f"http://{url_host(configuration.rpc.host)}:{server.port}"
-        event(logger, logging.INFO, "json-rpc ready", url=url, head=chain.head.number)
+    async with running(configuration, chain, data_dir, stop) as node:
+        url = f"http://{url_host(configuration.rpc.host)}:{node.rpc.port}"
+        metrics = f"http://{url_host(configuration.monitoring.host)}:{node.monitoring.port}/metrics"
+        if not speaks_json():
+            lines = [*node.producer.banner(), f"  json-rpc {url}", f"  metrics  {metrics}"]
+            click.echo("\n".join(lines))
+        event(
+            logger,
+            logging.INFO,
+            "json-rpc ready",
+            url=url,
+            head=chain.head.number,
+            metrics=metrics,
+        )
         await stop.asked.wait()
         event(logger, logging.INFO, "stopping")
     if stop.failure is not None:
@@ -153,17 +172,14 @@ class Stop:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.failure: BaseException | None = None
+        self.on_failure: Callable[[str], None] = lambda reason: None
 
     def fail(self, failure: BaseException) -> None:
         """The node must not go on answering as if it could still write. Event loop only."""
         if self.failure is None:
             self.failure = failure
+            self.on_failure(str(failure) or type(failure).__name__)
         self.asked.set()
-
-    def follow(self, task: asyncio.Task[None]) -> None:
-        """A task that the node needs has ended."""
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            self.fail(failure)
 
 
 def url_host(host: str) -> str:
@@ -176,50 +192,123 @@ def url_host(host: str) -> str:
 @contextlib.asynccontextmanager
 async def running(
     configuration: NodeConfiguration, chain: Chain, data_dir: Path, stop: Stop
-) -> AsyncIterator[RpcServer]:
-    """Pool, sealer and JSON-RPC over an open chain. stop is told what fails meanwhile."""
-    writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
-    # One for each lane of rpc/submission.py.
-    admission = ThreadPoolExecutor(2, thread_name_prefix="admission")
+) -> AsyncIterator[RunningNode]:
+    """Pool, producer of blocks, metrics and JSON-RPC over an open chain, started in this order and
+    stopped in the opposite one. stop is told what fails meanwhile."""
     loop = asyncio.get_running_loop()
-    # First of the chain's listeners: the pool knows of a block before any client hears of it.
-    follower = PoolFollower(chain, lambda failure: loop.call_soon_threadsafe(stop.fail, failure))
-    backend = NodeBackend(chain, client_version(), admission, dev=configuration.dev)
-    driver = PoolDriver(
-        Pool(),
-        Journal(data_dir / JOURNAL_NAME),
-        rules=lambda: pool_rules(chain),
-        accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
-        fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
-        listener=backend.on_pool_effects,
-        now_ns=time.time_ns,
-    )
-    follower.attach(driver)
-    restored = await loop.run_in_executor(admission, driver.restore)
+    metrics = Metrics()
+    async with contextlib.AsyncExitStack() as stack:
+        writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        # One for each lane of rpc/submission.py.
+        admission = ThreadPoolExecutor(2, thread_name_prefix="admission")
+        # First of the chain's listeners: the pool knows of a block before any client hears of it.
+        follower = PoolFollower(
+            chain, lambda failure: loop.call_soon_threadsafe(stop.fail, failure)
+        )
+        chain.subscribe(lambda header: observe_head(metrics, header))
+        backend = NodeBackend(chain, client_version(), admission, dev=configuration.dev)
+        listeners: list[Callable[[Sequence[Effect]], None]] = [backend.on_pool_effects]
+        driver = PoolDriver(
+            Pool(),
+            Journal(data_dir / JOURNAL_NAME),
+            rules=lambda: pool_rules(chain),
+            accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
+            fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
+            listener=lambda effects: tell(listeners, effects),
+            now_ns=time.time_ns,
+        )
+        stack.callback(driver.close)
+        stack.callback(admission.shutdown)
+        stack.callback(writer.shutdown)
+        follower.attach(driver)
+        await restore(driver, admission)
+        parts = Parts(configuration, chain, driver, data_dir, writer, admission, metrics, stop.fail)
+        producer = open_producer(parts)
+        listeners.append(producer.on_pool_effects)
+        backend.attach(driver, producer.coinbase, producer.on_pending, stop.fail, producer.presence)
+        metrics.watch(lambda: chain_samples(chain, driver, data_dir))
+        stack.push_async_callback(producer.stop)
+        await producer.start()
+        monitoring = MonitoringServer(
+            metrics,
+            configuration.monitoring.host,
+            configuration.monitoring.port,
+            ready=producer.ready,
+        )
+        stop.on_failure = monitoring.fail
+        stack.push_async_callback(monitoring.stop)
+        await listen_for_monitoring(monitoring, configuration)
+        server = RpcServer(backend, rpc_options(configuration))
+        stack.push_async_callback(server.stop)
+        await listen(server, configuration)
+        yield RunningNode(server, monitoring, producer)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """A node that serves."""
+
+    rpc: RpcServer
+    monitoring: MonitoringServer
+    producer: Producer
+
+
+def tell(
+    listeners: Sequence[Callable[[Sequence[Effect]], None]], effects: Sequence[Effect]
+) -> None:
+    for listener in listeners:
+        listener(effects)
+
+
+def observe_head(metrics: Metrics, header: Header) -> None:
+    """On the writer's thread."""
+    metrics.height.set(header.number)
+
+
+async def restore(driver: PoolDriver, admission: ThreadPoolExecutor) -> None:
+    """What the pool's journal holds waits again."""
+    restored = await asyncio.get_running_loop().run_in_executor(admission, driver.restore)
     if driver.bytes_lost:
         event(logger, logging.WARNING, "pool journal cut or damaged", bytes_lost=driver.bytes_lost)
     if restored:
         event(logger, logging.INFO, "pool restored", transactions=restored)
-    settings = SealerSettings(
-        configuration.coinbase or bootstrap_validator(), configuration.gas_limit
-    )
-    sealer = Sealer(chain, driver, configuration.sealing, settings, writer)
-    presence = Alone(lambda: len(driver.pool))
-    backend.attach(driver, settings.coinbase, sealer.on_pending, stop.fail, presence)
-    server = RpcServer(backend, rpc_options(configuration))
-    sealing = asyncio.create_task(sealer.run(), name="sealer")
-    sealing.add_done_callback(stop.follow)
+
+
+def chain_samples(chain: Chain, driver: PoolDriver, data_dir: Path) -> Iterable[Sample]:
+    """What is merely looked at when somebody asks: the pool and the memory of the chain."""
+    yield Sample("ghost_pool_transactions", "Transactions that wait.", len(driver.pool))
+    yield Sample("ghost_pool_bytes", "Their bytes.", driver.pool.bytes_total)
+    for part, count in chain.memory().items():
+        label = (("part", part.replace(" ", "_")),)
+        yield Sample("ghost_memory_bytes", "Bytes held natively, by what.", count, label)
+    for part in DISK_PARTS:
+        count = disk_bytes(data_dir / part)
+        yield Sample("ghost_disk_bytes", "Bytes on disk, by what.", count, (("part", part),))
+
+
+def disk_bytes(path: Path) -> int:
+    """Of a file, or of the files in a folder; files that vanish meanwhile count as nothing."""
     try:
-        await listen(server, configuration)
-        yield server
-    finally:
-        await server.stop()
-        sealing.cancel()
-        # Its failure, if any, is what stopped the node; here only its end is awaited.
-        await asyncio.gather(sealing, return_exceptions=True)
-        writer.shutdown()
-        admission.shutdown()
-        driver.close()
+        if path.is_file():
+            return path.stat().st_size
+        return sum(entry.stat().st_size for entry in os.scandir(path))
+    except OSError:
+        return 0
+
+
+async def listen_for_monitoring(
+    monitoring: MonitoringServer, configuration: NodeConfiguration
+) -> None:
+    """Raises: OSError with words for whoever chose the port."""
+    try:
+        await monitoring.start()
+    except OSError as failure:
+        where = configuration.monitoring
+        raise OSError(
+            f"metrics cannot be served on {where.host}, port {where.port}: "
+            f"{failure.strerror or failure}; choose another with --metrics-port (0 picks a free "
+            "one)"
+        ) from failure
 
 
 async def listen(server: RpcServer, configuration: NodeConfiguration) -> None:

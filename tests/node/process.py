@@ -38,7 +38,8 @@ class Ghostd:
     """A running node. Use as a context manager; leaving stops it with SIGTERM."""
 
     def __init__(self, *arguments: str, data_dir: Path | None = None) -> None:
-        command = [sys.executable, "-m", "ghostchain.node.cli", "run", "--rpc-port", "0"]
+        command = [sys.executable, "-m", "ghostchain.node.cli", "run"]
+        command += ["--rpc-port", "0", "--metrics-port", "0", "--p2p-port", "0"]
         if data_dir is not None:
             command += ["--data-dir", str(data_dir)]
         command += ["--log-json", *arguments]

@@ -1,0 +1,130 @@
+"""Whoever brings the next blocks: one node alone, or many validators that agree."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ghostchain.chain.chain import Chain
+from ghostchain.node.configuration import NodeConfiguration
+from ghostchain.node.genesis import bootstrap_validator
+from ghostchain.node.metrics import Metrics
+from ghostchain.node.monitoring import Check
+from ghostchain.node.presence import Alone, Presence
+from ghostchain.node.sealer import Sealer, SealerSettings
+from ghostchain.primitives.types import Address
+from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.effects import Effect
+
+HEAD_AGE_S_MAX = 60
+"""A head older than this is not that of a chain which makes progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a producer works with. writer: the chain's one writing thread. admission: the pool's
+    threads. on_failure: told, on the event loop, of what the node cannot go on after."""
+
+    configuration: NodeConfiguration
+    chain: Chain
+    pool: PoolDriver
+    data_dir: Path
+    writer: ThreadPoolExecutor
+    admission: ThreadPoolExecutor
+    metrics: Metrics
+    on_failure: Callable[[BaseException], None]
+
+
+class Producer(Protocol):
+    """Started before JSON-RPC, stopped after it."""
+
+    @property
+    def presence(self) -> Presence: ...
+
+    @property
+    def coinbase(self) -> Address: ...
+
+    def on_pending(self) -> None:
+        """Something waits that could be included now. Any thread."""
+
+    def on_pool_effects(self, effects: Sequence[Effect]) -> None:
+        """What the pool took, durably. Any thread."""
+
+    def ready(self) -> list[Check]:
+        """What must hold before clients should be sent here. Event loop."""
+
+    def banner(self) -> list[str]:
+        """Lines for whoever starts the node, once started."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Solo:
+    """One node seals alone: development chains, and chains of a foreign genesis."""
+
+    def __init__(self, parts: Parts) -> None:
+        configuration = parts.configuration
+        self._coinbase = configuration.coinbase or bootstrap_validator()
+        settings = SealerSettings(self._coinbase, configuration.gas_limit)
+        self._sealer = Sealer(
+            parts.chain, parts.pool, configuration.sealing, settings, parts.writer
+        )
+        self._alone = Alone(lambda: len(parts.pool.pool))
+        self._on_failure = parts.on_failure
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def presence(self) -> Presence:
+        return self._alone
+
+    @property
+    def coinbase(self) -> Address:
+        return self._coinbase
+
+    def on_pending(self) -> None:
+        self._sealer.on_pending()
+
+    def on_pool_effects(self, effects: Sequence[Effect]) -> None:
+        """Nobody else is to know."""
+
+    def ready(self) -> list[Check]:
+        return []
+
+    def banner(self) -> list[str]:
+        return []
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._sealer.run(), name="sealer")
+        self._task.add_done_callback(self._on_end)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            # Its failure, if any, is what stopped the node; here only its end is awaited.
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._on_failure(failure)
+
+
+def head_check(chain: Chain) -> Check:
+    """Whether the head is young."""
+    age = max(int(time.time()) - chain.head.timestamp, 0)
+    return Check("head", age <= HEAD_AGE_S_MAX, age)
+
+
+def open_producer(parts: Parts) -> Producer:
+    """Validators that agree where the genesis has `config.ghost.consensus`; one node elsewhere."""
+    if parts.chain.config.consensus is None:
+        return Solo(parts)
+    from ghostchain.node.validating import Validating
+
+    return Validating(parts)
