@@ -34,6 +34,7 @@ from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.chain.validation import child_fees
 from ghostchain.chain.writer import (
     BlockWriter,
+    KnownSenders,
     Pending,
     Prepared,
     Preparer,
@@ -557,12 +558,13 @@ class Chain:
         with self._writing:
             return self._keep(self._build(batch, proposal))
 
-    def check(self, block: Block | bytes) -> Draft:
+    def check(self, block: Block | bytes, *, senders: KnownSenders | None = None) -> Draft:
         """The block is checked in full and run on the head, not committed.
 
+        senders: of transactions, by hash, whose signatures were verified before; None for others.
         Raises: InvalidBlock with the reason.
         """
-        prepared = self._prepare(block)
+        prepared = self._prepare(block, senders)
         with self._writing:
             return self._keep(self._run(prepared, self.head, self.head_hash))
 
@@ -596,10 +598,11 @@ class Chain:
 
     # ---- both ----
 
-    def _prepare(self, block: Block | bytes) -> Prepared:
+    def _prepare(self, block: Block | bytes, senders: KnownSenders | None = None) -> Prepared:
         """Outside the writer's lock: what follows the head now is looked at again inside."""
         published = self._published
-        return Preparer(self.config, published.header, published.hash).prepare(block)
+        preparer = Preparer(self.config, published.header, published.hash, senders=senders)
+        return preparer.prepare(block)
 
     def _land(self, flight: tuple[SealedBlock, Future[None]] | None) -> SealedBlock | None:
         """Waits until the block is written, and publishes it."""

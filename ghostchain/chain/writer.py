@@ -10,7 +10,7 @@ then refuses all further ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,6 +65,10 @@ NO_NONCE = bytes(8)
 # RLP beside header, transactions and withdrawals: list heads and the empty ommers.
 BLOCK_FRAME_BYTES = 64
 WITHDRAWAL_BYTES_MAX = 48
+
+
+KnownSenders = Callable[[Sequence[Hash32]], Sequence[Address | None]]
+"""The senders of transactions with these hashes, where their signatures were verified before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +126,17 @@ class Proposal:
 class Preparer:
     """Prepares blocks that follow one another. One thread at a time, any thread."""
 
-    def __init__(self, config: ChainConfig, parent: Header, parent_hash: Hash32) -> None:
-        """parent: of the first block."""
+    def __init__(
+        self,
+        config: ChainConfig,
+        parent: Header,
+        parent_hash: Hash32,
+        *,
+        senders: KnownSenders | None = None,
+    ) -> None:
+        """parent: of the first block. senders: those that are known already."""
         self._config = config
+        self._senders = senders
         self._parent = parent
         self._parent_hash = parent_hash
 
@@ -146,10 +158,26 @@ class Preparer:
         batch = TransactionBatch.decode(block.transactions)
         refuse_undecodable(batch)
         refuse_overpromised(header, batch)
-        batch.recover()
+        self._recover(batch)
         refuse_undecodable(batch)
         self._parent, self._parent_hash = header, keccak256(encode_header(header))
         return Prepared(block, batch)
+
+    def _recover(self, batch: TransactionBatch) -> None:
+        """Only the senders that nobody knows are recovered, if any is known."""
+        known = None if self._senders is None else self._senders(batch.hashes())
+        if known is None or not any(known):
+            batch.recover()
+            return
+        unknown = [index for index, sender in enumerate(known) if sender is None]
+        rest = batch.select(unknown)
+        rest.recover()
+        if rest.first_invalid() is not None:
+            batch.recover()  # which tells its place in the block
+            return
+        found = dict(zip(unknown, rest.senders(), strict=True))
+        senders = [found[index] if sender is None else sender for index, sender in enumerate(known)]
+        batch.recover(senders=senders)
 
 
 def block_size(block: Block) -> int:

@@ -102,13 +102,14 @@ def _header(decoded: Decoded) -> Header:
 
 def encode_block(block: Block) -> bytes:
     """The bytes of a block. Cost: linear."""
-    parts = (
-        encode_header(block.header),
-        _encode_transactions(block.transactions),
-        b"\xc0",
-        encode_withdrawals(block.withdrawals),
+    return join_block(
+        encode_header(block.header), block.transactions, encode_withdrawals(block.withdrawals)
     )
-    return rlp.list_of(parts)
+
+
+def join_block(header: bytes, transactions: tuple[bytes, ...], withdrawals: bytes) -> bytes:
+    """The bytes of a block whose header and withdrawals are encoded already."""
+    return rlp.list_of((header, _encode_transactions(transactions), b"\xc0", withdrawals))
 
 
 def _encode_transactions(raws: tuple[bytes, ...]) -> bytes:

@@ -16,7 +16,7 @@ in `evidence.py` until a block carries it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,7 +36,7 @@ from ghostchain.consensus.ports import Offer
 from ghostchain.consensus.validators import ValidatorSet
 from ghostchain.crypto import vrf
 from ghostchain.encoding.attachments import Attachment, Evidence, encode_attachment
-from ghostchain.encoding.blocks import decode_block, encode_block
+from ghostchain.encoding.blocks import decode_block, join_block
 from ghostchain.node.candidates import (
     Candidates,
     best_candidates,
@@ -53,7 +53,7 @@ from ghostchain.primitives.errors import (
     InvalidBlock,
     InvalidEncoding,
 )
-from ghostchain.primitives.types import Hash32
+from ghostchain.primitives.types import Address, Hash32
 from ghostchain.storage.wal import WriteAheadLog
 from ghostchain.txpool.driver import PoolDriver
 
@@ -104,8 +104,8 @@ class Doors:
 
 def encode_record(whole: WholeBlock) -> bytes:
     """What the log of consensus keeps of a block: length of the attachment 4 | attachment | RLP."""
-    opened = open_block(whole)
-    return RECORD_HEAD.pack(len(whole.attachment)) + whole.attachment + encode_block(opened.block)
+    block = join_block(whole.header, whole.transactions, whole.withdrawals)
+    return RECORD_HEAD.pack(len(whole.attachment)) + whole.attachment + block
 
 
 def decode_record(record: bytes) -> WholeBlock:
@@ -333,7 +333,7 @@ class BlockApplication:
             opened = open_block(whole)
             self.rules.check(opened, round=round, now_s=self._doors.now_s())
             if whole.block_id not in self._drafts:
-                self._keep_draft(self._chain.check(opened.block))
+                self._keep_draft(self._chain.check(opened.block, senders=self._senders))
             record = encode_record(whole)
         except (InvalidBlock, InvalidEncoding) as refusal:
             reason = f"{refusal.reason.value} ({refusal})"
@@ -342,6 +342,12 @@ class BlockApplication:
                 self._doors.deliver(lambda: done(None, reason))
             return
         self._doors.deliver(lambda: done(record, ""))
+
+    def _senders(self, hashes: Sequence[Hash32]) -> list[Address | None]:
+        """Whom the pool knows as senders: it has verified their signatures."""
+        known = self._pool.pool.by_hash
+        found = [known.get(transaction_hash) for transaction_hash in hashes]
+        return [None if one is None else one.sender for one in found]
 
     def restore(self, height: int, block_id: Hash32, record: bytes) -> None:
         if height == self._chain.head.number + 1:

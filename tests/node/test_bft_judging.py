@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ghostchain.chain import seals
 from ghostchain.consensus.messages import Certificate, Vote, decode_message, encode_message
 from ghostchain.consensus.ports import Offer
 from ghostchain.crypto import ed25519, vrf
-from ghostchain.encoding.attachments import Attachment, Evidence, encode_attachment
+from ghostchain.encoding.attachments import Evidence, encode_attachment
 from ghostchain.encoding.votes import NO_ROUND, VoteKind
 from ghostchain.node.application import decode_record, encode_record
 from ghostchain.node.evidence import evidence_of
@@ -313,6 +313,3 @@ def test_a_record_gives_the_block_back(case: Case) -> None:
     case.node.application.restore(height, block_id, encode_record(case.whole))
     (answer,) = validated(case, None, None)
     assert answer[0] == encode_record(case.whole)
-
-
-Change = Callable[[Attachment], Attachment]

@@ -235,6 +235,44 @@ def test_signatures_are_not_looked_at_in_a_block_that_cannot_be(
     assert len(verified) == 1
 
 
+def test_known_senders_are_not_recovered_again(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some, all or none known: the same block. Only the rest is recovered; what it hides is told
+    with its place."""
+    raws = [transaction(sender, 0) for sender in range(4)]
+    made = draft(chain, *raws)
+    hashes = batch_of(raws).hashes()
+    recovered: list[int] = []
+    recover = transactions.TransactionBatch.recover
+
+    def counting(self: transactions.TransactionBatch, **options: object) -> None:
+        if "senders" not in options:
+            recovered.append(len(self))
+        recover(self, **options)
+
+    monkeypatch.setattr(transactions.TransactionBatch, "recover", counting)
+    for count, expected in ((0, [4]), (1, [3]), (3, [1]), (4, [0])):
+        recovered.clear()
+        known = dict(zip(hashes[:count], SENDERS, strict=False))
+        checked = chain.check(
+            made.block, senders=lambda them, known=known: list(map(known.get, them))
+        )
+        assert checked.hash == made.hash
+        assert checked.senders == tuple(SENDERS[:4])
+        assert recovered == expected
+    # A signature that recovers to nobody: r beyond the field.
+    broken = raws[3][:-66] + b"\xa0" + b"\xff" * 32 + raws[3][-33:]
+    header = made.block.header
+    wrong = replace(made.block, transactions=(*raws[:3], broken))
+    with pytest.raises(InvalidBlock) as failure:
+        chain.check(wrong, senders=lambda them: [*SENDERS[:3], None])
+    assert failure.value.reason is BlockReason.INVALID_TRANSACTION
+    assert failure.value.transaction_index == 3
+    assert chain.head.number == 0
+    assert header.number == 1
+
+
 # ---- parameters, attachments ----
 
 
