@@ -1,7 +1,7 @@
 """Snapshots of the state on disk, and a chain that begins from one instead of from genesis.
 
     snapshots/<height>/manifest       `encoding/manifests.py`
-    snapshots/<height>/chunk-000000   zlib, or as it is where that is not smaller: first byte 1 or 0
+    snapshots/<height>/chunk-000000   packed, as there
 
 A snapshot is written beside the running chain, from a LevelDB snapshot of the database, under
 another name first; the newest two are kept.
@@ -16,7 +16,6 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -28,12 +27,14 @@ from ghostchain.crypto.hashes import manifest_hash
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_header, encode_header
 from ghostchain.encoding.manifests import (
-    CHUNK_BYTES_MAX,
     CHUNKS_MAX,
     MANIFEST_BYTES_MAX,
+    PACKED_BYTES_MAX,
     Manifest,
     decode_manifest,
     encode_manifest,
+    pack_chunk,
+    unpack_chunk,
 )
 from ghostchain.primitives.errors import (
     EncodingReason,
@@ -50,41 +51,11 @@ from ghostchain.storage.directory import DataDirectory
 from ghostchain.storage.files import FIRST, storage_failure
 
 SNAPSHOTS_NAME = "snapshots"
+DOWNLOAD_NAME = "snapshot.download"
 MANIFEST_NAME = "manifest"
 SNAPSHOTS_KEPT = 2
 ANCESTORS = 256
 """Headers below the block of a snapshot that execution may ask for."""
-RAW, ZLIB = 0, 1
-ZLIB_LEVEL = 1
-
-
-def pack_chunk(chunk: bytes) -> bytes:
-    """A chunk as it is kept and sent. Cost: about 15 milliseconds of zlib a megabyte."""
-    packed = zlib.compress(chunk, ZLIB_LEVEL)
-    if len(packed) < len(chunk):
-        return bytes((ZLIB,)) + packed
-    return bytes((RAW,)) + chunk
-
-
-def unpack_chunk(packed: bytes) -> bytes:
-    """The chunk. Raises: InvalidEncoding; at most CHUNK_BYTES_MAX bytes are ever unpacked."""
-    if packed[:1] == bytes((RAW,)):
-        chunk = packed[1:]
-        if len(chunk) > CHUNK_BYTES_MAX:
-            raise InvalidEncoding(EncodingReason.TOO_LONG, f"a chunk of {len(chunk)} bytes")
-        return chunk
-    if packed[:1] != bytes((ZLIB,)):
-        raise InvalidEncoding(EncodingReason.TYPE_UNKNOWN, "a chunk of no known form")
-    inflating = zlib.decompressobj()
-    try:
-        chunk = inflating.decompress(packed[1:], CHUNK_BYTES_MAX + 1)
-    except zlib.error as failure:
-        raise InvalidEncoding(EncodingReason.TRUNCATED, f"a chunk: {failure}") from failure
-    if len(chunk) > CHUNK_BYTES_MAX:
-        raise InvalidEncoding(EncodingReason.TOO_LONG, "a chunk that unpacks to too much")
-    if not inflating.eof or inflating.unused_data:
-        raise InvalidEncoding(EncodingReason.TRAILING_BYTES, "a chunk that does not end well")
-    return chunk
 
 
 class SnapshotFolder:
@@ -289,11 +260,27 @@ def install_snapshot(
         data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id
     )
     try:
-        if holds_a_chain(data_dir):
-            raise ForeignDirectory(
-                f"{data_dir} holds blocks already; a snapshot needs an empty directory"
-            )
-        scratch = data_dir / f"{STATE_NAME}.new"
+        _install(data_dir, genesis, headers, chunks, progress)
+    finally:
+        directory.close()
+
+
+def _install(
+    data_dir: Path,
+    genesis: Genesis,
+    headers: Sequence[Header],
+    chunks: Iterable[bytes],
+    progress: Callable[[int, int], None],
+) -> None:
+    """`install_snapshot` of a directory that is claimed."""
+    last = headers[-1]
+    assert len(headers) > min(ANCESTORS, last.number - 1), "execution needs the hashes before"
+    if holds_a_chain(data_dir):
+        raise ForeignDirectory(
+            f"{data_dir} holds blocks already; a snapshot needs an empty directory"
+        )
+    scratch = data_dir / f"{STATE_NAME}.new"
+    try:
         shutil.rmtree(scratch, ignore_errors=True)
         database = Database.open(scratch)
         try:
@@ -312,8 +299,95 @@ def install_snapshot(
         scratch.rename(data_dir / STATE_NAME)
     except OSError as error:
         raise storage_failure(error, data_dir) from error
-    finally:
-        directory.close()
+
+
+class SnapshotDownload:
+    """A snapshot that comes from others, in the data directory that its chain will be in. It holds
+    the directory until `close`, and goes on after a kill with the chunks that it has."""
+
+    def __init__(self, data_dir: Path, genesis: Genesis) -> None:
+        """Raises: ForeignDirectory when there is a chain already; StorageError."""
+        self._data_dir = data_dir
+        self._genesis = genesis
+        self._path = data_dir / DOWNLOAD_NAME
+        self._directory = DataDirectory.claim(
+            data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id
+        )
+        try:
+            if holds_a_chain(data_dir):
+                raise ForeignDirectory(
+                    f"{data_dir} holds blocks already: start without --checkpoint to go on from "
+                    "them, or choose an empty --data-dir"
+                )
+        except BaseException:
+            self._directory.close()
+            raise
+
+    def _chunk_path(self, number: int) -> Path:
+        return self._path / f"chunk-{number:06d}"
+
+    def saved(self) -> tuple[Manifest | None, list[int]]:
+        """What an earlier attempt has left: the manifest, and which of its chunks are whole."""
+        try:
+            with (self._path / MANIFEST_NAME).open("rb") as file:
+                manifest = decode_manifest(file.read(MANIFEST_BYTES_MAX + 1))
+        except (OSError, InvalidEncoding):
+            return None, []
+        found = []
+        for number in range(len(manifest.chunks)):
+            try:
+                self._chunk(manifest, number)
+            except (OSError, InvalidEncoding):
+                continue
+            found.append(number)
+        return manifest, found
+
+    def _chunk(self, manifest: Manifest, number: int) -> bytes:
+        """Raises: OSError, InvalidEncoding."""
+        with self._chunk_path(number).open("rb") as file:
+            chunk = unpack_chunk(file.read(PACKED_BYTES_MAX + 1))
+        if chunk_hash(chunk) != manifest.chunks[number]:
+            raise InvalidEncoding(EncodingReason.NOT_CANONICAL, f"chunk {number} is another one")
+        return chunk
+
+    def choose(self, manifest: Manifest) -> None:
+        """Keeps the manifest, forgets the chunks of another. Raises: StorageFailed."""
+        try:
+            shutil.rmtree(self._path, ignore_errors=True)
+            self._path.mkdir()
+            (self._path / MANIFEST_NAME).write_bytes(encode_manifest(manifest))
+        except OSError as error:
+            raise storage_failure(error, self._path) from error
+
+    def store(self, number: int, packed: bytes) -> None:
+        """Raises: StorageFailed."""
+        try:
+            self._chunk_path(number).write_bytes(packed)
+        except OSError as error:
+            raise storage_failure(error, self._path) from error
+
+    def install(
+        self,
+        manifest: Manifest,
+        headers: Sequence[bytes],
+        progress: Callable[[int, int], None] = lambda accounts, slots: None,
+    ) -> None:
+        """The chain begins after the last of these headers. The chunks are let go of.
+
+        Raises: as `install_snapshot`.
+        """
+        chunks = (self._chunk(manifest, number) for number in range(len(manifest.chunks)))
+        try:
+            _install(
+                self._data_dir, self._genesis, [*map(decode_header, headers)], chunks, progress
+            )
+        except OSError as error:
+            raise storage_failure(error, self._path) from error
+        shutil.rmtree(self._path, ignore_errors=True)
+
+    def close(self) -> None:
+        """Gives the directory free, for the chain to be opened."""
+        self._directory.close()
 
 
 def _put_headers(batch: Batch, genesis: Genesis, headers: Sequence[Header]) -> None:

@@ -8,17 +8,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.snapshot import SnapshotDownload
 from ghostchain.consensus.certificates import SignatureItem, Verify, check_shape
 from ghostchain.consensus.messages import Certificate, InvalidMessage, decode_message
 from ghostchain.consensus.validators import ValidatorSet
 from ghostchain.encoding.attachments import ATTACHMENT_BYTES_MAX
-from ghostchain.encoding.blocks import decode_block, encode_block, encode_withdrawal
+from ghostchain.encoding.blocks import decode_block, encode_block, encode_header, encode_withdrawal
+from ghostchain.encoding.manifests import Manifest
 from ghostchain.encoding.votes import VoteKind
 from ghostchain.primitives.block import Block
-from ghostchain.primitives.errors import InvalidBlock
+from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
 from ghostchain.primitives.types import Hash32
 from ghostchain.sync.messages import Item, SyncBlock
-from ghostchain.sync.ports import ImportFailed
+from ghostchain.sync.ports import ImportFailed, InstallFailed
 from ghostchain.trie.merkle import ordered_root
 
 T = TypeVar("T")
@@ -85,7 +87,11 @@ class SyncPort:
             raise ImportFailed(str(failure)) from failure
 
     def range(self) -> tuple[int, int]:
-        return 1, self._chain.head.number
+        return self._chain.begin + 1, self._chain.head.number
+
+    def header(self, height: int) -> bytes | None:
+        header = self._chain.header(height)
+        return None if header is None else encode_header(header)
 
     def read(self, height: int) -> Item | None:
         block = self._chain.block(height) if height > 0 else None
@@ -127,6 +133,22 @@ def has_its_body(data: bytes) -> bool:
     return header.transactions_root == ordered_root(
         block.transactions
     ) and header.withdrawals_root == ordered_root(list(map(encode_withdrawal, block.withdrawals)))
+
+
+class DownloadPort:
+    """A `Download` of sync, over the chain's."""
+
+    def __init__(self, download: SnapshotDownload) -> None:
+        self._download = download
+        self.saved = download.saved
+        self.choose = download.choose
+        self.store = download.store
+
+    def install(self, manifest: Manifest, headers: Sequence[bytes]) -> None:
+        try:
+            self._download.install(manifest, headers)
+        except InvalidEncoding as failure:
+            raise InstallFailed(str(failure)) from failure
 
 
 class LoopTasks:

@@ -15,12 +15,18 @@ way through:
 Consensus goes on until two proven blocks above the head are at hand (`Started`), so that a peer
 which only claims to be ahead costs nothing but a request. `Done` gives the chain back to it.
 
+A new node that is told a checkpoint, the height and hash of a recent block, begins from a snapshot
+of the state instead (`snapshots.py`): headers downwards from the checkpoint, chunks from several
+peers, the state root computed from them; then by blocks as above.
+
     messages.py    requests and answers, their bytes and limits
     requests.py    what was asked of whom, how fast peers are, who does not deliver
     effects.py     what the cores want done
     core.py        by blocks
+    snapshots.py   from a snapshot
     serving.py     answers to others, in slices, within limits for each peer
-    driver.py      the doors: network, chain, threads, clock
+    ports.py       the doors: network, chain, threads, clock
+    driver.py      the shell of a running chain; beginning.py that of one that begins
 
 Invariants: no block is executed before its certificate was verified; bytes held never exceed their
 limit by more than one answer; whoever sends what no honest peer sends is named, with the reason;

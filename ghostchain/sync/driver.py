@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from ghostchain.encoding.manifests import encode_manifest
 from ghostchain.primitives.types import Hash32
 from ghostchain.sync.core import SyncCore
 from ghostchain.sync.effects import (
@@ -33,18 +34,25 @@ from ghostchain.sync.effects import (
 )
 from ghostchain.sync.messages import (
     GetBlocks,
+    GetHeaders,
+    GetManifest,
     InvalidSyncMessage,
     Item,
+    Part,
+    Refused,
     SyncBlock,
     decode_message,
     encode_blocks,
+    encode_headers,
     encoded_size,
 )
+from ghostchain.sync.messages import Request as Asking
 from ghostchain.sync.ports import (
     Clock,
     Handover,
     ImportFailed,
     Network,
+    Snapshots,
     SyncChain,
     Tasks,
     Watcher,
@@ -103,6 +111,7 @@ class SyncDriver:
         handover: Handover,
         watcher: Watcher,
         *,
+        snapshots: Snapshots | None = None,
         linger_s: float = LINGER_S,
     ) -> None:
         self._clock = clock
@@ -111,6 +120,7 @@ class SyncDriver:
         self._chain = chain
         self._handover = handover
         self._watcher = watcher
+        self._snapshots = snapshots
         height, block_hash = chain.head
         self.core = SyncCore(height, block_hash, now_ns=clock.now_ns())
         self.serving = ServeCore()
@@ -148,10 +158,10 @@ class SyncDriver:
             self.on_closed(peer)
             self._network.punish(peer, str(failure))
             return
-        if isinstance(message, GetBlocks):
-            self._serve(self.serving.on_request(peer, message, now_ns=now_ns))
-        else:
+        if isinstance(message, Part | Refused):
             self._act(self.core.on_message(peer, message, now_ns=now_ns))
+        else:
+            self._serve(self.serving.on_request(peer, message, now_ns=now_ns))
 
     def on_drained(self, peer: Peer) -> None:
         self.serving.on_drained(peer)
@@ -279,7 +289,7 @@ class SyncDriver:
     def _read(self, effect: Read) -> None:
         request = effect.request
         self._tasks.run(
-            lambda: (read_blocks(self._chain, request), *self._chain.range()),
+            lambda: (answer_to(request, self._chain, self._snapshots), *self._chain.range()),
             lambda found: self._serve(self.serving.on_read(effect.peer, request, *found)),
         )
 
@@ -308,8 +318,27 @@ class SyncDriver:
             self._read(effect)
 
 
-def read_blocks(chain: SyncChain, request: GetBlocks) -> bytes | None:
-    """The body of the answer to a request; None when its first block is not there."""
+def answer_to(request: Asking, chain: SyncChain, snapshots: Snapshots | None) -> bytes | None:
+    """The body of the answer to a request; None when what it asks for is not there."""
+    if isinstance(request, GetBlocks):
+        return _blocks_for(request, chain)
+    if isinstance(request, GetHeaders):
+        headers: list[bytes] = []
+        for height in range(request.first, request.first + request.count):
+            header = chain.header(height)
+            if header is None:
+                return None
+            headers.append(header)
+        return encode_headers(headers)
+    if snapshots is None:
+        return None
+    if isinstance(request, GetManifest):
+        manifest = snapshots.manifest(request.height)
+        return None if manifest is None else encode_manifest(manifest)
+    return snapshots.chunk(request.manifest, request.number)
+
+
+def _blocks_for(request: GetBlocks, chain: SyncChain) -> bytes | None:
     items: list[Item] = []
     size = 0
     for height in range(request.first, request.first + request.count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ghostchain.encoding.manifests import Manifest
 from ghostchain.sync.messages import SyncBlock, SyncReason
 
 Peer = bytes
@@ -86,5 +87,53 @@ class Done:
     height: int
 
 
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """This snapshot is being fetched from now on. Keep its manifest, and forget what was stored of
+    another."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Keep this chunk of the chosen snapshot. It is the one that the manifest names. packed: as it
+    came."""
+
+    number: int
+    packed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """All chunks are stored: make the state of them, and hold it against the state root of the last
+    header. Answer with `on_installed` or `on_install_failed`. headers: RLP, linked and rising; the
+    checkpoint vouches for them."""
+
+    manifest: Manifest
+    headers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """There will be no state, for this reason, whoever is asked."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotProgress:
+    """What is being done, in words, and how far: chunks of chunks_total."""
+
+    doing: str
+    height: int
+    chunks: int
+    chunks_total: int
+    peers: int
+
+
 Effect = Request | Punish | Verify | Started | Import | Progress | Stuck | Done
 Effects = tuple[Effect, ...]
+
+SnapshotEffect = Request | Punish | Choose | Store | Install | Refuse | SnapshotProgress
+SnapshotEffects = tuple[SnapshotEffect, ...]

@@ -4,15 +4,21 @@ Fixed-width fields, big-endian, after one byte that tells the kind. A decoder ta
 message. An answer of any size travels as parts in order, so that no message is large and others
 get their turn in between.
 
-    1 get blocks  request 4 | first height 8 | count 2 | bytes 4
-    5 part        request 4 | bytes of the whole answer 4 | offset of this part 4 | data
-    6 refused     request 4 | refusal 1 | lowest height 8 | highest height 8
+    1 get blocks    request 4 | first height 8 | count 2 | bytes 4
+    2 get headers   request 4 | first height 8 | count 2
+    3 get manifest  request 4 | height 8
+    4 get chunk     request 4 | hash of the manifest 32 | number 4
+    5 part          request 4 | bytes of the whole answer 4 | offset of this part 4 | data
+    6 refused       request 4 | refusal 1 | lowest height 8 | highest height 8
 
 The answer to `get blocks` is one to count blocks from first on, as many as fit into bytes, but at
 least one. Of each:
 
     block 4 | certificate 4 | attachment 4    lengths
     block RLP | certificate | attachment
+
+To `get headers`: all of them, each as length 2 | header RLP. To `get manifest`: that of the newest
+snapshot not above the height. To `get chunk`: the chunk, packed (`encoding/manifests.py`).
 """
 
 from __future__ import annotations
@@ -25,10 +31,13 @@ from enum import Enum, IntEnum
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding import rlp
 from ghostchain.encoding.blocks import decode_header
+from ghostchain.encoding.manifests import CHUNKS_MAX
 from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
 from ghostchain.primitives.types import Hash32
 
-GET_BLOCKS_TAG, PART_TAG, REFUSED_TAG = 1, 5, 6
+GET_BLOCKS_TAG, GET_HEADERS_TAG, GET_MANIFEST_TAG, GET_CHUNK_TAG, PART_TAG, REFUSED_TAG = range(
+    1, 7
+)
 
 MESSAGE_BYTES_MAX = 1 << 20
 PART_HEAD = struct.Struct(">BIII")
@@ -40,11 +49,17 @@ ANSWER_BYTES_MAX = 1 << 20
 BLOCK_ANSWER_BYTES_MAX = (8 << 20) + (128 << 10)
 """Bytes of an answer of one block: what EIP-7934 allows, with certificates and evidence."""
 HEADER_BYTES_MAX = 1_024
+HEADERS_MAX = 512
+"""Headers in an answer at most."""
 
 Item = tuple[bytes, bytes, bytes]
 """A block as it is served: its RLP, its commit certificate, its attachment."""
 
 _GET_BLOCKS = struct.Struct(">BIQHI")
+_GET_HEADERS = struct.Struct(">BIQH")
+_GET_MANIFEST = struct.Struct(">BIQ")
+_GET_CHUNK = struct.Struct(">BI32sI")
+_LENGTH = struct.Struct(">H")
 _REFUSED = struct.Struct(">BIBQQ")
 _LENGTHS = struct.Struct(">III")
 HEIGHT_MAX = 2**64 - 1
@@ -62,6 +77,9 @@ class SyncReason(Enum):
     NOT_LINKED = "blocks that do not follow each other"
     FORGED_CERTIFICATE = "a certificate that proves nothing"
     INVALID_BLOCK = "a certified block with parts that do not belong to it"
+    WRONG_HEADERS = "headers that were not asked for"
+    FALSE_MANIFEST = "a manifest of a snapshot that is not what it says"
+    WRONG_CHUNK = "a chunk that is not the one asked for"
     STALLING = "claims blocks that it does not deliver"
     FLOODING = "more requests than one peer may have waiting"
 
@@ -94,6 +112,32 @@ class GetBlocks:
 
 
 @dataclass(frozen=True, slots=True)
+class GetHeaders:
+    """Asks for the headers first to first + count - 1, all of them."""
+
+    request: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetManifest:
+    """Asks for the manifest of the newest snapshot not above height."""
+
+    request: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetChunk:
+    """Asks for a chunk of the snapshot with that manifest."""
+
+    request: int
+    manifest: Hash32
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A piece of an answer of `total` bytes, at `offset`."""
 
@@ -113,8 +157,9 @@ class Refused:
     highest: int
 
 
-Message = GetBlocks | Part | Refused
-Request = GetBlocks
+Request = GetBlocks | GetHeaders | GetManifest | GetChunk
+Answer = Part | Refused
+Message = Request | Answer
 
 
 def encode_message(message: Message) -> bytes:
@@ -126,6 +171,12 @@ def encode_message(message: Message) -> bytes:
     if isinstance(message, Part):
         head = PART_HEAD.pack(PART_TAG, message.request, message.total, message.offset)
         return head + message.data
+    if isinstance(message, GetHeaders):
+        return _GET_HEADERS.pack(GET_HEADERS_TAG, message.request, message.first, message.count)
+    if isinstance(message, GetManifest):
+        return _GET_MANIFEST.pack(GET_MANIFEST_TAG, message.request, message.height)
+    if isinstance(message, GetChunk):
+        return _GET_CHUNK.pack(GET_CHUNK_TAG, message.request, message.manifest, message.number)
     return _REFUSED.pack(
         REFUSED_TAG, message.request, message.refusal, message.lowest, message.highest
     )
@@ -157,6 +208,25 @@ def _decode_get_blocks(data: bytes) -> GetBlocks:
     return GetBlocks(request, first, count, bytes_max)
 
 
+def _decode_get_headers(data: bytes) -> GetHeaders:
+    _, request, first, count = _GET_HEADERS.unpack(data)
+    if not 1 <= count <= HEADERS_MAX or not 1 <= first <= HEIGHT_MAX - HEADERS_MAX:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, f"{count} headers from {first} on")
+    return GetHeaders(request, first, count)
+
+
+def _decode_get_manifest(data: bytes) -> GetManifest:
+    _, request, height = _GET_MANIFEST.unpack(data)
+    return GetManifest(request, height)
+
+
+def _decode_get_chunk(data: bytes) -> GetChunk:
+    _, request, manifest, number = _GET_CHUNK.unpack(data)
+    if number >= CHUNKS_MAX:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, f"chunk {number}")
+    return GetChunk(request, Hash32(manifest), number)
+
+
 def _decode_part(data: bytes) -> Part:
     _, request, total, offset = PART_HEAD.unpack_from(data)
     part = data[PART_HEAD.size :]
@@ -174,6 +244,9 @@ def _decode_refused(data: bytes) -> Refused:
 
 _DECODERS: dict[int, Callable[[bytes], Message]] = {
     GET_BLOCKS_TAG: _decode_get_blocks,
+    GET_HEADERS_TAG: _decode_get_headers,
+    GET_MANIFEST_TAG: _decode_get_manifest,
+    GET_CHUNK_TAG: _decode_get_chunk,
     PART_TAG: _decode_part,
     REFUSED_TAG: _decode_refused,
 }
@@ -260,4 +333,68 @@ def _sync_block(block: bytes, certificate: bytes, attachment: bytes) -> SyncBloc
         raise InvalidSyncMessage(SyncReason.MALFORMED, str(failure)) from failure
     return SyncBlock(
         header.number, keccak256(encoded), header.parent_hash, block, certificate, attachment
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SyncHeader:
+    """A header as it travels."""
+
+    height: int
+    hash: Hash32
+    parent_hash: Hash32
+    state_root: Hash32
+    timestamp: int
+    encoded: bytes
+
+
+def encode_headers(headers: Iterable[bytes]) -> bytes:
+    """The body of an answer. headers: RLP of each."""
+    return b"".join(_LENGTH.pack(len(header)) + header for header in headers)
+
+
+def decode_headers(data: bytes, first: int, count: int) -> tuple[SyncHeader, ...]:
+    """The headers of an answer: count, from height first on, each the next one's parent.
+
+    Raises: InvalidSyncMessage (MALFORMED, WRONG_HEADERS, NOT_LINKED).
+    Cost: about 25 microseconds a header.
+    """
+    headers: list[SyncHeader] = []
+    cursor = 0
+    while cursor < len(data):
+        if len(headers) == count:
+            raise InvalidSyncMessage(SyncReason.WRONG_HEADERS, f"more than {count}")
+        if cursor + _LENGTH.size > len(data):
+            raise InvalidSyncMessage(SyncReason.MALFORMED, "ends inside a length")
+        (length,) = _LENGTH.unpack_from(data, cursor)
+        cursor += _LENGTH.size
+        encoded = data[cursor : cursor + length]
+        if len(encoded) < length or length > HEADER_BYTES_MAX:
+            raise InvalidSyncMessage(SyncReason.MALFORMED, f"a header of {length} bytes")
+        cursor += length
+        header = _sync_header(encoded)
+        if header.height != first + len(headers):
+            detail = f"header {header.height}, not {first + len(headers)}"
+            raise InvalidSyncMessage(SyncReason.WRONG_HEADERS, detail)
+        if headers and header.parent_hash != headers[-1].hash:
+            raise InvalidSyncMessage(SyncReason.NOT_LINKED, f"header {header.height}")
+        headers.append(header)
+    if len(headers) != count:
+        raise InvalidSyncMessage(SyncReason.WRONG_HEADERS, f"{len(headers)} of {count}")
+    return tuple(headers)
+
+
+def _sync_header(encoded: bytes) -> SyncHeader:
+    """Raises: InvalidSyncMessage MALFORMED."""
+    try:
+        header = decode_header(encoded)
+    except InvalidBlock as failure:
+        raise InvalidSyncMessage(SyncReason.MALFORMED, str(failure)) from failure
+    return SyncHeader(
+        header.number,
+        keccak256(encoded),
+        header.parent_hash,
+        header.state_root,
+        header.timestamp,
+        encoded,
     )

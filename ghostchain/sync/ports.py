@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from ghostchain.encoding.manifests import Manifest
 from ghostchain.primitives.types import Hash32
-from ghostchain.sync.effects import Peer, Progress
+from ghostchain.sync.effects import Peer, Progress, SnapshotProgress
 from ghostchain.sync.messages import Item, SyncBlock
 
 T = TypeVar("T")
@@ -73,6 +74,54 @@ class SyncChain(Protocol):
 
     def read(self, height: int) -> Item | None:
         """A block with certificate and attachment; None when one of them is not kept."""
+
+    def header(self, height: int) -> bytes | None:
+        """The RLP of a header; None when it is not kept."""
+
+
+class Snapshots(Protocol):
+    """The snapshots that can be served. On any thread."""
+
+    def manifest(self, height_max: int) -> Manifest | None:
+        """That of the newest one not above height_max."""
+
+    def chunk(self, name: bytes, number: int) -> bytes | None:
+        """A packed chunk of the one with that hash of its manifest."""
+
+
+class InstallFailed(Exception):
+    """The chunks are not the state that the header names."""
+
+
+class Download(Protocol):
+    """Where a snapshot lies while it comes, and what becomes of it. It survives a kill."""
+
+    def saved(self) -> tuple[Manifest | None, list[int]]:
+        """What an earlier attempt has left: manifest, and the numbers of its chunks."""
+
+    def choose(self, manifest: Manifest) -> None:
+        """Keeps the manifest, forgets the chunks of another."""
+
+    def store(self, number: int, packed: bytes) -> None: ...
+
+    def install(self, manifest: Manifest, headers: Sequence[bytes]) -> None:
+        """The chain begins after the last of these headers, with the state of the chunks. On a
+        thread of its own.
+
+        Raises: InstallFailed, nothing is installed then; StorageError.
+        """
+
+
+class SnapshotWatcher(Protocol):
+    """Who waits for a snapshot."""
+
+    def progressed(self, progress: SnapshotProgress) -> None: ...
+
+    def installed(self, height: int) -> None:
+        """The chain can be opened."""
+
+    def refused(self, reason: str) -> None:
+        """It will not come, whoever is asked."""
 
 
 class Handover(Protocol):

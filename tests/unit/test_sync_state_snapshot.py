@@ -18,8 +18,6 @@ from ghostchain.chain.snapshot import (
     SnapshotFolder,
     SnapshotKeeper,
     install_snapshot,
-    pack_chunk,
-    unpack_chunk,
 )
 from ghostchain.chain.transfer import export_file
 from ghostchain.chain.verify import verify_state
@@ -30,6 +28,8 @@ from ghostchain.encoding.manifests import (
     Manifest,
     decode_manifest,
     encode_manifest,
+    pack_chunk,
+    unpack_chunk,
 )
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.errors import (
