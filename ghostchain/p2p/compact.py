@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ghostchain.crypto.keccak import keccak256, keccak256_batch
+from ghostchain.p2p.connections import Budget
 from ghostchain.p2p.effects import (
     Blame,
     BlockFailed,
@@ -74,6 +75,9 @@ PAUSE_NS = 250 * MILLISECOND_NS
 
 PAUSE_NS_MAX = 2 * SECOND_NS
 FETCH_NS_MAX = 60 * SECOND_NS
+SERVED_BYTES_PER_SECOND = 16 << 20
+"""What one peer is given of blocks; twice that at once."""
+
 KEPT_BLOCKS_MAX = 8
 KEPT_BYTES_MAX = 32 << 20
 FOUND_BLOCKS_MAX = 4
@@ -152,6 +156,7 @@ class Blocks:
         self._kept: dict[Hash32, WholeBlock] = {}
         self._found: dict[Hash32, WholeBlock] = {}
         self._finished: dict[Hash32, set[Peer]] = {}
+        self._served: dict[Peer, Budget] = {}
 
     # ---- inputs ----
 
@@ -168,19 +173,23 @@ class Blocks:
         self, block_id: Hash32, peer: Peer | None, body: bytes | None, *, now_ns: int
     ) -> Effects:
         """BlockReady or BlockFailed comes once, now or later. peer: who told of it. body: what came
-        with its proposal, from that peer."""
+        with its proposal, from that peer. Beyond FETCHES_MAX the one that was asked for least
+        lately fails: what is wanted now goes before what was."""
         kept = self._kept.get(block_id)
         if kept is not None:
             return (BlockReady(kept),)
-        fetch = self.fetches.get(block_id)
+        effects: list[Effect] = []
+        fetch = self.fetches.pop(block_id, None)
         is_new = fetch is None
         if fetch is None:
             if len(self.fetches) >= FETCHES_MAX:
-                return (BlockFailed(block_id, BlockFailure.TOO_MANY),)
-            fetch = self.fetches[block_id] = Fetch(block_id, now_ns + FETCH_NS_MAX)
+                oldest = next(iter(self.fetches.values()))
+                self._finish(oldest)
+                effects.append(BlockFailed(oldest.block_id, BlockFailure.TOO_MANY))
+            fetch = Fetch(block_id, now_ns + FETCH_NS_MAX)
+        self.fetches[block_id] = fetch
         if peer and peer not in fetch.sources:
             fetch.sources.append(peer)
-        effects: list[Effect] = []
         if body is not None and fetch.body is None:
             effects.extend(self._take_body(fetch, peer, body))
             is_new = is_new or fetch.body is not None
@@ -199,9 +208,9 @@ class Blocks:
     def on_message(self, peer: Peer, message: Message, *, now_ns: int) -> Effects:
         """A message of the BLOCKS channel."""
         if isinstance(message, GetBlock):
-            return self._serve_body(peer, message.block_id)
+            return self._serve_body(peer, message.block_id, now_ns)
         if isinstance(message, GetBlockTransactions):
-            return self._serve_transactions(peer, message)
+            return self._serve_transactions(peer, message, now_ns)
         assert isinstance(message, CompactBlock | BlockTransactions | BlockMissing), message
         fetch = self.fetches.get(message.block_id)
         if fetch is None:
@@ -225,6 +234,7 @@ class Blocks:
 
     def on_closed(self, peer: Peer, *, now_ns: int) -> Effects:
         """Others are asked for what the peer was asked for."""
+        self._served.pop(peer, None)
         effects: list[Effect] = []
         for fetch in list(self.fetches.values()):
             if peer in fetch.sources:
@@ -409,13 +419,22 @@ class Blocks:
                 del self._found[next(iter(self._found))]
         return block
 
-    def _serve_body(self, peer: Peer, block_id: Hash32) -> Effects:
+    def _serve_body(self, peer: Peer, block_id: Hash32, now_ns: int) -> Effects:
         block = self._find(block_id)
-        if block is None:
+        if block is None or not self._may_have(peer, 32 * len(block.hashes), now_ns):
             return (_said(peer, BlockMissing(block_id)),)
         return (_said(peer, CompactBlock(block_id, compact_body(block))),)
 
-    def _serve_transactions(self, peer: Peer, message: GetBlockTransactions) -> Effects:
+    def _may_have(self, peer: Peer, size: int, now_ns: int) -> bool:
+        """Whether the peer may be given so many bytes; more than its share it has from others."""
+        served = self._served.get(peer)
+        if served is None:
+            served = self._served[peer] = Budget(SERVED_BYTES_PER_SECOND, now_ns)
+        return served.take(size, now_ns)
+
+    def _serve_transactions(
+        self, peer: Peer, message: GetBlockTransactions, now_ns: int
+    ) -> Effects:
         block = self._find(message.block_id)
         if block is None:
             return (_said(peer, BlockMissing(message.block_id)),)
@@ -431,6 +450,8 @@ class Blocks:
             if raws and total > ANSWER_BYTES_MAX:
                 break
             raws.append(raw)
+        if not self._may_have(peer, total, now_ns):
+            return (_said(peer, BlockMissing(message.block_id)),)
         return (_said(peer, BlockTransactions(message.block_id, tuple(raws))),)
 
 

@@ -28,6 +28,30 @@ class PeerLimits:
     spare: int = 8
 
 
+class Budget:
+    """So many a second, twice that at once, full at first."""
+
+    __slots__ = ("_at_ns", "_left", "_most", "_rate")
+
+    def __init__(self, per_second: int, now_ns: int) -> None:
+        self._rate = per_second / SECOND_NS
+        self._most = self._left = 2.0 * per_second
+        self._at_ns = now_ns
+
+    def left(self, now_ns: int) -> float:
+        """What may be used now."""
+        self._left = min(self._most, self._left + (now_ns - self._at_ns) * self._rate)
+        self._at_ns = now_ns
+        return self._left
+
+    def take(self, count: int, now_ns: int) -> bool:
+        """Whether so much was left; it is used then."""
+        if self.left(now_ns) < count:
+            return False
+        self._left -= count
+        return True
+
+
 SLACK = 2
 """The transport shapes each channel to its limits already; what comes at more than so many times
 that rate was not shaped, and is punished."""

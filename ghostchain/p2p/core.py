@@ -160,6 +160,8 @@ class PeerCore:
         connection = self.connections.get(peer)
         if connection is None:
             return ()
+        if channel not in CHANNEL_LIMITS:
+            return self.charge(peer, Offence.MALFORMED, f"channel {channel}", now_ns=now_ns)
         if not connection.takes(channel, len(payload), now_ns):
             return self.charge(peer, Offence.FLOOD, f"channel {channel}", now_ns=now_ns)
         if channel not in OWN_CHANNELS:

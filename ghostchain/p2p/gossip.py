@@ -29,6 +29,7 @@ from math import isqrt
 
 from ghostchain.crypto.keccak import keccak256, keccak256_batch
 from ghostchain.encoding.codec import unwrap
+from ghostchain.p2p.connections import Budget
 from ghostchain.p2p.effects import (
     Blame,
     Chance,
@@ -96,7 +97,7 @@ class Talk:
 
     known: hashes it has. pushes, hashes: to be said next. asked: requests under way.
     late: requests that timed out. wanted: hashes charged to it. backlog: bytes that wait for the
-    pool. served_bytes: what it may still be served, as of served_ns.
+    pool. served: bytes that it may be given.
     """
 
     known: RecentHashes = field(default_factory=lambda: RecentHashes(KNOWN_OF_PEER_MAX))
@@ -107,8 +108,7 @@ class Talk:
     late: dict[int, None] = field(default_factory=dict)
     wanted: int = 0
     backlog: int = 0
-    served_bytes: float = 2.0 * SERVED_BYTES_PER_SECOND
-    served_ns: int = 0
+    served: Budget = field(default_factory=lambda: Budget(SERVED_BYTES_PER_SECOND, 0))
 
     def has(self, transaction_hash: Hash32) -> bool:
         """Whether the peer has it, or is about to be told."""
@@ -414,10 +414,7 @@ class Gossip:
 
     def _serve(self, peer: Peer, talk: Talk, message: GetTransactions, now_ns: int) -> Effects:
         """An answer always comes, however empty: the peer asks others for the rest at once."""
-        elapsed = now_ns - talk.served_ns
-        most = 2.0 * SERVED_BYTES_PER_SECOND
-        allowed = talk.served_bytes + elapsed * SERVED_BYTES_PER_SECOND / SECOND_NS
-        talk.served_bytes, talk.served_ns = min(most, allowed), now_ns
+        allowed = talk.served.left(now_ns)
         found = self._find_transactions(message.hashes)
         given: list[bytes] = []
         told: list[Hash32] = []
@@ -429,12 +426,12 @@ class Gossip:
             if raw[0] == BLOB_TYPE and transaction_hash not in self._sidecars:
                 continue
             total += len(raw)
-            if total > talk.served_bytes or (given and total > ANSWER_BYTES_MAX):
+            if total > allowed or (given and total > ANSWER_BYTES_MAX):
                 total -= len(raw)
                 break
             given.append(raw)
             told.append(transaction_hash)
-        talk.served_bytes -= total
+        talk.served.take(total, now_ns)
         talk.known.add(told)
         return (_said(peer, Transactions(message.request, tuple(given))),)
 

@@ -13,6 +13,7 @@ from ghostchain.p2p.compact import (
     FETCHES_MAX,
     FOUND_BLOCKS_MAX,
     KEPT_BLOCKS_MAX,
+    SERVED_BYTES_PER_SECOND,
     bitmap_of,
     compact_body,
     indices_of,
@@ -266,11 +267,15 @@ def test_a_fetch_can_be_cancelled() -> None:
 
 
 def test_fetches_are_bounded() -> None:
+    """Whoever makes up blocks does not keep the one out that is wanted last, or again."""
     _, (one, two, _) = circle()
     ids = [Hash32(bytes([number]) * 32) for number in range(FETCHES_MAX + 1)]
-    wanted = [Wanted(two, block_id, one.key, None) for block_id in ids]
-    assert wanted[-1].answers == [(None, "too many blocks are being fetched")]
-    assert not any(one.answers for one in wanted[:-1])
+    wanted = [Wanted(two, block_id, one.key, None) for block_id in ids[:-1]]
+    wanted.append(Wanted(two, ids[0], one.key, None))
+    wanted.append(Wanted(two, ids[-1], one.key, None))
+    too_many = [(None, "too many blocks are being fetched")]
+    assert [one.answers for one in wanted] == [[], too_many, *[[]] * FETCHES_MAX]
+    assert len(two.driver.core.blocks.fetches) == FETCHES_MAX
 
 
 def test_kept_blocks_are_bounded() -> None:
@@ -439,6 +444,22 @@ def test_indices_beyond_the_block_are_blamed() -> None:
     node.driver.keep_block(BLOCK)
     answer(node, stranger, GetBlockTransactions(BLOCK.block_id, bitmap_of([100])))
     assert offences(node) == [Offence.WRONG_ANSWER]
+
+
+def test_what_a_peer_is_given_of_blocks_is_bounded() -> None:
+    """It is told to ask others, and can come again; others have shares of their own."""
+    network, node, stranger = beside_stranger()
+    large = block_of((bytes([5]) * ANSWER_BYTES_MAX,))
+    node.driver.keep_block(large)
+    question = GetBlockTransactions(large.block_id, b"\x01")
+    for _ in range(40):
+        answer(node, stranger, question)
+    given = len(said(stranger, BlockTransactions))
+    assert given == 2 * SERVED_BYTES_PER_SECOND // ANSWER_BYTES_MAX
+    assert len(said(stranger, BlockMissing)) == 40 - given
+    network.now_ns += SECOND_NS
+    answer(node, stranger, question)
+    assert len(said(stranger, BlockTransactions)) == given + 1
 
 
 def test_an_answer_has_a_bounded_size() -> None:

@@ -206,6 +206,12 @@ def test_a_share_is_of_bytes_too_and_grows_again() -> None:
     assert len(node.heard) == count + 1
 
 
+def test_there_are_so_many_channels() -> None:
+    _, node, stranger = greeted()
+    node.driver.on_message(stranger.key, 7, b"frame")
+    assert offences(node) == [Offence.MALFORMED]
+
+
 def test_points_fade() -> None:
     """Who misbehaves a little now and then is never banned; who does it at once is."""
     network, node, stranger = greeted()
