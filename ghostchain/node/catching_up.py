@@ -4,8 +4,8 @@
                                  │                      blocks are proven and imported
                                  └──── Done ──────────▶ consensus goes on above the new head
 
-While it waits, what peers say of consensus is not looked at, nothing is signed, and JSON-RPC answers
-from the head that grows. Implements `sync.ports.Handover`, `Network` and `Watcher`.
+While it waits, what peers say of consensus is not looked at, nothing is signed, and JSON-RPC
+answers from the head that grows. Implements `sync.ports.Handover`, `Network` and `Watcher`.
 """
 
 from __future__ import annotations

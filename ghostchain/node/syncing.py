@@ -152,12 +152,18 @@ class DownloadPort:
 
 
 class LoopTasks:
-    """`Tasks` on the event loop of this thread. on_failure: told of what work raised."""
+    """`Tasks` on the event loop of this thread. on_failure: told of what work raised. through:
+    makes each call there, and sees to its exceptions."""
 
-    def __init__(self, on_failure: Callable[[BaseException], object]) -> None:
+    def __init__(
+        self,
+        on_failure: Callable[[BaseException], object],
+        through: Callable[[Callable[[], None]], None] = lambda act: act(),
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sync")
         self._on_failure = on_failure
+        self._through = through
         self._is_closed = False
 
     def run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
@@ -174,7 +180,7 @@ class LoopTasks:
 
     def call(self, act: Callable[[], None]) -> None:
         if not self._is_closed:
-            self._loop.call_soon_threadsafe(act)
+            self._loop.call_soon_threadsafe(self._through, act)
 
     def close(self) -> None:
         """Nothing is called any more. Waits for what is under way."""

@@ -29,15 +29,16 @@ from ghostchain import __version__
 from ghostchain.chain.config import ConsensusParameters
 from ghostchain.consensus.core import Consensus
 from ghostchain.consensus.driver import Driver
-from ghostchain.consensus.effects import StartHeight
+from ghostchain.consensus.effects import Peer, StartHeight
 from ghostchain.consensus.guard import Guard
-from ghostchain.consensus.messages import Vote
+from ghostchain.consensus.messages import Message, Vote
 from ghostchain.consensus.timers import MILLISECOND_NS, Parameters
 from ghostchain.crypto.ed25519 import verify_batch
 from ghostchain.crypto.keccak import keccak256_batch
 from ghostchain.net.identity import Identity as NodeIdentity
 from ghostchain.node.admission import PeerAdmission
 from ghostchain.node.application import BlockApplication, Doors
+from ghostchain.node.catching_up import CatchingUp
 from ghostchain.node.clock import Alarm, SteadyClock
 from ghostchain.node.configuration import NodeConfiguration, ValidatorConfiguration
 from ghostchain.node.genesis import bootstrap_consensus_seed, bootstrap_validator
@@ -178,9 +179,11 @@ class Validating:
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._clock = SteadyClock()
-        self._alarm = Alarm(self._clock, lambda: self.call(lambda: self.driver.on_time()))
+        self._alarm = Alarm(self._clock, lambda: self._vote(lambda: self.driver.on_time()))
         self._has_failed = False
+        self._is_paused = False
         self._is_work_due = False
+        self._sync: CatchingUp | None = None
         chain_id = chain.config.chain_id
         directory = parts.data_dir / CONSENSUS_DIRECTORY
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -260,14 +263,14 @@ class Validating:
             find_block=application.find_block,
             matches=application.rules.matches,
             submit=self._admission.submit,
-            on_consensus=lambda message, peer, body: self.call(
-                lambda: self.driver.on_message(message, peer, body)
+            on_consensus=self._on_consensus,
+            on_sync=lambda peer, frame: self._with_sync(lambda sync: sync.on_frame(peer, frame)),
+            on_peer=lambda peer: self._vote(lambda: self.driver.on_peer(peer)),
+            on_peer_gone=lambda peer: self._with_sync(lambda sync: sync.on_peer_gone(peer)),
+            on_peer_head=self._on_peer_head,
+            on_drained=lambda peer, channel: self._with_sync(
+                lambda sync: sync.on_drained(peer, channel)
             ),
-            on_sync=lambda peer, frame: None,
-            on_peer=lambda peer: self.call(lambda: self.driver.on_peer(peer)),
-            on_peer_gone=lambda peer: None,
-            on_peer_head=lambda peer, head: None,
-            on_drained=lambda peer, channel: None,
             on_evidence=application.on_evidence,
             on_failure=self._fail,
         )
@@ -304,6 +307,17 @@ class Validating:
                 ) from failure
             self._application.attach(peers)
             self._tell_peers(start)
+            self._sync = CatchingUp(
+                self._parts.chain,
+                self._parts.writer,
+                self._clock,
+                self._network,
+                self,
+                self._application.validators,
+                verify_batch,
+                self._parts.metrics,
+                on_failure=self._fail,
+            )
         self._parts.metrics.height.set(start.height - 1)
         self.call(lambda: self.driver.start(start))
 
@@ -311,6 +325,8 @@ class Validating:
         self._has_failed = True
         self._alarm.stop()
         self._network.stop()
+        if self._sync is not None:
+            await self._loop.run_in_executor(None, self._sync.close)
         # What the writer has begun still answers; nobody listens.
         await self._loop.run_in_executor(None, self._parts.writer.shutdown)
         for log in self._logs:
@@ -333,6 +349,33 @@ class Validating:
         self._alarm.set(self.driver.deadline_ns())
         self._network.settle()
 
+    def _vote(self, action: Callable[[], None]) -> None:
+        """As `call`, unless sync has the chain."""
+        if not self._is_paused:
+            self.call(action)
+
+    def pause(self) -> None:
+        """Sync has the chain from here on."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Sync has brought the chain further."""
+        self._is_paused = False
+        self.call(lambda: self.driver.on_synced(self._application.synced()))
+
+    def _with_sync(self, action: Callable[[CatchingUp], None]) -> None:
+        if self._sync is not None and not self._has_failed:
+            action(self._sync)
+
+    def _on_consensus(self, message: Message, peer: Peer, body: bytes | None) -> None:
+        # Whoever speaks of a height has, or claims to have, all below it.
+        if message.height > self.driver.core.height + 1:
+            self._on_peer_head(peer, message.height - 1)
+        self._vote(lambda: self.driver.on_message(message, peer, body))
+
+    def _on_peer_head(self, peer: Peer, height: int) -> None:
+        self._with_sync(lambda sync: sync.on_peer_head(peer, height))
+
     def deliver(self, action: Callable[[], None]) -> None:
         """As `call`, from any thread."""
         # The loop is closed when the node has stopped; nobody waits for the answer then.
@@ -352,7 +395,8 @@ class Validating:
     def _on_work(self) -> None:
         self._is_work_due = False
         self._application.on_pending()
-        self.driver.on_work()
+        if not self._is_paused:
+            self.driver.on_work()
 
     def on_pool_effects(self, effects: Sequence[Effect]) -> None:
         """Peers hear of what the pool took."""
@@ -371,13 +415,16 @@ class Validating:
         raws = [] if body is None else [body.raw(index) for index in range(len(body))]
         self._parts.metrics.observe_block(len(raws), header.gas_used)
         hashes = keccak256_batch(raws) if raws else []
-        self.deliver(lambda: self._after_head(number, hashes))
+        block_hash = self._parts.chain.hash_of(number)
+        assert block_hash is not None, "a head has a hash"
+        self.deliver(lambda: self._after_head(number, block_hash, hashes))
 
-    def _after_head(self, number: int, hashes: Sequence[Hash32]) -> None:
+    def _after_head(self, number: int, block_hash: Hash32, hashes: Sequence[Hash32]) -> None:
         peers = self._network.peers
         if peers is not None:
             peers.set_head(number)
             peers.on_included(hashes)
+        self._with_sync(lambda sync: sync.on_head(number, block_hash))
 
     def _tell_peers(self, start: StartHeight) -> None:
         """Whose connections matter most."""
@@ -388,7 +435,7 @@ class Validating:
     # ---- what is shown ----
 
     def _syncing(self) -> SyncProgress | None:
-        return None
+        return None if self._sync is None else self._sync.progress()
 
     def ready(self) -> list[Check]:
         peers = len(self._network.infos())
