@@ -355,6 +355,8 @@ class Endpoint:
             link.connection.use_datagrams_of(self._settings.loopback_datagram_bytes)
         other = self._peers.get(link.peer)
         if other is not None:
+            # The user hears of the other one first: what it says then must not leave on this one.
+            self._tell()
             kept = self._kept_of(other, link)
             lost = link if kept is other else other
             future = self._dials.pop(link, None)
