@@ -279,7 +279,11 @@ class Consensus:
     def _forget_rounds(self) -> None:
         """What only earlier rounds needed."""
         oldest = self.round - BEHIND_MAX
-        self.own = {place: vote for place, vote in self.own.items() if place[1] >= oldest}
+        self.own = {
+            (kind, round): vote
+            for (kind, round), vote in self.own.items()
+            if round >= oldest or (kind == VoteKind.PRECOMMIT and not vote.is_nil)
+        }
         for context in [each for each in self._asked if each[1] is not None and each[1] < oldest]:
             self._asked.discard(context)
             self._judged.pop(context, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ghostchain.consensus.core import Consensus
 from ghostchain.consensus.driver import BODIES_MAX, Driver
-from ghostchain.consensus.effects import Built, Input, StartHeight
+from ghostchain.consensus.effects import Built, Effect, Input, StartHeight
 from ghostchain.consensus.messages import Message, Status, Step, Vote
 from ghostchain.consensus.records import BlockRecord, decode_record, encode_record
 from ghostchain.encoding.votes import VoteKind
@@ -364,26 +364,27 @@ def test_after_a_failed_write_nothing_is_said() -> None:
 
 
 def test_answers_that_come_at_once_are_queued_and_not_recursed() -> None:
-    """A lone validator whose doors all answer inside the call: hundreds of heights, flat stack."""
+    """A lone validator whose doors all answer inside the call: what an input made it want is done
+    before the answer to the first of it is applied."""
     cluster = Cluster([1])
     node = cluster.nodes[0]
-    depths: list[int] = []
-    apply = Consensus.apply
+    acting = [0]
+    depths: set[int] = set()
+    act = Driver._act
 
-    class Measured(Consensus):
-        busy = 0
+    def counted(driver: Driver, effect: Effect) -> None:
+        acting[0] += 1
+        depths.add(acting[0])
+        act(driver, effect)
+        acting[0] -= 1
 
-        def apply(self, input: Input, *, now_ns: int) -> tuple:  # type: ignore[type-arg]
-            self.busy += 1
-            depths.append(self.busy)
-            effects = apply(self, input, now_ns=now_ns)
-            self.busy -= 1
-            return effects
-
-    node.start()
-    node.driver.core.__class__ = Measured
-    cluster.run_to(300, [0])
-    assert set(depths) == {1}
+    Driver._act = counted  # type: ignore[method-assign]
+    try:
+        node.start()
+        cluster.run_to(20, [0])
+    finally:
+        Driver._act = act  # type: ignore[method-assign]
+    assert depths == {1}
 
 
 def test_answers_of_a_height_that_is_over_are_dropped() -> None:
