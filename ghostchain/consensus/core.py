@@ -43,6 +43,7 @@ from ghostchain.consensus.effects import (
     Peer,
     Punish,
     Received,
+    Resume,
     RoundFailed,
     RoundFailure,
     Send,
@@ -121,6 +122,7 @@ class Consensus:
             Signed: self._on_signed,
             Work: self._on_work,
             Tick: self._on_tick,
+            Resume: self._on_resume,
         }
 
     # ---- the verbs ----
@@ -244,6 +246,61 @@ class Consensus:
             self._advance()
         else:
             self._timers.arm(Timer.START, self._earliest_ns)
+
+    # ---- a short memory of a long height ----
+
+    def resume(self) -> Resume | None:
+        """What would be as good as all inputs of the height, except for votes that their validators
+        say again; None while this node waits for an answer of its own, or for nothing yet."""
+        is_asking = any(
+            not vote.signature and round == self.round for (_, round), vote in self.own.items()
+        )
+        if self.decided is not None or self.step == Step.NEW_HEIGHT or is_asking:
+            return None
+        if self._built_round == self.round:
+            return None
+        rounds = {self.round, self.round - 1}
+        rounds |= {held[1] for held in (self.locked, self.valid) if held is not None}
+        votes = [vote for round in sorted(rounds) for vote in self._keeper.round_votes(round)]
+        mattering = {vote.block_id for vote in votes}
+        return Resume(
+            self.height,
+            self.round,
+            self.step,
+            self.locked,
+            self.valid,
+            tuple(vote for vote in self.own.values() if vote.signature),
+            tuple(votes),
+            tuple(block_id for block_id in self._at_hand if block_id in mattering),
+            tuple(
+                (block_id, round, is_valid)
+                for (block_id, round), is_valid in self._judged.items()
+                if block_id in mattering
+            ),
+        )
+
+    def _on_resume(self, resume: Resume) -> None:
+        assert self.validators is not None
+        assert resume.height == self.height
+        self.round, self.step = resume.round, resume.step
+        self.locked, self.valid = resume.locked, resume.valid
+        self.own = {(vote.kind, vote.round): vote for vote in resume.own}
+        self._at_hand = dict.fromkeys(resume.at_hand)
+        self._judged = {(block_id, round): valid for block_id, round, valid in resume.judged}
+        self._asked = set(self._judged)
+        self._built_round = NO_ROUND
+        self._quorum_waits = set()
+        self._from = {}
+        self._keeper = VoteKeeper(self.height, self.validators, self.chain_id, self._verify)
+        self._keeper.enter(self.round, NO_ROUND)
+        for vote in resume.votes:
+            self._keeper.admit(vote)
+        self._keeper.findings.clear()
+        self._timers = Timers()
+        if self.step == Step.PROPOSE:
+            self._arm(Timer.PROPOSE, self.parameters.propose_ns(self.round))
+        self._arm(Timer.REBROADCAST, self.parameters.rebroadcast_ns)
+        self._advance()
 
     # ---- rounds: R1, R9, R10 ----
 

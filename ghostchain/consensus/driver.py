@@ -54,7 +54,7 @@ from ghostchain.consensus.effects import (
     Work,
 )
 from ghostchain.consensus.guard import Guard
-from ghostchain.consensus.messages import Message, Vote
+from ghostchain.consensus.messages import Message, Step, Vote
 from ghostchain.consensus.ports import (
     Application,
     Clock,
@@ -73,6 +73,12 @@ BODIES_MAX = 4
 
 BODY_PEERS_MAX = 256
 """Peers whose bodies are kept."""
+
+LOG_BYTES_MAX = 32 << 20
+"""Of the log of one height, before it is written anew with what matters at the start of a round."""
+
+RECORDS_MAX = 4
+"""Blocks of one height that are kept, beside what it is locked on, to be written anew."""
 
 DURABLE = (Sign, Broadcast, Send, Decide)
 """What leaves this node, or binds it: everything logged before it is durable first."""
@@ -93,9 +99,14 @@ class Driver:
         watcher: Watcher,
         *,
         guard: Guard | None = None,
+        log_bytes_max: int = LOG_BYTES_MAX,
     ) -> None:
         self.core = core
         self.guard = guard
+        self._log_bytes_max = log_bytes_max
+        self._log_bytes = 0
+        self._start_record = b""
+        self._blocks: dict[Hash32, bytes] = {}
         self.is_dead = False
         self._clock = clock
         self._log = log
@@ -194,12 +205,49 @@ class Driver:
         now_ns = self._now_ns()
         if is_logged:
             self._append(now_ns, input)
-        for effect in self.core.apply(input, now_ns=now_ns):
+        effects = self.core.apply(input, now_ns=now_ns)
+        for effect in effects:
             self._act(effect)
+        if self._log_bytes > self._log_bytes_max:
+            self._shorten_log(effects)
 
     def _append(self, now_ns: int, entry: Input | BlockRecord) -> None:
-        self._log.append(encode_record(now_ns, entry))
+        record = encode_record(now_ns, entry)
+        self._log.append(record)
+        self._log_bytes += len(record)
         self._is_durable = False
+        if isinstance(entry, StartHeight):
+            self._start_record = record
+        elif isinstance(entry, BlockRecord):
+            self._keep_block(entry.block_id, record)
+
+    def _keep_block(self, block_id: Hash32, record: bytes) -> None:
+        """The last blocks, and what the core holds on to."""
+        self._blocks[block_id] = record
+        held = {one[0] for one in (self.core.locked, self.core.valid) if one is not None}
+        others = [each for each in self._blocks if each not in held]
+        for each in others[: max(0, len(others) - RECORDS_MAX)]:
+            del self._blocks[each]
+
+    def _shorten_log(self, effects: tuple[Effect, ...]) -> None:
+        """A round of a long height begins: the log is written anew, with what matters of it."""
+        if not any(isinstance(each, Entered) and each.step == Step.PROPOSE for each in effects):
+            return
+        resume = self.core.resume()
+        if resume is None:
+            return
+        at_hand = tuple(each for each in resume.at_hand if each in self._blocks)
+        gone = {each for each in resume.at_hand if each not in self._blocks}
+        judged = tuple(each for each in resume.judged if each[0] not in gone)
+        resume = replace(resume, at_hand=at_hand, judged=judged)
+        now_ns = self._now_ns()
+        blocks = [self._blocks[block_id] for block_id in at_hand]
+        records = [self._start_record, *blocks, encode_record(now_ns, resume)]
+        self._log.rewrite(records)
+        self._log_bytes = sum(map(len, records))
+        self._is_durable = True
+        for effect in self.core.apply(resume, now_ns=now_ns):
+            self._act(effect)
 
     def _act(self, effect: Effect) -> None:
         if not self._is_durable and isinstance(effect, DURABLE):
@@ -243,6 +291,7 @@ class Driver:
 
     def _begin(self, start: StartHeight) -> None:
         self._log.restart()
+        self._log_bytes = 0
         self._apply(start)
         if self.guard is not None and self.core.is_alone():
             self.guard.on_alone()
@@ -251,6 +300,7 @@ class Driver:
     def _forget_height(self) -> None:
         self._held.clear()
         self._own_bodies.clear()
+        self._blocks.clear()
         self._decided_ns = None
         for bodies in self._bodies.values():
             while len(bodies) > 1:
@@ -270,13 +320,16 @@ class Driver:
     # ---- a restart ----
 
     def _start(self, start: StartHeight) -> None:
-        entries = [decode_record(record) for record in self._log.records()]
+        records = list(self._log.records())
+        entries = [decode_record(record) for record in records]
         first = entries[0][1] if entries else None
         if not isinstance(first, StartHeight) or first.height != start.height:
             self._begin(start)
             return
         assert first.validators == start.validators, "the log tells of other validators"
         self._offset_ns = entries[-1][0] - self._clock.now_ns()
+        self._start_record = records[0]
+        self._log_bytes = sum(map(len, records))
         wanted = self._replay(entries)
         if self.core.decided is not None:
             self._decided_before = start.height
@@ -295,6 +348,7 @@ class Driver:
         for now_ns, entry in entries:
             if isinstance(entry, BlockRecord):
                 self._application.restore(entry.height, entry.block_id, entry.record)
+                self._keep_block(entry.block_id, encode_record(now_ns, entry))
                 continue
             open_effects.pop(_answered(entry), None)
             for effect in self.core.apply(entry, now_ns=now_ns):

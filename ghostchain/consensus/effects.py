@@ -88,7 +88,27 @@ class Tick:
     """The moment that `deadline_ns` named has come."""
 
 
-Input = StartHeight | Received | Built | Validated | Signed | Work | Tick
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What of a height must not be forgotten, at the start of a round, in place of all that led
+    there: so that the log of a height that is stuck for days stays short. `Consensus.resume` makes
+    it, and it is applied to the same core, too, so that a restart stands where that stands.
+
+    own: what it signed. votes: verified, of others and its own. judged: block, round, is valid.
+    """
+
+    height: int
+    round: int
+    step: Step
+    locked: tuple[Hash32, int] | None
+    valid: tuple[Hash32, int] | None
+    own: tuple[Vote, ...]
+    votes: tuple[Vote, ...]
+    at_hand: tuple[Hash32, ...]
+    judged: tuple[tuple[Hash32, int | None, bool], ...]
+
+
+Input = StartHeight | Received | Built | Validated | Signed | Work | Tick | Resume
 
 # ---- effects ----
 

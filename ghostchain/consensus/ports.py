@@ -8,7 +8,7 @@ and the driver says nothing any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class Log(Protocol):
 
     def restart(self) -> None:
         """Everything before is no longer needed; the log is empty, durably."""
+
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        """The log holds these records alone, durably; a crash meanwhile leaves them, or what was
+        durable before."""
 
 
 class Signer(Protocol):

@@ -10,20 +10,25 @@ about. Integers are big-endian; the log frames and checks the bytes.
     6 work     -
     7 tick     -
     8 block    height 8 | block id 32 | what the application needs to have it again
+    9 resume   height 8 | round 4 | step 1 | locked | valid | own, count 2 | (signed, as 5) each
+               | votes, count 2 | vote each | blocks, count 2 | id 32 each
+               | judged, count 2 | (round + 1, 4 | valid 1 | id 32) each
 
     set        count 2 | (operator 20 | key 32 | power 16) each
     last       0, or 1 | its set, count 0: the same | certificate
+    locked, valid    round + 1, 4 | block id 32; 0: none
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ghostchain.consensus.effects import (
     Built,
     Input,
     Received,
+    Resume,
     Signed,
     StartHeight,
     Tick,
@@ -32,8 +37,10 @@ from ghostchain.consensus.effects import (
 )
 from ghostchain.consensus.messages import (
     SIGNATURE_BYTES,
+    VOTE_BYTES,
     Certificate,
     InvalidMessage,
+    Step,
     Vote,
     decode_message,
     encode_message,
@@ -42,9 +49,11 @@ from ghostchain.consensus.validators import Validator, ValidatorSet
 from ghostchain.encoding.votes import NIL_BLOCK
 from ghostchain.primitives.types import Address, Hash32
 
-START, MESSAGE, BUILT, JUDGED, SIGNED, WORK, TICK, BLOCK = range(1, 9)
+START, MESSAGE, BUILT, JUDGED, SIGNED, WORK, TICK, BLOCK, RESUME = range(1, 10)
 VALIDATOR_BYTES = 20 + 32 + 16
 ANSWER_BYTES = 8 + 4 + 1 + 32
+HELD_PLACE, HELD_BYTES = 8 + 4 + 1, 4 + 32
+JUDGED_BYTES = 4 + 1 + 32
 
 
 class InvalidRecord(Exception):
@@ -140,6 +149,37 @@ def _encode_block(block: BlockRecord) -> bytes:
     return block.height.to_bytes(8, "big") + block.block_id + block.record
 
 
+def _encode_held(held: tuple[Hash32, int] | None) -> bytes:
+    block_id, round = (Hash32(NIL_BLOCK), -1) if held is None else held
+    return (round + 1).to_bytes(4, "big") + block_id
+
+
+def _encode_resume(resume: Resume) -> bytes:
+    def count(items: Sequence[object]) -> bytes:
+        return len(items).to_bytes(2, "big")
+
+    return b"".join(
+        (
+            resume.height.to_bytes(8, "big"),
+            resume.round.to_bytes(4, "big"),
+            bytes((resume.step,)),
+            _encode_held(resume.locked),
+            _encode_held(resume.valid),
+            count(resume.own),
+            *(_encode_signed(Signed(vote)) for vote in resume.own),
+            count(resume.votes),
+            *map(encode_message, resume.votes),
+            count(resume.at_hand),
+            *resume.at_hand,
+            count(resume.judged),
+            *(
+                (0 if round is None else round + 1).to_bytes(4, "big") + bytes((valid,)) + block_id
+                for block_id, round, valid in resume.judged
+            ),
+        )
+    )
+
+
 ENCODERS: dict[type, tuple[int, Callable[..., bytes]]] = {
     StartHeight: (START, _encode_start),
     Received: (MESSAGE, _encode_received),
@@ -149,6 +189,7 @@ ENCODERS: dict[type, tuple[int, Callable[..., bytes]]] = {
     Work: (WORK, lambda _: b""),
     Tick: (TICK, lambda _: b""),
     BlockRecord: (BLOCK, _encode_block),
+    Resume: (RESUME, _encode_resume),
 }
 
 
@@ -240,6 +281,40 @@ def _decode_block(data: bytes) -> BlockRecord:
     return BlockRecord(_integer(data, 0, 8), Hash32(data[8:40]), data[40:])
 
 
+def _decode_held(data: bytes) -> tuple[Hash32, int] | None:
+    round = _integer(data, 0, 4) - 1
+    return None if round < 0 else (Hash32(data[4:]), round)
+
+
+def _decode_verdict(data: bytes) -> tuple[Hash32, int | None, bool]:
+    round = _integer(data, 0, 4)
+    return Hash32(data[5:]), round - 1 if round else None, bool(data[4])
+
+
+def _decode_resume(data: bytes) -> Resume:
+    place = HELD_PLACE + 2 * HELD_BYTES
+    parts: list[list[bytes]] = []
+    for size in (1 + VOTE_BYTES, VOTE_BYTES, 32, JUDGED_BYTES):
+        start = place + 2
+        place = start + _integer(data, place, 2) * size
+        if place > len(data):
+            raise ValueError("too short")
+        parts.append([data[at : at + size] for at in range(start, place, size)])
+    _require_length(data, place)
+    own, votes, at_hand, judged = parts
+    return Resume(
+        _integer(data, 0, 8),
+        _integer(data, 8, 4),
+        Step(data[12]),
+        _decode_held(data[HELD_PLACE : HELD_PLACE + HELD_BYTES]),
+        _decode_held(data[HELD_PLACE + HELD_BYTES : HELD_PLACE + 2 * HELD_BYTES]),
+        tuple(_decode_signed(each).vote for each in own),
+        tuple(_decode_signed(b"\x40" + each).vote for each in votes),
+        tuple(map(Hash32, at_hand)),
+        tuple(map(_decode_verdict, judged)),
+    )
+
+
 DECODERS: dict[int, Callable[[bytes], Input | BlockRecord]] = {
     START: _decode_start,
     MESSAGE: _decode_received,
@@ -249,4 +324,5 @@ DECODERS: dict[int, Callable[[bytes], Input | BlockRecord]] = {
     WORK: lambda data: _decode_empty(data, Work()),
     TICK: lambda data: _decode_empty(data, Tick()),
     BLOCK: _decode_block,
+    RESUME: _decode_resume,
 }

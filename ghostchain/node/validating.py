@@ -93,6 +93,7 @@ class TimedLog:
         self.records = log.records
         self.append = log.append
         self.restart = log.restart
+        self.rewrite = log.rewrite
 
     def flush(self) -> None:
         with self._flushes.time():

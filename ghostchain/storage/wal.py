@@ -10,6 +10,10 @@ tail of zeros, as some file systems leave it, holds no record.
 On opening, the log ends where the first torn or damaged record begins. What is cut off was either
 never flushed, so nothing followed from it, or the disk has changed it; `bytes_lost` says how much.
 
+A log that has grown long is written anew, shorter, by `rewrite`: first whole into a second file
+that ends with END, then over the first. So at any moment one of the two is whole, and on opening
+the second counts if it is.
+
 Invariants: what was flushed comes back, in order, until `restart`; after a failed write or sync the
 log refuses all further ones, since nobody knows then what the disk holds.
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ghostchain.primitives.errors import StorageFailed, StorageFull
@@ -28,6 +33,7 @@ RECORD_HEAD = struct.Struct(">II")
 RECORD_BYTES_MAX = 64 << 20
 LOG_BYTES_MAX = 1 << 30
 FIRST_CHECK = zlib.crc32(b"GhostChain WAL 1")
+END = b"GhostChain WAL end"
 
 
 def encode_record(payload: bytes, previous_check: int) -> tuple[bytes, int]:
@@ -54,6 +60,16 @@ def decode_records(data: bytes) -> tuple[list[bytes], int, int]:
     return payloads, offset, last_check
 
 
+def encode_records(records: Iterable[bytes]) -> tuple[bytes, int]:
+    """(the records as they begin a log, the check of the last)."""
+    check = FIRST_CHECK
+    parts = []
+    for record in records:
+        part, check = encode_record(record, check)
+        parts.append(part)
+    return b"".join(parts), check
+
+
 class WriteAheadLog:
     """The log as a file, open for appending. Implements `consensus.ports.Log`. For one thread."""
 
@@ -69,6 +85,8 @@ class WriteAheadLog:
         self._pending: list[bytes] = []
         try:
             self._file = disk.open(name)
+            self._next = disk.open(f"{name}.next")
+            self._finish_rewrite()
             data = self._file.read()
             self._records, self._end, self._check = decode_records(data)
             self.bytes_lost = len(data) - self._end
@@ -137,10 +155,57 @@ class WriteAheadLog:
         self._end = self._size = 0
         self._check = FIRST_CHECK
 
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        """The log holds these records alone, durably; a crash before the end leaves what was
+        flushed before, or these. Cost: four syncs.
+
+        Raises: ValueError for a record that is empty or too long, StorageFull, StorageFailed.
+        """
+        self._refuse_if_failed()
+        if not all(1 <= len(record) <= RECORD_BYTES_MAX for record in records):
+            raise ValueError("a record that is empty or too long")
+        data, check = encode_records(records)
+        whole, _ = encode_records([*records, END])
+        if len(whole) > self._bytes_max:
+            self._failed = True
+            raise StorageFull(f"{self._name} would grow beyond {self._bytes_max} bytes")
+        try:
+            self._next.write(whole, 0)
+            self._next.sync()
+            self._replace(data)
+        except OSError as error:
+            raise self._failure(error) from error
+        self._pending.clear()
+        self._records = []
+        self._end = self._size = len(data)
+        self._check = check
+
+    def _replace(self, data: bytes) -> None:
+        """The second file is whole: the first becomes what it says, and then it is empty."""
+        self._file.truncate(0)
+        self._file.sync()
+        self._file.write(data, 0)
+        self._file.sync()
+        self._next.truncate(0)
+        self._next.sync()
+
+    def _finish_rewrite(self) -> None:
+        """What a crash left of a rewrite is completed if the second file is whole, else dropped."""
+        data = self._next.read()
+        if not data:
+            return
+        records, _, _ = decode_records(data)
+        if records[-1:] == [END]:
+            self._replace(encode_records(records[:-1])[0])
+        else:
+            self._next.truncate(0)
+            self._next.sync()
+
     def close(self) -> None:
         """What was not flushed is dropped."""
         self._failed = True
         self._file.close()
+        self._next.close()
 
     def _refuse_if_failed(self) -> None:
         if self._failed:

@@ -15,6 +15,7 @@ from ghostchain.consensus.certificates import certificate_of
 from ghostchain.consensus.effects import (
     Built,
     Received,
+    Resume,
     Signed,
     StartHeight,
     Tick,
@@ -68,6 +69,9 @@ RECORDS = [
         Validated(1, A, True, round=0),
         Signed(VOTES[3]),
         Tick(),
+        Resume(
+            1, 3, Step.PROPOSE, (A, 0), (B, 1), (VOTES[3],), (VOTES[0],), (A,), ((B, 0, False),)
+        ),
         BlockRecord(1, A, b"the block"),
     )
 ]

@@ -10,7 +10,7 @@ from random import Random
 
 from ghostchain.consensus.certificates import SignatureItem
 from ghostchain.consensus.core import Consensus
-from ghostchain.consensus.driver import Driver
+from ghostchain.consensus.driver import LOG_BYTES_MAX, Driver
 from ghostchain.consensus.effects import Peer, RoundFailed, StartHeight
 from ghostchain.consensus.guard import Guard
 from ghostchain.consensus.messages import (
@@ -121,6 +121,9 @@ class MemoryLog:
 
     def restart(self) -> None:
         self.durable, self.volatile = [], []
+
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        self.durable, self.volatile = list(records), []
 
     def crash(self) -> None:
         self.volatile = []
@@ -286,6 +289,7 @@ class Node:
             self,
             self.notebook,
             guard=guard,
+            log_bytes_max=self.cluster.log_bytes_max,
         )
         self.is_up = True
         self.life += 1
@@ -357,6 +361,7 @@ class Cluster:
         self.parameters = parameters
         self.latency_ns = latency_ns
         self.jitter_ns = 0
+        self.log_bytes_max = LOG_BYTES_MAX
         self.hears: Callable[[int, int, Message], bool] = lambda source, target, message: True
         self.nodes: list[Node] = []
         self.nodes = [Node(self, index) for index in range(len(powers) + followers)]

@@ -3,7 +3,7 @@ failed write, and never re-entered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ghostchain.consensus.core import Consensus
 from ghostchain.consensus.driver import BODIES_MAX, Driver
-from ghostchain.consensus.effects import Built, Effect, Input, StartHeight
+from ghostchain.consensus.effects import Built, Effect, Input, Resume, StartHeight
 from ghostchain.consensus.messages import Message, Status, Step, Vote
 from ghostchain.consensus.records import BlockRecord, decode_record, encode_record
 from ghostchain.encoding.votes import VoteKind
@@ -211,6 +211,7 @@ def stormy(seed: int, validators: int = 4) -> Cluster:
     cluster = Cluster([1 + seed % 3] * validators, seed=seed)
     chance = cluster.world.chance
     cluster.jitter_ns = chance.choice([0, 30, 300]) * MILLISECOND
+    cluster.log_bytes_max = chance.choice([500, 5_000, cluster.log_bytes_max])
     loss = chance.choice([0, 0.05, 0.3])
     cluster.hears = lambda source, target, message: chance.random() >= loss
     for node in cluster.nodes:
@@ -230,7 +231,7 @@ class Diary:
         apply = core.apply
 
         def noted(input: Input, *, now_ns: int) -> tuple[object, ...]:
-            if isinstance(input, StartHeight):
+            if isinstance(input, (StartHeight, Resume)):
                 self.digests = {}
             effects = apply(input, now_ns=now_ns)
             digest = core.digest()
@@ -263,15 +264,59 @@ class Diary:
         return compared
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=SEEDS)
 def test_every_prefix_of_a_log_gives_the_state_that_was(seed: int) -> None:
     """At whatever moment the log ends, a restart stands where the node stood."""
     cluster = stormy(seed)
     cluster.start()
     diaries = [Diary(node) for node in cluster.nodes]
-    cluster.world.run_for(cluster.world.chance.randrange(1, 30_000) * MILLISECOND)
+    cluster.world.run_for(cluster.world.chance.randrange(1, 12_000) * MILLISECOND)
     assert sum(diary.check() for diary in diaries) > 0
+
+
+def stuck(rounds: int, log_bytes_max: int) -> Alone:
+    """Locked on A in round 0, and then as many rounds with a new proposal and no decision."""
+    alone = Alone()
+    alone.cluster.log_bytes_max = log_bytes_max
+    alone.restart()
+    alone.lock_on_a()
+    alone.hear(*(alone.vote(PRECOMMIT, index, NIL) for index in (0, 3)))
+    for round in range(1, rounds):
+        proposer = alone.cluster.validators.proposer(1, round)
+        name = Hash32(round.to_bytes(32, "big"))
+        alone.hear(*(alone.vote(PREVOTE, index, NIL, round) for index in (0, 2)))
+        if proposer != 1:
+            alone.hear(alone.vote(PROPOSAL, proposer, name, round))
+        alone.hear(*(alone.vote(PRECOMMIT, index, NIL, round) for index in (0, 2, 3)))
+        alone.cluster.world.run_for(5 * SECOND)
+    return alone
+
+
+def test_the_log_of_a_stuck_height_stays_short_and_keeps_the_lock() -> None:
+    alone = stuck(300, 20_000)
+    assert alone.core.round >= 299
+    log = alone.node.log
+    assert sum(map(len, log.durable + log.volatile)) < 40_000
+    core = alone.core
+    assert core.locked == core.valid == (A, 0)
+    alone.node.log.flush()
+    before = core.digest()
+    alone.node.chain.restored.clear()
+    alone.restart()
+    assert alone.core is not core
+    assert alone.core.digest() == before
+    assert A in alone.node.chain.restored
+    polka = alone.core._keeper.certificate(VoteKind.PREVOTE, 0)
+    assert polka is not None
+    assert polka.block_id == A
+
+
+def test_a_height_that_was_stuck_is_decided_with_a_short_log() -> None:
+    alone = stuck(100, 1_000)
+    round = alone.core.round
+    alone.hear(*(alone.vote(PRECOMMIT, index, A, round) for index in (0, 2, 3)))
+    assert alone.node.height == 1
 
 
 # ---- crashes in the middle ----
@@ -299,6 +344,9 @@ class CrashingLog(MemoryLog):
 
     def restart(self) -> None:
         self._strike(super().restart)
+
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        self._strike(lambda: MemoryLog.rewrite(self, records))
 
 
 @settings(max_examples=40, deadline=None)

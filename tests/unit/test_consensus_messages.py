@@ -13,6 +13,7 @@ from ghostchain.consensus.effects import (
     Built,
     Input,
     Received,
+    Resume,
     Signed,
     StartHeight,
     Tick,
@@ -225,7 +226,25 @@ def starts(draw: st.DrawFn) -> StartHeight:
     return StartHeight(draw(heights), validators, draw(st.booleans()), decided_ns, last, before)
 
 
+held = st.none() | st.tuples(hashes, st.integers(0, 2**32 - 2))
+resumes = st.builds(
+    Resume,
+    heights,
+    rounds,
+    st.sampled_from(Step),
+    held,
+    held,
+    st.lists(votes() | votes().map(lambda vote: replace(vote, signature=b"")), max_size=3).map(
+        tuple
+    ),
+    st.lists(votes(), max_size=3).map(tuple),
+    st.lists(hashes, max_size=3).map(tuple),
+    st.lists(
+        st.tuples(hashes, st.none() | st.integers(0, 2**32 - 2), st.booleans()), max_size=3
+    ).map(tuple),
+)
 entries = st.one_of(
+    resumes,
     starts(),
     st.builds(Received, messages, st.binary(max_size=40)),
     st.builds(Built, heights, rounds, st.none() | hashes),

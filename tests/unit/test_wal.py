@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,78 @@ def test_restart_empties(tmp_path: Path) -> None:
     log.flush()
     log.close()
     assert reopened(tmp_path) == [b"next height"]
+
+
+def test_a_rewritten_log_holds_the_new_records_and_goes_on(tmp_path: Path) -> None:
+    log = WriteAheadLog(RealDisk(tmp_path))
+    for record in RECORDS:
+        log.append(record)
+    log.flush()
+    log.append(b"never flushed")
+    log.rewrite(RECORDS[3:5])
+    assert log.size == len(encoded(RECORDS[3:5]))
+    log.append(b"after")
+    log.flush()
+    log.close()
+    assert reopened(tmp_path) == [*RECORDS[3:5], b"after"]
+    assert (tmp_path / "wal.next").stat().st_size == 0
+
+
+class PowerCut(Exception):
+    """Raised by the operation before which the power goes."""
+
+
+class CutDisk(RealDisk):
+    """A directory whose files work for so many operations; a write that is cut is half done."""
+
+    def __init__(self, directory: Path, operations: int) -> None:
+        super().__init__(directory)
+        self.left = operations
+        self.files: list[RealFile] = []
+
+    def open(self, name: str) -> RealFile:
+        file = super().open(name)
+        self.files.append(file)
+        for operation in ("write", "truncate", "sync"):
+            setattr(file, operation, self._counted(getattr(file, operation)))
+        return file
+
+    def _counted(self, call: Callable[..., None]) -> Callable[..., None]:
+        def counted(*arguments: object) -> None:
+            self.left -= 1
+            if self.left >= 0:
+                call(*arguments)
+                return
+            if self.left == -1 and arguments and isinstance(arguments[0], bytes):
+                call(arguments[0][: len(arguments[0]) // 2], *arguments[1:])
+            raise PowerCut
+
+        return counted
+
+
+def test_a_rewrite_cut_at_any_operation_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    """And so does one whose completion is cut again, at any operation."""
+    outcomes = set()
+    for first in range(7):
+        for second in range(6):
+            directory = tmp_path / f"{first} {second}"
+            log = WriteAheadLog(RealDisk(directory))
+            for record in RECORDS:
+                log.append(record)
+            log.flush()
+            log.close()
+            for number, operations in enumerate((first, second)):
+                disk = CutDisk(directory, operations)
+                with contextlib.suppress(PowerCut):
+                    log = WriteAheadLog(disk)
+                    if number == 0:
+                        log.rewrite(RECORDS[3:5])
+                for file in disk.files:
+                    file.close()
+            kept = reopened(directory)
+            assert kept in (RECORDS, RECORDS[3:5]), (first, second)
+            outcomes.add(len(kept))
+    assert outcomes == {10, 2}
 
 
 def test_records_without_content_or_bound_are_refused(tmp_path: Path) -> None:
