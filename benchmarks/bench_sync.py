@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.bench_import import Load, Plan, address_of, genesis_of, sign_all
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.genesis import Genesis
+from ghostchain.chain.seals import seal_root
 from ghostchain.consensus.certificates import certificate_of
 from ghostchain.consensus.messages import Vote, encode_message
 from ghostchain.consensus.validators import Validator, ValidatorSet
@@ -88,6 +89,7 @@ def write_chain(path: Path, genesis: Genesis, blocks: list[list[bytes]]) -> None
             timestamp=chain.head.timestamp + 12,
             coinbase=COINBASE,
             prev_randao=Hash32(bytes(32)),
+            parent_beacon_block_root=seal_root(certificate, SET.hash),
         )
         assert len(draft.block.transactions) == len(raws)
         attachment = encode_attachment(Attachment(certificate, (), bytes(80)))

@@ -8,11 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.seals import seal_root
 from ghostchain.chain.snapshot import SnapshotDownload
 from ghostchain.consensus.certificates import SignatureItem, Verify, check_shape
 from ghostchain.consensus.messages import Certificate, InvalidMessage, decode_message
 from ghostchain.consensus.validators import ValidatorSet
-from ghostchain.encoding.attachments import ATTACHMENT_BYTES_MAX
+from ghostchain.encoding.attachments import ATTACHMENT_BYTES_MAX, decode_attachment
 from ghostchain.encoding.blocks import decode_block, encode_block, encode_header, encode_withdrawal
 from ghostchain.encoding.manifests import Manifest
 from ghostchain.encoding.votes import VoteKind
@@ -50,19 +51,24 @@ class SyncPort:
 
     def verify(self, blocks: Sequence[SyncBlock]) -> list[bool | None]:
         """Cost: one batch of all the signatures, and the transactions hashed into a root."""
-        sets = {block.height: self._sets(block.height) for block in blocks}
+        sets = {
+            height: self._sets(height)
+            for block in blocks
+            for height in (block.height, block.height + 1)
+        }
         chain_id = self._chain.config.chain_id
         verdicts: list[bool | None] = []
         items: list[SignatureItem] = []
         counts: list[int] = []
         for block in blocks:
-            validators = sets[block.height]
-            certificate = None if validators is None else _certificate_of(block, validators)
-            if validators is None:
+            validators, following = sets[block.height], sets[block.height + 1]
+            if validators is None or following is None:
                 verdicts.append(None)
-            else:
-                verdicts.append(certificate is not None and has_its_body(block.block))
-            if validators is None or certificate is None:
+                counts.append(0)
+                continue
+            certificate = _certificate_of(block, validators)
+            verdicts.append(certificate is not None and _is_whole(block, following))
+            if certificate is None:
                 counts.append(0)
                 continue
             votes = certificate.votes()
@@ -120,19 +126,24 @@ def _certificate_of(block: SyncBlock, validators: ValidatorSet) -> Certificate |
     return certificate
 
 
-def has_its_body(data: bytes) -> bool:
-    """Whether an encoded block holds the transactions and withdrawals that its header names.
+def _is_whole(block: SyncBlock, following: ValidatorSet) -> bool:
+    """Whether the transactions, the withdrawals and the parent's certificate are those that the
+    header commits to. following: who votes at the next height.
 
     Cost: about 0.4 microseconds a transaction, and 0.1 milliseconds.
     """
     try:
-        block: Block = decode_block(data)
-    except InvalidBlock:
+        decoded: Block = decode_block(block.block)
+        certificate = decode_attachment(block.attachment).certificate
+    except (InvalidBlock, InvalidEncoding):
         return False
-    header = block.header
-    return header.transactions_root == ordered_root(
-        block.transactions
-    ) and header.withdrawals_root == ordered_root(list(map(encode_withdrawal, block.withdrawals)))
+    header = decoded.header
+    paid = list(map(encode_withdrawal, decoded.withdrawals))
+    return (
+        header.transactions_root == ordered_root(decoded.transactions)
+        and header.withdrawals_root == ordered_root(paid)
+        and header.parent_beacon_block_root == seal_root(certificate, following.hash)
+    )
 
 
 class DownloadPort:

@@ -58,8 +58,9 @@ class SyncChain(Protocol):
 
     def verify(self, blocks: Sequence[SyncBlock]) -> list[bool | None]:
         """Of each: whether its certificate is of a quorum of its height's validators for this very
-        block, and its transactions and withdrawals are those that the header names. None: who the
-        validators are is not known before earlier blocks are executed."""
+        block, and its transactions, its withdrawals and the parent's certificate beside it are
+        those that the header commits to. None: who the validators are, of its height or of the
+        next, is not known before earlier blocks are executed."""
 
     def import_blocks(self, blocks: Iterator[SyncBlock]) -> Iterator[tuple[int, Hash32, int]]:
         """Executes and commits; yields height, hash and count of transactions of each.

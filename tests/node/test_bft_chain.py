@@ -20,13 +20,16 @@ from ghostchain.contracts.staking import Staking
 from ghostchain.contracts.tokens import Spirit
 from ghostchain.crypto import ed25519, vrf
 from ghostchain.crypto.ed25519 import public_key_of, verify_batch
+from ghostchain.crypto.hashes import header_hash
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.attachments import decode_attachment
-from ghostchain.encoding.blocks import encode_block
+from ghostchain.encoding.attachments import decode_attachment, encode_attachment
+from ghostchain.encoding.blocks import decode_block, encode_block
 from ghostchain.encoding.votes import NO_ROUND, VoteKind, key_claim_bytes
 from ghostchain.execution.executor import CallFlag, Executor, Message
 from ghostchain.node.judging import open_block
+from ghostchain.node.syncing import SyncPort
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.sync.messages import SyncBlock
 from tests.node.bft_cluster import (
     EPOCH_BLOCKS,
     OPERATORS,
@@ -323,3 +326,38 @@ def test_restarts_in_the_middle_of_anything(make: Make, seed: int) -> None:
 def node_account(node: Node, address: Address) -> bytes | None:
     chain = node.chain
     return chain.state_at(chain.head.number).account(address, keccak256(address))
+
+
+def test_a_synced_block_brings_the_certificate_that_its_header_names(make: Make) -> None:
+    """Whatever else stands beside a block, another certificate of the parent does not: it would be
+    kept, and given to others. At the end of an epoch the next validators must be known first."""
+    cluster = make(followers=1)
+    cluster.run_to(EPOCH_BLOCKS + 2)
+    source = cluster.nodes[0]
+    items = {}
+    for number in range(1, EPOCH_BLOCKS + 2):
+        whole = source.application.find_block(source.chain.hash_of(number) or Hash32(b""))
+        certificate = source.chain.certificate(number)
+        assert whole is not None
+        assert certificate is not None
+        block = encode_block(open_block(whole).block)
+        items[number] = (block, certificate, whole.attachment)
+    port = SyncPort(source.chain, source.application.validators, verify_batch)
+    good = [sync_block(number, items[number]) for number in items]
+    assert port.verify(good) == [True] * len(good)
+    attachment = decode_attachment(items[3][2])
+    for other in (b"", items[1][1], items[3][1]):
+        wrong = encode_attachment(replace(attachment, certificate=other))
+        bad = sync_block(3, (*items[3][:2], wrong))
+        assert port.verify([good[0], bad, good[3]]) == [True, False, True]
+    unknown = SyncPort(
+        source.chain,
+        lambda height: source.application.validators(height) if height <= EPOCH_BLOCKS else None,
+        verify_batch,
+    )
+    assert unknown.verify(good[EPOCH_BLOCKS - 2 : EPOCH_BLOCKS + 1]) == [True, None, None]
+
+
+def sync_block(number: int, item: tuple[bytes, bytes, bytes]) -> SyncBlock:
+    header = decode_block(item[0]).header
+    return SyncBlock(number, header_hash(header), header.parent_hash, *item)
