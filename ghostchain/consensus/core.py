@@ -144,7 +144,9 @@ class Consensus:
         leads to effects at most, or is kept for the next height and given back by `take_kept`."""
         if isinstance(message, Status) or message.height != self.height or self.decided:
             return False
-        return not isinstance(message, Vote) or not self._keeper.knows(message)
+        if isinstance(message, Vote):
+            return not self._keeper.knows(message)
+        return not self._keeper.counts_all(message)
 
     def take_kept(self) -> tuple[Received, ...]:
         """What came too early for the height just decided, or too late for its certificate: to be
@@ -519,9 +521,10 @@ class Consensus:
         block_id, round = self._keeper.commit[0], self._keeper.commit_round
         if not self._has_block(block_id):
             return False
-        certificate = self._keeper.certificate(VoteKind.PRECOMMIT, round)
+        certificate = self._keeper.commit_certificate()
         assert self.decided is None, "I4"
         assert certificate is not None, "I5"
+        assert (certificate.block_id, certificate.round) == (block_id, round), "I5"
         check_shape(certificate, self._keeper.validators)
         self.decided = certificate
         self._timers = Timers()
@@ -636,9 +639,8 @@ class Consensus:
             polka = self._keeper.certificate(VoteKind.PREVOTE, polka_round)
         if polka is not None:
             self._effects.append(Broadcast(polka))
-        if self._keeper.commit is not None:
-            commit = self._keeper.certificate(VoteKind.PRECOMMIT, self._keeper.commit_round)
-            assert commit is not None
+        commit = self._keeper.commit_certificate()
+        if commit is not None:
             self._effects.append(Broadcast(commit))
         entry = self._round_certificate()
         if entry is not None:
@@ -692,7 +694,7 @@ class Consensus:
         assert self.validators is not None
         check_voter(vote, self.validators)
         if vote.validator == self.index:
-            self._on_own_key(vote, peer)
+            self._watch_own_key((vote,), peer)
             return
         if self.awaits_work:
             self._keeper.admit_all((vote,))

@@ -22,7 +22,7 @@ from ghostchain.consensus.certificates import (
     check_signatures,
 )
 from ghostchain.consensus.effects import Effect, Peer, Punish, Report
-from ghostchain.consensus.messages import Certificate, MessageReason, Vote
+from ghostchain.consensus.messages import Certificate, MessageReason, RoundCertificate, Vote
 from ghostchain.consensus.validators import ValidatorSet
 from ghostchain.encoding.votes import NIL_BLOCK, NO_ROUND, VoteKind
 from ghostchain.primitives.types import Hash32
@@ -152,6 +152,13 @@ class VoteKeeper:
         assert ballot.quorum is not None
         return certificate_of(ballot.tallies[ballot.quorum].votes.values(), len(self.validators))
 
+    def commit_certificate(self) -> Certificate | None:
+        """The quorum of precommits for a block, in whatever round it was."""
+        if self.commit is None:
+            return None
+        tally = self.rounds[self.commit_round].precommits.tallies[self.commit]
+        return certificate_of(tally.votes.values(), len(self.validators))
+
     def round_votes(self, round: int) -> tuple[Vote, ...]:
         """What is verified of a round, one of a kind and validator, in the order of both."""
         votes = self.rounds.get(round)
@@ -176,6 +183,17 @@ class VoteKeeper:
             waiting = ballot.waiting.get(vote.validator)
             return waiting is not None and waiting[0] == vote
         return vote.validator in ballot.second or choice_of(first) == choice_of(vote)
+
+    def counts_all(self, certificate: Certificate | RoundCertificate) -> bool:
+        """Whether every vote of it counts already."""
+        if isinstance(certificate, RoundCertificate):
+            return all(map(self.is_counted, certificate.votes))
+        votes = self.rounds.get(certificate.round)
+        if votes is None:
+            return False
+        choice = (certificate.block_id, certificate.valid_round)
+        tally = votes.ballots[certificate.kind].tallies.get(choice)
+        return tally is not None and all(signer in tally.votes for signer in certificate.signers)
 
     def skip_target(self) -> int | None:
         """The highest round, above the current one, that validators with F1 of the power have

@@ -275,6 +275,19 @@ def test_its_key_in_other_hands_is_noticed(how: str) -> None:
     assert subject.punished() == []
 
 
+def test_its_own_old_votes_said_again_by_a_peer_are_no_doppelganger() -> None:
+    """Else whoever kept one could silence a validator in a long height."""
+    subject = Subject()
+    subject.later(1_000)
+    for round in range(1, 40):
+        subject.precommits((0, 2, 3), NIL, round - 1)
+        subject.later(10_000)
+    assert subject.core.round == 39
+    for kind, round, block, valid_round in subject.own:
+        subject.hear(subject.vote(kind, 1, block, round, valid_round), FORGER)
+    assert subject.wanted(Doppelganger) == []
+
+
 def test_a_forged_doppelganger_is_punished_and_frightens_nobody() -> None:
     subject = Subject()
     subject.hear(forged(subject.vote(PREVOTE, 1, B)), FORGER)
@@ -342,6 +355,33 @@ def test_a_certificate_replaces_forged_votes_that_wait() -> None:
     subject.judge(A)
     assert subject.decision is not None
     assert subject.punished() == [FORGER]
+
+
+def test_the_decision_has_the_certificate_of_its_block_whatever_else_has_a_quorum() -> None:
+    """Beyond the bound of faults: a quorum precommits nil, and then the block."""
+    subject = Subject()
+    subject.precommits((0, 2, 3), NIL)
+    subject.hear(subject.certificate(PRECOMMIT, A, (0, 2, 3)))
+    subject.judge(A)
+    assert subject.decision is not None
+    assert subject.decision.certificate.block_id == A
+
+
+def test_a_certificate_said_again_is_not_logged_again() -> None:
+    """Else a peer could fill the log with one."""
+    subject = Subject()
+    polka = subject.certificate(PREVOTE, A, (0, 2, 3))
+    entry = RoundCertificate(1, 0, tuple(polka.votes()))
+    assert subject.core.must_log(polka)
+    assert subject.core.must_log(entry)
+    subject.hear(polka)
+    before = subject.core.digest()
+    assert not subject.core.must_log(polka)
+    assert not subject.core.must_log(entry)
+    subject.hear(polka)
+    subject.hear(entry)
+    assert subject.core.digest() == before
+    assert subject.core.must_log(subject.certificate(PREVOTE, A, (0, 1, 3)))
 
 
 # ---- floods ----
