@@ -134,6 +134,9 @@ class Endpoint:
         self._routes: dict[bytes, Link] = {}
         self._links: dict[Link, None] = {}
         self._peers: dict[bytes, Link] = {}
+        # The connections that the handler knows of: it is told a moment later, and what it says
+        # until then is not for a connection that took the place of another.
+        self._told: dict[bytes, Link] = {}
         self._dials: dict[Link, asyncio.Future[bytes]] = {}
         self._dirty: dict[Link, None] = {}
         self._notices: deque[Callable[[], None]] = deque()
@@ -255,7 +258,9 @@ class Endpoint:
         Cost: about two microseconds here; see benchmarks/bench_net.py for the whole.
         """
         link = self._peers.get(peer)
-        if link is None or not link.send(channel, payload):
+        if link is None or self._told.get(peer, link) is not link:
+            return False
+        if not link.send(channel, payload):
             return False
         self._touch(link)
         return True
@@ -264,7 +269,7 @@ class Endpoint:
         """The peer is told the reason and gone; `on_closed` follows. Nothing when it is not
         connected."""
         link = self._peers.get(peer)
-        if link is not None:
+        if link is not None and self._told.get(peer, link) is link:
             link.close(CloseCode.UNWANTED, reason, self._clock())
 
     def shut(self) -> None:
@@ -369,8 +374,7 @@ class Endpoint:
         future = self._dials.pop(link, None)
         if future is not None and not future.done():
             future.set_result(link.peer)
-        peer, address, inbound = link.peer, link.address[:2], link.is_inbound
-        self._notify(lambda: self._handler.on_connected(peer, address, inbound))
+        self._notify(lambda: self._tell_connected(link))
 
     def _kept_of(self, old: Link, new: Link) -> Link:
         is_simultaneous = new.established_at - old.established_at < SIMULTANEOUS_SECONDS
@@ -412,8 +416,7 @@ class Endpoint:
             future.set_exception(DialFailed(reason))
         if self._peers.get(link.peer) is link:
             del self._peers[link.peer]
-            peer = link.peer
-            self._notify(lambda: self._handler.on_closed(peer, reason))
+            self._notify(lambda: self._tell_closed(link, reason))
         self._touch(link)
 
     def _bury(self, link: Link) -> None:
@@ -657,6 +660,17 @@ class Endpoint:
         if not self._is_flush_due:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
+
+    def _tell_connected(self, link: Link) -> None:
+        """Nothing is told of a connection that is over already."""
+        if self._peers.get(link.peer) is link:
+            self._told[link.peer] = link
+            self._handler.on_connected(link.peer, link.address[:2], link.is_inbound)
+
+    def _tell_closed(self, link: Link, reason: str) -> None:
+        if self._told.get(link.peer) is link:
+            del self._told[link.peer]
+            self._handler.on_closed(link.peer, reason)
 
     def _tell(self) -> None:
         if self._is_telling:

@@ -8,7 +8,7 @@ import pytest
 
 from ghostchain.net.channels import CHANNELS, LIMITS, Channel
 from ghostchain.net.endpoint import DialFailed
-from tests.unit.net_peers import ALPN, nodes, run
+from tests.unit.net_peers import ALPN, Node, nodes, run
 
 
 def test_three_endpoints_exchange_messages_on_all_channels() -> None:
@@ -119,6 +119,42 @@ def test_both_dial_and_one_connection_is_kept() -> None:
                     assert link.is_inbound == (link.peer < node.key)
 
     run(work)
+
+
+def test_what_is_said_on_a_connection_stays_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When connections take each other's place, whoever greets each new one is heard once on each:
+    nothing meant for one that is over is said on the next."""
+
+    async def work() -> None:
+        async with nodes(*range(1, 9)) as everyone:
+            greeted: dict[tuple[bytes, bytes], int] = {}
+            for node in everyone:
+                follow(node, greeted, monkeypatch)
+            pairs = [(a, b) for a in everyone for b in everyone if a is not b]
+            await asyncio.gather(
+                *(a.endpoint.dial(*b.endpoint.local_address, b.key) for a, b in pairs)
+            )
+            await asyncio.sleep(0.5)
+            assert greeted == dict.fromkeys(((a.key, b.key) for a, b in pairs), 1)
+
+    run(work)
+
+
+def follow(
+    node: Node, greeted: dict[tuple[bytes, bytes], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node greets each peer when it connects, and counts the greetings on each connection."""
+
+    def connected(peer: bytes, *rest: object) -> None:
+        greeted[node.key, peer] = 0
+        node.endpoint.send(peer, Channel.CONTROL, b"hello")
+
+    def message(peer: bytes, *rest: object) -> None:
+        greeted[node.key, peer] += 1
+        assert greeted[node.key, peer] == 1, "greeted twice on one connection"
+
+    monkeypatch.setattr(node.handler, "on_connected", connected)
+    monkeypatch.setattr(node.handler, "on_message", message)
 
 
 def test_a_peer_that_comes_back_takes_its_place() -> None:
