@@ -54,6 +54,7 @@ from ghostchain.node.signing.process import socket_path
 from ghostchain.node.signing.remote import RemoteSigner
 from ghostchain.node.watching import ConsensusWatcher
 from ghostchain.p2p.core import Identity
+from ghostchain.p2p.driver import PeerDriver
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import SyncProgress
@@ -80,6 +81,8 @@ class KeyHolder(Protocol):
     def sign(self, vote: Vote, done: Callable[[bytes, str], None]) -> None: ...
 
     def prove(self, alpha: bytes) -> bytes: ...
+
+    def introduce(self, node_key: bytes, time: int) -> bytes: ...
 
     def close(self) -> None: ...
 
@@ -308,6 +311,7 @@ class Validating:
                 ) from failure
             self._application.attach(peers)
             self._tell_peers(start)
+            self._introduce(peers)
             self._sync = CatchingUp(
                 self._parts.chain,
                 self._parts.writer,
@@ -321,6 +325,16 @@ class Validating:
             )
         self._parts.metrics.height.set(start.height - 1)
         self.call(lambda: self.driver.start(start))
+
+    def _introduce(self, peers: PeerDriver) -> None:
+        """Other validators know this node as its key's: they dial it, and let it in before others.
+
+        Raises: GhostError when the signer is gone.
+        """
+        if self._signer is not None:
+            time_ms = self._clock.now_ns() // MILLISECOND_NS
+            signature = self._signer.introduce(self._network.key, time_ms)
+            peers.set_claim(self._signer.public_key, time_ms, signature)
 
     async def stop(self) -> None:
         self._has_failed = True
