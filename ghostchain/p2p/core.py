@@ -55,7 +55,15 @@ from ghostchain.p2p.messages import (
     encode_message,
 )
 from ghostchain.p2p.records import Scope, Signer, scope_of
-from ghostchain.p2p.scoring import SECOND_NS, Bans, Offence, Standings
+from ghostchain.p2p.scoring import (
+    BAN_NS_MAX,
+    ENDS_CONNECTION,
+    SECOND_NS,
+    VALIDATOR_BAN_NS_MAX,
+    Bans,
+    Offence,
+    Standings,
+)
 from ghostchain.primitives.types import Hash32
 
 OWN_CHANNELS = frozenset((Channel.CONTROL, Channel.TRANSACTIONS, Channel.BLOCKS))
@@ -399,14 +407,23 @@ class PeerCore:
         """Blame becomes points, and a ban where they are enough; nothing else is done for a peer
         that was banned on the way."""
         settled: list[Effect] = []
+        gone: set[Peer] = set()
         for effect in effects:
             if not isinstance(effect, Blame):
-                settled.append(effect)
+                if not (isinstance(effect, Send) and effect.peer in gone):
+                    settled.append(effect)
                 continue
-            settled.append(Offended(effect.peer, effect.offence, effect.detail))
-            if self.standings.charge(effect.peer, effect.offence, now_ns=now_ns):
-                reason = f"{effect.offence.value}: {effect.detail}"
-                settled.extend(self.ban(effect.peer, reason, now_ns=now_ns))
+            peer, offence, detail = effect.peer, effect.offence, effect.detail
+            if peer in gone:
+                continue
+            settled.append(Offended(peer, offence, detail))
+            if self.standings.charge(peer, offence, now_ns=now_ns):
+                gone.add(peer)
+                settled.extend(self.ban(peer, f"{offence.value}: {detail}", now_ns=now_ns))
+            elif offence in ENDS_CONNECTION and peer in self.connections:
+                gone.add(peer)
+                reason = f"{CloseReason.MISBEHAVED.value}: {detail}"
+                settled.extend(self.settle(self._close(peer, reason, now_ns), now_ns))
         return tuple(settled)
 
     def ban(self, peer: Peer, reason: str, *, now_ns: int) -> Effects:
@@ -415,7 +432,10 @@ class PeerCore:
         host = connection.host if connection is not None else None
         if host is not None and scope_of(host) != Scope.PUBLIC:
             host = None
-        ban = self.bans.ban(peer, host, reason, now_ns=now_ns)
+        ban_ns_max = BAN_NS_MAX
+        if connection is not None and self.discovery.is_validator(connection):
+            host, ban_ns_max = None, VALIDATOR_BAN_NS_MAX
+        ban = self.bans.ban(peer, host, reason, now_ns=now_ns, ban_ns_max=ban_ns_max)
         self.discovery.book.postpone(peer, ban.until_ns)
         effects: list[Effect] = [Banned(peer, ban.until_ns, reason)]
         if connection is not None:

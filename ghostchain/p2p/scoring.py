@@ -21,6 +21,10 @@ BAN_STEP_NS = 600 * SECOND_NS
 BAN_NS_MAX = 24 * 3_600 * SECOND_NS
 """The n-th ban of a key lasts n steps, up to the maximum."""
 
+VALIDATOR_BAN_NS_MAX = 60 * SECOND_NS
+"""Of the node of a validator of now: a network whose validators fell out with each other over a
+fault in one of them would stand still for as long."""
+
 STANDINGS_MAX = 4_096
 HOST_STRIKES_MAX = 4
 """Banned keys of one public address that make the address itself banned: keys are free to make."""
@@ -45,7 +49,7 @@ class Offence(Enum):
 
 POINTS = {
     Offence.MALFORMED: 100,
-    Offence.OUT_OF_ORDER: 100,
+    Offence.OUT_OF_ORDER: 40,
     Offence.FORGED_RECORD: 100,
     Offence.WRONG_ANSWER: 100,
     Offence.INVALID_BLOCK: 100,
@@ -57,6 +61,9 @@ POINTS = {
     Offence.SLOW: 5,
     Offence.FLOOD: 2,
 }
+
+ENDS_CONNECTION = frozenset((Offence.OUT_OF_ORDER,))
+"""Offences after which the two do not understand each other, until they begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +118,26 @@ class Bans:
         self.hosts: dict[str, Ban] = {}
         self._strikes: dict[str, list[int]] = {}
 
-    def ban(self, peer: bytes, host: str | None, reason: str, *, now_ns: int) -> Ban:
+    def ban(
+        self,
+        peer: bytes,
+        host: str | None,
+        reason: str,
+        *,
+        now_ns: int,
+        ban_ns_max: int = BAN_NS_MAX,
+    ) -> Ban:
         """The key is banned; host (None: not a public one) too when it was too often.
 
         Returns: the key's ban.
         """
-        ban = self.keys[peer] = _next(self.keys.get(peer), reason, now_ns)
+        ban = self.keys[peer] = _next(self.keys.get(peer), reason, now_ns, ban_ns_max)
         _shorten(self.keys)
         if host is not None:
             strikes = [at for at in self._strikes.pop(host, []) if now_ns - at < BAN_STEP_NS]
             strikes.append(now_ns)
             if len(strikes) >= HOST_STRIKES_MAX:
-                self.hosts[host] = _next(self.hosts.get(host), reason, now_ns)
+                self.hosts[host] = _next(self.hosts.get(host), reason, now_ns, BAN_NS_MAX)
                 _shorten(self.hosts)
             else:
                 if len(self._strikes) >= STANDINGS_MAX:
@@ -142,9 +157,9 @@ class Bans:
         return None
 
 
-def _next(last: Ban | None, reason: str, now_ns: int) -> Ban:
+def _next(last: Ban | None, reason: str, now_ns: int, ban_ns_max: int) -> Ban:
     count = last.count + 1 if last is not None else 1
-    return Ban(now_ns + min(count * BAN_STEP_NS, BAN_NS_MAX), reason, count)
+    return Ban(now_ns + min(count * BAN_STEP_NS, ban_ns_max), reason, count)
 
 
 def _shorten(bans: dict[Any, Ban]) -> None:

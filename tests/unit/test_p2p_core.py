@@ -121,8 +121,18 @@ def test_nothing_is_taken_before_the_hello(channel: Channel) -> None:
     _, node, stranger = with_stranger()
     stranger.say(node, channel, b"\x91\x01")
     assert offences(node) == [Offence.OUT_OF_ORDER]
-    assert node.of(Banned)
+    assert stranger.closed == ["misbehaved: before its hello"]
     assert not node.heard
+
+
+def test_who_keeps_coming_in_the_wrong_order_is_banned() -> None:
+    """Once may be a fault of the connection, and costs the connection alone."""
+    network, node, stranger = with_stranger()
+    for _ in range(3):
+        assert not node.of(Banned)
+        stranger.say(node, Channel.VOTES, b"vote")
+        network.connect(node, stranger)  # type: ignore[arg-type]
+    assert node.of(Banned)
 
 
 @pytest.mark.parametrize("message", [Welcome(1), Ping(1, 1), Pong(1, 1)])

@@ -41,7 +41,7 @@ from ghostchain.p2p.records import (
     scope_of,
     verify_record,
 )
-from ghostchain.p2p.scoring import HOST_STRIKES_MAX, Ban, Bans, Offence
+from ghostchain.p2p.scoring import HOST_STRIKES_MAX, VALIDATOR_BAN_NS_MAX, Ban, Bans, Offence
 from tests.unit.p2p_network import CHAIN_ID, SECOND_NS, START_NS, Network, Node, Stranger, seed_of
 from tests.unit.test_p2p_core import hello, offences
 
@@ -592,10 +592,22 @@ def test_an_address_whose_keys_keep_being_banned_is_banned() -> None:
         network, node = alone()
         for number in range(2, 2 + HOST_STRIKES_MAX):
             stranger = visit(network, node, number, host=host)
-            tell(node, stranger, Welcome(1))
+            stranger.say(node, Channel.CONTROL, b"\xc1")
         assert len(node.of(Banned)) == HOST_STRIKES_MAX
         last = visit(network, node, 30, host=host)
         assert (last.key not in node.driver.core.up) == is_banned
+
+
+def test_validators_are_banned_shortly() -> None:
+    """So that a fault in one of them does not stop the network for longer."""
+    network, node = alone()
+    node.driver.set_validators([public_key_of(VALIDATOR)])
+    for _ in range(3):
+        validator = visit(network, node, 9, record=record_of(9, claim=claim_of(9)).raw)
+        validator.say(node, Channel.CONTROL, b"\xc1")
+        assert node.of(Banned)[-1].until_ns == network.now_ns + VALIDATOR_BAN_NS_MAX
+        network.now_ns += VALIDATOR_BAN_NS_MAX
+    assert len(node.of(Banned)) == 3
 
 
 def test_bans_grow_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -618,7 +630,7 @@ def test_bans_and_book_survive_a_restart() -> None:
     node.driver.add_bootnode(friend.key, friend.host, friend.port)
     network.run(2)
     stranger = visit(network, node, 5)
-    tell(node, stranger, Welcome(1))
+    stranger.say(node, Channel.CONTROL, b"\xc1")
     network.run(70)
     assert node.books
     again = Network()
