@@ -133,6 +133,7 @@ class Link:
         "_is_told",
         "_outgoing",
         "_owner",
+        "_queued_bytes",
         "_ranked",
         "_resume_ns",
         "address",
@@ -179,6 +180,7 @@ class Link:
         self._is_told = False
         self._handshake_datagrams = 0
         self._budget = budget
+        self._queued_bytes = 0
         self._outgoing = [_Outgoing(limit) for limit in limits]
         self._ranked = [(channel, self._outgoing[channel]) for channel in PRIORITY]
         now_ns = int(now * SECOND_NS)
@@ -208,6 +210,7 @@ class Link:
         else:
             outgoing.queue.append(encode_length(size) + payload)
         outgoing.queued_bytes += size + 4
+        self._queued_bytes += size + 4
         budget.used_bytes += size + 4
         traffic.sent_bytes += size + 4
         traffic.sent_messages += 1
@@ -246,7 +249,7 @@ class Link:
 
     def _hand_over(self) -> bool:
         """Whether anything more was given to the connection."""
-        if not self.is_established or self.connection.is_over:
+        if not self._queued_bytes or not self.is_established or self.connection.is_over:
             return False
         handed = False
         ahead = HANDOVER_PACKETS * self.connection._max_datagram_size
@@ -262,6 +265,7 @@ class Link:
             outgoing.stalled_seconds = 0
             moved = _move(outgoing.queue, sender, room)
             outgoing.queued_bytes -= moved
+            self._queued_bytes -= moved
             self._budget.used_bytes -= moved
             self._tell_of_room(channel, outgoing)
         return handed
@@ -415,8 +419,9 @@ class Link:
     def _end(self, reason: str) -> None:
         if not self._is_told:
             self._is_told = True
+            self._budget.used_bytes -= self._queued_bytes
+            self._queued_bytes = 0
             for outgoing in self._outgoing:
-                self._budget.used_bytes -= outgoing.queued_bytes
                 outgoing.queue.clear()
                 outgoing.queued_bytes = 0
             self._owner.on_ended(self, reason)

@@ -464,6 +464,11 @@ def test_what_is_relied_on_inside_aioquic_is_there() -> None:
     client.connect(SERVER, 0.0)
     assert isinstance(client._loss, QuicPacketRecovery)
     stream = QuicStream(stream_id=2)
+    ranges = stream.sender._pending._RangeSet__ranges  # type: ignore[attr-defined]
+    stream.sender.write(b"abc")
+    assert ranges == [range(3)]
+    assert stream.sender.get_frame(3) is not None
+    assert stream.sender._pending._RangeSet__ranges is ranges == []  # type: ignore[attr-defined]
     for thing, names in (
         (client.tls, OF_CONTEXT),
         (client, OF_CONNECTION),
