@@ -158,7 +158,7 @@ class World:
         head: int = 0,
         head_hash: Hash32 = GENESIS_HASH,
         import_ns: int = MILLISECOND_NS,
-        import_failure: Callable[[SyncBlock, Peer | None], str] = lambda block, peer: "",
+        import_failure: Callable[[SyncBlock], str] = lambda block: "",
         unknown_above: Callable[[int], int] | None = None,
     ) -> None:
         self.now_ns = SECOND_NS
@@ -288,12 +288,17 @@ class World:
         self._is_importing = False
         block = self._queue.pop(0)
         assert block.height == self.head + 1, "imports follow each other"
-        peer = next((peer for peer in self.peers.values() if _has(peer, block)), None)
-        reason = self._import_failure(block, peer)
+        # A body that one peer alone has was changed by it.
+        having = [peer for peer in self.peers.values() if _has(peer, block)]
+        peer = having[0] if len(having) == 1 else None
+        reason = self._import_failure(block)
         if reason:
             self._queue.clear()
-            failed = self.core.on_import_failed(block.height, reason, now_ns=self.now_ns)
-            self.act(failed)
+            self.act(
+                self.core.on_import_failed(
+                    block.height, reason, is_changed=peer is not None, now_ns=self.now_ns
+                )
+            )
             return
         self.imported.append(block)
         self.head = block.height

@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from ghostchain.chain.chain import Chain
-from ghostchain.consensus.certificates import Verify
 from ghostchain.node.clock import Alarm, SteadyClock
+from ghostchain.node.judging import BlockRules
 from ghostchain.node.logs import event
 from ghostchain.node.metrics import Metrics, Sample
 from ghostchain.node.networking import Networking
-from ghostchain.node.syncing import LoopTasks, Sets, SyncPort
+from ghostchain.node.syncing import Attachments, LoopTasks, SyncPort
 from ghostchain.p2p.messages import Channel
 from ghostchain.p2p.scoring import Offence
 from ghostchain.primitives.types import Hash32
@@ -49,18 +48,16 @@ class CatchingUp:
 
     def __init__(
         self,
-        chain: Chain,
+        rules: BlockRules,
         writer: ThreadPoolExecutor,
         clock: SteadyClock,
         network: Networking,
         voting: Voting,
-        sets: Sets,
-        verify: Verify,
         metrics: Metrics,
         *,
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        self._chain = chain
+        self._chain = rules.chain
         self._writer = writer
         self._clock = clock
         self._network = network
@@ -68,9 +65,8 @@ class CatchingUp:
         self._on_failure = on_failure
         self._tasks = LoopTasks(on_failure, self._guarded)
         self._alarm = Alarm(clock, lambda: self._guarded(self._driver.on_time))
-        self._driver = SyncDriver(
-            clock, self, self._tasks, SyncPort(chain, sets, verify), self, self
-        )
+        port = SyncPort(rules.chain, rules.validators, rules.verify, Attachments(rules))
+        self._driver = SyncDriver(clock, self, self._tasks, port, self, self)
         self._starting = 0
         self._logged_ns = 0
         metrics.watch(self._samples)

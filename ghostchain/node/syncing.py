@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from ghostchain.chain import seals
 from ghostchain.chain.chain import Chain
-from ghostchain.chain.seals import seal_root
 from ghostchain.chain.snapshot import SnapshotDownload
 from ghostchain.consensus.certificates import SignatureItem, Verify, check_shape
 from ghostchain.consensus.messages import Certificate, InvalidMessage, decode_message
 from ghostchain.consensus.validators import ValidatorSet
-from ghostchain.encoding.attachments import ATTACHMENT_BYTES_MAX, decode_attachment
-from ghostchain.encoding.blocks import decode_block, encode_block, encode_header, encode_withdrawal
+from ghostchain.crypto import vrf
+from ghostchain.encoding import rlp
+from ghostchain.encoding.attachments import ATTACHMENT_BYTES_MAX, Attachment, decode_attachment
+from ghostchain.encoding.blocks import (
+    decode_block,
+    decode_withdrawals,
+    encode_header,
+    encode_withdrawal,
+    encode_withdrawals,
+    join_block,
+)
 from ghostchain.encoding.manifests import Manifest
 from ghostchain.encoding.votes import VoteKind
+from ghostchain.node.judging import BlockRules
 from ghostchain.primitives.block import Block
-from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
-from ghostchain.primitives.types import Hash32
+from ghostchain.primitives.errors import EncodingReason, InvalidBlock, InvalidEncoding
+from ghostchain.primitives.types import Address, Hash32
 from ghostchain.sync.messages import Item, SyncBlock
 from ghostchain.sync.ports import ImportFailed, InstallFailed
 from ghostchain.trie.merkle import ordered_root
@@ -29,68 +40,108 @@ T = TypeVar("T")
 Sets = Callable[[int], ValidatorSet | None]
 """The validators of a height; None while the head does not tell them."""
 
+Beside = Callable[[SyncBlock, Hash32], bool | None]
+"""Whether the attachment is that of the block; with it comes the parent's prevRandao. None while
+the head does not tell."""
+
+GIVEN_MAX = 8
+"""Blocks on their way through an import that are remembered, to see what was wrong with one."""
+
+EMPTY_LIST = b"\xc0"
+
 THREADS = 4
 """One that imports, one that verifies, two that read for others."""
 
 
 class SyncPort:
     """A `SyncChain`. sets: of which validators a certificate must be; verify: their signatures, as
-    many as there are at once."""
+    many as there are at once; beside: judges attachments, which else are only kept."""
 
-    def __init__(self, chain: Chain, sets: Sets, verify: Verify) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        sets: Sets,
+        verify: Verify,
+        beside: Beside = lambda block, randao: True,
+    ) -> None:
         self._chain = chain
         self._sets = sets
         self._verify = verify
+        self._beside = beside
+        # Of the last block that was proven, which the next one to be follows.
+        self._proven: tuple[Hash32, Hash32] = chain.genesis.hash, chain.genesis.header.prev_randao
 
     @property
     def head(self) -> tuple[int, Hash32]:
-        header, block_hash = self._chain.head, self._chain.head_hash
-        while self._chain.head is not header:
-            header, block_hash = self._chain.head, self._chain.head_hash
+        header, block_hash, _ = self._chain.latest()
         return header.number, block_hash
 
     def verify(self, blocks: Sequence[SyncBlock]) -> list[bool | None]:
-        """Cost: one batch of all the signatures, and the transactions hashed into a root."""
-        sets = {
-            height: self._sets(height)
-            for block in blocks
-            for height in (block.height, block.height + 1)
-        }
-        chain_id = self._chain.config.chain_id
+        """Cost: one batch of all the signatures, and what `beside` takes."""
         verdicts: list[bool | None] = []
         items: list[SignatureItem] = []
         counts: list[int] = []
+        randao = self._randao_of(blocks[0].parent_hash)
         for block in blocks:
-            validators, following = sets[block.height], sets[block.height + 1]
-            if validators is None or following is None:
-                verdicts.append(None)
-                counts.append(0)
-                continue
-            certificate = _certificate_of(block, validators)
-            verdicts.append(certificate is not None and _is_whole(block, following))
-            if certificate is None:
-                counts.append(0)
-                continue
-            votes = certificate.votes()
-            message = votes[0].sign_bytes(chain_id)
-            items += [(validators[vote.validator].key, message, vote.signature) for vote in votes]
-            counts.append(len(votes))
+            signed, verdict = self._look_at(block, randao)
+            verdicts.append(verdict)
+            counts.append(len(signed))
+            items += signed
+            if not verdict:
+                # What follows it is looked at again, in any case.
+                break
+            randao = block.header.prev_randao
         answers = self._verify(items) if items else []
         start = 0
         for index, count in enumerate(counts):
             if not all(answers[start : start + count]):
                 verdicts[index] = False
             start += count
-        return verdicts
+        for block, verdict in zip(blocks, verdicts, strict=False):
+            if not verdict:
+                break
+            self._proven = block.hash, block.header.prev_randao
+        return verdicts + [None] * (len(blocks) - len(verdicts))
+
+    def _look_at(
+        self, block: SyncBlock, randao: Hash32 | None
+    ) -> tuple[list[SignatureItem], bool | None]:
+        """The signatures that prove the block, and whether all else does."""
+        validators = self._sets(block.height)
+        if validators is None or randao is None:
+            return [], None
+        certificate = _certificate_of(block, validators)
+        if certificate is None or len(block.attachment) > ATTACHMENT_BYTES_MAX:
+            return [], False
+        votes = certificate.votes()
+        message = votes[0].sign_bytes(self._chain.config.chain_id)
+        signed = [(validators[vote.validator].key, message, vote.signature) for vote in votes]
+        return signed, self._beside(block, randao)
+
+    def _randao_of(self, block_hash: Hash32) -> Hash32 | None:
+        """The prevRandao of a block that was proven last, or is of the chain."""
+        if block_hash == self._proven[0]:
+            return self._proven[1]
+        header = self._chain.header(block_hash)
+        return None if header is None else header.prev_randao
 
     def import_blocks(self, blocks: Iterator[SyncBlock]) -> Iterator[tuple[int, Hash32, int]]:
-        triples = ((block.block, block.certificate, block.attachment) for block in blocks)
+        given: deque[SyncBlock] = deque(maxlen=GIVEN_MAX)
+
+        def triples() -> Iterator[Item]:
+            for block in blocks:
+                given.append(block)
+                yield block.block, block.certificate, block.attachment
+
         try:
-            for sealed in self._chain.import_certified(triples):
+            for sealed in self._chain.import_certified(triples()):
                 block = sealed.block
                 yield block.header.number, sealed.hash, len(block.transactions)
         except InvalidBlock as failure:
-            raise ImportFailed(str(failure)) from failure
+            height = self._chain.head.number + 1
+            bad = [block for block in given if block.height == height]
+            is_changed = not all(has_its_body(block.block) for block in bad)
+            raise ImportFailed(str(failure), is_changed=is_changed) from failure
 
     def range(self) -> tuple[int, int]:
         return self._chain.begin + 1, self._chain.head.number
@@ -100,19 +151,18 @@ class SyncPort:
         return None if header is None else encode_header(header)
 
     def read(self, height: int) -> Item | None:
-        block = self._chain.block(height) if height > 0 else None
+        body = self._chain.body(height)
         certificate = self._chain.certificate(height)
         attachment = self._chain.attachment(height)
-        if block is None or certificate is None or attachment is None:
+        if body is None or certificate is None or attachment is None:
             return None
-        return encode_block(block), certificate, attachment
+        paid = encode_withdrawals(body.block().withdrawals) if body.withdrawals else EMPTY_LIST
+        return join_block(body.header, body.raws(), paid), certificate, attachment
 
 
 def _certificate_of(block: SyncBlock, validators: ValidatorSet) -> Certificate | None:
     """The commit certificate of this very block with a quorum of these validators, its signatures
-    not verified; None when it is something else, or what stands beside the block is too large."""
-    if len(block.attachment) > ATTACHMENT_BYTES_MAX:
-        return None
+    not verified; None when it is something else."""
     try:
         certificate = decode_message(block.certificate)
         if not isinstance(certificate, Certificate):
@@ -126,24 +176,78 @@ def _certificate_of(block: SyncBlock, validators: ValidatorSet) -> Certificate |
     return certificate
 
 
-def _is_whole(block: SyncBlock, following: ValidatorSet) -> bool:
-    """Whether the transactions, the withdrawals and the parent's certificate are those that the
-    header commits to. following: who votes at the next height.
+class Attachments:
+    """A `Beside`: whether an attachment is what the header of a proven block commits to. The header
+    is believed; what is not in it, peers may have changed on the way."""
+
+    def __init__(self, rules: BlockRules) -> None:
+        self._rules = rules
+
+    def __call__(self, block: SyncBlock, randao: Hash32) -> bool | None:
+        """Cost: one VRF proof, half a millisecond; evidence, where there is any, two signatures."""
+        rules, header = self._rules, block.header
+        validators = rules.validators(block.height)
+        following = rules.validators(block.height + 1)
+        if validators is None or following is None:
+            return None
+        try:
+            attachment = decode_attachment(block.attachment)
+            round = seals.round_of(header)
+            accused = _accused(block.block)
+        except (InvalidEncoding, InvalidBlock):
+            return False
+        if header.parent_beacon_block_root != seals.seal_root(
+            attachment.certificate, following.hash
+        ):
+            return False
+        key = validators[validators.proposer(block.height, round)].key
+        chain_id = rules.chain.config.chain_id
+        alpha = seals.random_input(chain_id, block.height, randao)
+        output = vrf.verify(key, alpha, attachment.proof)
+        if output is None or header.prev_randao != seals.mixed(randao, output):
+            return False
+        if not accused and not attachment.evidence:
+            return True
+        return self._convicts(block.height, attachment, accused)
+
+    def _convicts(
+        self, height: int, attachment: Attachment, accused: list[tuple[int, Address]]
+    ) -> bool | None:
+        """Whom evidence convicts is told by the state before the block alone."""
+        rules = self._rules
+        if rules.chain.head.number != height - 1:
+            return None
+        try:
+            guilty = rules.guilty(attachment)
+        except InvalidBlock:
+            return False
+        return accused == [(one.height, one.operator) for one in guilty]
+
+
+def _accused(block: bytes) -> list[tuple[int, Address]]:
+    """What the withdrawals of an encoded block order against whom. Raises: InvalidEncoding,
+    InvalidBlock."""
+    _, start, end = rlp.span(block)
+    parts = rlp.spans(block, start, end)
+    if len(parts) != 4:
+        raise InvalidEncoding(EncodingReason.FIELD_COUNT, f"a block of {len(parts)} parts")
+    paid = decode_withdrawals(block[parts[3][1] : parts[3][3]])
+    return [(one.validator_index, one.address) for one in paid if one.validator_index]
+
+
+def has_its_body(data: bytes) -> bool:
+    """Whether an encoded block holds the transactions and withdrawals that its header names.
 
     Cost: about 0.4 microseconds a transaction, and 0.1 milliseconds.
     """
     try:
-        decoded: Block = decode_block(block.block)
-        certificate = decode_attachment(block.attachment).certificate
-    except (InvalidBlock, InvalidEncoding):
+        block: Block = decode_block(data)
+    except InvalidBlock:
         return False
-    header = decoded.header
-    paid = list(map(encode_withdrawal, decoded.withdrawals))
-    return (
-        header.transactions_root == ordered_root(decoded.transactions)
-        and header.withdrawals_root == ordered_root(paid)
-        and header.parent_beacon_block_root == seal_root(certificate, following.hash)
-    )
+    header = block.header
+    return header.transactions_root == ordered_root(
+        block.transactions
+    ) and header.withdrawals_root == ordered_root(list(map(encode_withdrawal, block.withdrawals)))
 
 
 class DownloadPort:

@@ -313,13 +313,11 @@ class Validating:
             self._tell_peers(start)
             self._introduce(peers)
             self._sync = CatchingUp(
-                self._parts.chain,
+                self._application.rules,
                 self._parts.writer,
                 self._clock,
                 self._network,
                 self,
-                self._application.validators,
-                verify_batch,
                 self._parts.metrics,
                 on_failure=self._fail,
             )

@@ -55,7 +55,6 @@ HORIZON_BLOCKS = 16_384
 """How far above what is proven is asked for."""
 HEDGE_NS = SECOND_NS
 """After this time what everything waits for is asked of another peer as well."""
-FAILURES_MAX = 3
 STUCK_NS = 30 * SECOND_NS
 PROGRESS_NS = SECOND_NS
 RATE_SAMPLES = 6
@@ -141,7 +140,6 @@ class SyncCore:
         self._is_active = False
         self._behind_since_ns: int | None = None
         self._paused_until_ns = 0
-        self._failures: dict[int, int] = {}
         self._transactions = 0
         self._bytes = 0
         self._samples: deque[tuple[int, int, int, int]] = deque(maxlen=RATE_SAMPLES)
@@ -201,7 +199,7 @@ class SyncCore:
                 break
             if not verdict:
                 detail = f"block {height}"
-                effects += self._blame(held.peer, SyncReason.FORGED_CERTIFICATE, detail)
+                effects += self._blame(held.peer, SyncReason.NOT_PROVEN, detail)
                 break
             del self._held[height]
             self._ready.append(held)
@@ -218,7 +216,6 @@ class SyncCore:
         self._head, self._head_hash = height, block_hash
         self._transactions += transactions
         self._unknown_at = None
-        self._failures.pop(height, None)
         if not self._is_active and self._behind_since_ns is not None:
             self._behind_since_ns = now_ns
         is_own = height in self._importing
@@ -231,16 +228,19 @@ class SyncCore:
             self._skip_through(height, block_hash)
         return self._next(now_ns)
 
-    def on_import_failed(self, height: int, reason: str, *, now_ns: int) -> Effects:
+    def on_import_failed(
+        self, height: int, reason: str, *, is_changed: bool, now_ns: int
+    ) -> Effects:
         """The block of that height did not hold, though proven: all below it is imported, nothing
-        of what was given is any more."""
+        of what was given is any more. is_changed: its body is not the one of its header."""
         culprit = self._importing.get(height)
         effects: list[Effect] = []
-        if culprit is not None:
+        if culprit is not None and is_changed:
             detail = f"block {height}: {reason}"
-            effects += self._blame(culprit.peer, SyncReason.INVALID_BLOCK, detail)
+            effects += self._blame(culprit.peer, SyncReason.WRONG_BODY, detail)
         self._start_over()
-        effects += self._count_failure(height, reason, now_ns)
+        if not is_changed:
+            effects += self._fail(height, reason, now_ns)
         return (*effects, *self._next(now_ns))
 
     def on_tick(self, *, now_ns: int) -> Effects:
@@ -385,14 +385,8 @@ class SyncCore:
         self._gaps.put(height for height in given if height > self._head)
         self._gaps.drop_through(self._head)
 
-    def _count_failure(self, height: int, reason: str, now_ns: int) -> list[Effect]:
-        count = self._failures.get(height, 0) + 1
-        self._failures = {height: count}
-        return self._fail(height, reason, now_ns) if count >= FAILURES_MAX else []
-
     def _fail(self, height: int, reason: str, now_ns: int) -> list[Effect]:
         """Gives up for a while."""
-        self._failures = {}
         self._paused_until_ns = now_ns + STUCK_NS
         return [Stuck(height, reason)]
 

@@ -241,17 +241,17 @@ class SyncDriver:
             self._is_importing = True
             self._tasks.run(self._import, self._on_import_ended)
 
-    def _import(self) -> str:
+    def _import(self) -> ImportFailed | None:
         """Imports what is there and what comes meanwhile. On a thread of its own. Returns why it
-        ended early, or nothing."""
+        ended early, if it did."""
         head, _ = self._chain.head
         blocks = (block for block in self._feed.take() if block.height > head)
         try:
             for height, block_hash, transactions in self._chain.import_blocks(blocks):
                 self._report(height, block_hash, transactions)
         except ImportFailed as failure:
-            return str(failure) or "it does not hold"
-        return ""
+            return failure
+        return None
 
     def _report(self, height: int, block_hash: Hash32, transactions: int) -> None:
         self._tasks.call(
@@ -262,14 +262,16 @@ class SyncDriver:
             )
         )
 
-    def _on_import_ended(self, reason: str) -> None:
+    def _on_import_ended(self, failure: ImportFailed | None) -> None:
         self._is_importing = False
         now_ns = self._clock.now_ns()
         height, block_hash = self._chain.head
         effects = list(self.core.on_imported(height, block_hash, now_ns=now_ns))
-        if reason:
+        if failure is not None:
             self._feed.clear()
-            effects += self.core.on_import_failed(height + 1, reason, now_ns=now_ns)
+            effects += self.core.on_import_failed(
+                height + 1, str(failure), is_changed=failure.is_changed, now_ns=now_ns
+            )
         self._act(effects)
         self._start_import()
         self._resume()

@@ -31,10 +31,9 @@ class Punish:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """For each of these blocks, rising and linked: does its certificate prove it, and is its body
-    the one that its header names? Answer with `on_verified` and the same batch number. True, False,
-    or None while the validators of its height are not known, because earlier blocks have not been
-    executed."""
+    """For each of these blocks, rising and linked: does its certificate prove it, and does what
+    stands beside it belong to it? Answer with `on_verified` and the same batch number. True, False,
+    or None while that cannot be told, because earlier blocks have not been executed."""
 
     batch: int
     blocks: tuple[SyncBlock, ...]
@@ -73,7 +72,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """A block of that height fails from whomever it comes; syncing waits before it tries again."""
+    """A proven block of that height, with the body of its header, does not hold here. That is
+    nobody's fault who sent it; syncing waits before it tries again."""
 
     height: int
     reason: str

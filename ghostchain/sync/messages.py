@@ -33,6 +33,7 @@ from ghostchain.encoding import rlp
 from ghostchain.encoding.blocks import decode_header
 from ghostchain.encoding.manifests import CHUNKS_MAX
 from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
+from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Hash32
 
 GET_BLOCKS_TAG, GET_HEADERS_TAG, GET_MANIFEST_TAG, GET_CHUNK_TAG, PART_TAG, REFUSED_TAG = range(
@@ -75,8 +76,8 @@ class SyncReason(Enum):
     OUT_OF_ORDER = "parts of an answer that do not follow each other"
     WRONG_BLOCKS = "blocks that were not asked for"
     NOT_LINKED = "blocks that do not follow each other"
-    FORGED_CERTIFICATE = "a certificate that proves nothing"
-    INVALID_BLOCK = "a certified block with parts that do not belong to it"
+    NOT_PROVEN = "a block that nothing proves, or with parts beside it that are not its own"
+    WRONG_BODY = "a body that is not the one of its header"
     WRONG_HEADERS = "headers that were not asked for"
     FALSE_MANIFEST = "a manifest of a snapshot that is not what it says"
     WRONG_CHUNK = "a chunk that is not the one asked for"
@@ -256,12 +257,19 @@ _DECODERS: dict[int, Callable[[bytes], Message]] = {
 class SyncBlock:
     """A block as it travels: its RLP, its commit certificate, and what stands beside it."""
 
-    height: int
+    header: Header
     hash: Hash32
-    parent_hash: Hash32
     block: bytes
     certificate: bytes
     attachment: bytes
+
+    @property
+    def height(self) -> int:
+        return self.header.number
+
+    @property
+    def parent_hash(self) -> Hash32:
+        return self.header.parent_hash
 
     @property
     def size(self) -> int:
@@ -331,9 +339,7 @@ def _sync_block(block: bytes, certificate: bytes, attachment: bytes) -> SyncBloc
         header = decode_header(encoded)
     except (InvalidEncoding, InvalidBlock) as failure:
         raise InvalidSyncMessage(SyncReason.MALFORMED, str(failure)) from failure
-    return SyncBlock(
-        header.number, keccak256(encoded), header.parent_hash, block, certificate, attachment
-    )
+    return SyncBlock(header, keccak256(encoded), block, certificate, attachment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,12 @@ class Tasks(Protocol):
 
 
 class ImportFailed(Exception):
-    """A block that does not hold. All before it are committed."""
+    """A block that does not hold. All before it are committed. is_changed: its body is not the one
+    that its header names, so that whoever sent it is to blame, and another has the right one."""
+
+    def __init__(self, reason: str, *, is_changed: bool = True) -> None:
+        super().__init__(reason)
+        self.is_changed = is_changed
 
 
 class SyncChain(Protocol):
@@ -58,15 +63,13 @@ class SyncChain(Protocol):
 
     def verify(self, blocks: Sequence[SyncBlock]) -> list[bool | None]:
         """Of each: whether its certificate is of a quorum of its height's validators for this very
-        block, and its transactions, its withdrawals and the parent's certificate beside it are
-        those that the header commits to. None: who the validators are, of its height or of the
-        next, is not known before earlier blocks are executed."""
+        block, and its attachment the one that belongs to it. None: that cannot be told before
+        earlier blocks are executed. Transactions need not be looked at."""
 
     def import_blocks(self, blocks: Iterator[SyncBlock]) -> Iterator[tuple[int, Hash32, int]]:
         """Executes and commits; yields height, hash and count of transactions of each.
 
-        Raises: ImportFailed at the first that does not hold, also for what stands beside it;
-        StorageFailed.
+        Raises: ImportFailed at the first that does not hold; StorageFailed.
         """
 
     def range(self) -> tuple[int, int]:

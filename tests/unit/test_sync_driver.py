@@ -47,7 +47,7 @@ class Memory:
         for block in blocks:
             assert (block.height, block.parent_hash) == (self.head[0] + 1, self.head[1])
             if block.attachment in self.refused:
-                raise ImportFailed("its attachment is not its own")
+                raise ImportFailed("another body", is_changed=True)
             self.items.append((block.block, block.certificate, block.attachment))
             yield block.height, block.hash, 3
 
@@ -253,7 +253,7 @@ def test_blocks_that_are_not_there_are_refused_with_what_is() -> None:
     assert not young.log
 
 
-def test_a_changed_attachment_is_fetched_again_from_another() -> None:
+def test_a_changed_body_is_fetched_again_from_another() -> None:
     chain = blocks_of(200)
     spoilt = [*chain[:99], (*chain[99][:2], b"spoilt"), *chain[100:]]
     town = Town(5)
@@ -263,8 +263,7 @@ def test_a_changed_attachment_is_fetched_again_from_another() -> None:
     town.introduce()
     town.run(1)
     assert new.log_of("punished") == [
-        ("punished", "bad", "a certified block with parts that do not belong to it: "
-         "block 100: its attachment is not its own")
+        ("punished", "bad", "a body that is not the one of its header: block 100: another body")
     ]  # fmt: skip
     assert new.chain.items == chain[:99]
     assert new.is_deciding, "nobody is left to ask, so consensus goes on"
