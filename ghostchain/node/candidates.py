@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.columns import CandidateOutcomes
-from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.encoding.transactions import TransactionBatch, unwrap
 from ghostchain.node.accounts import sender_states
 from ghostchain.primitives.errors import TransactionReason
+from ghostchain.primitives.transaction import TransactionType
+from ghostchain.txpool.blobs import SIDECAR_BYTES_MAX
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import PoolTransaction
 
@@ -61,6 +63,13 @@ def best_candidates(chain: Chain, pool: PoolDriver) -> Candidates:
             chosen.append(transaction)
             gas += transaction.gas_limit
     return Candidates(tuple(chosen), False)
+
+
+def canonical_of(transaction: PoolTransaction) -> bytes:
+    """As it stands in a block: blobs travel beside it."""
+    if transaction.type != TransactionType.BLOB:
+        return transaction.raw
+    return unwrap(transaction.raw, size_max=SIDECAR_BYTES_MAX).canonical
 
 
 def has_candidates(chain: Chain, pool: PoolDriver) -> bool:

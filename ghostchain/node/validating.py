@@ -38,6 +38,7 @@ from ghostchain.crypto.keccak import keccak256_batch
 from ghostchain.net.identity import Identity as NodeIdentity
 from ghostchain.node.admission import PeerAdmission
 from ghostchain.node.application import BlockApplication, Doors
+from ghostchain.node.candidates import canonical_of
 from ghostchain.node.catching_up import CatchingUp
 from ghostchain.node.clock import Alarm, SteadyClock
 from ghostchain.node.configuration import NodeConfiguration, ValidatorConfiguration
@@ -260,7 +261,7 @@ class Validating:
 
         def find_transactions(hashes: Sequence[Hash32]) -> Sequence[bytes | None]:
             found = (by_hash.get(one) for one in hashes)
-            return [None if one is None else one.raw for one in found]
+            return [None if one is None else canonical_of(one) for one in found]
 
         doors = NodeDoors(
             find_transactions=find_transactions,
@@ -408,7 +409,9 @@ class Validating:
     def _on_work(self) -> None:
         self._is_work_due = False
         self._application.on_pending()
-        if not self._is_paused:
+        # What pays too little makes no block: else anybody could make the chain longer for nothing.
+        awaits_work = not self._is_paused and self.driver.core.awaits_work
+        if awaits_work and self._application.has_work():
             self.driver.on_work()
 
     def on_pool_effects(self, effects: Sequence[Effect]) -> None:

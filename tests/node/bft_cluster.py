@@ -42,6 +42,7 @@ from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.node.accounts import fee_state, sender_states
 from ghostchain.node.application import BlockApplication, Doors
 from ghostchain.node.backend import pool_rules
+from ghostchain.node.candidates import canonical_of
 from ghostchain.node.following import PoolFollower
 from ghostchain.node.signing.local import LocalSigner
 from ghostchain.p2p.compact import whole_block
@@ -353,7 +354,7 @@ class Node:
     def _completed(self, body: bytes) -> WholeBlock | None:
         parts = decode_compact(body)
         raws = [
-            None if found is None else found.raw
+            None if found is None else canonical_of(found)
             for found in (self.pool.pool.by_hash.get(one) for one in parts.hashes)
         ]
         if None in raws:

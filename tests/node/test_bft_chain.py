@@ -41,6 +41,7 @@ from tests.node.bft_cluster import (
     seed_of,
     transfer,
 )
+from tests.unit.test_txpool_driver import blob_parts, network_form
 
 Make = Callable[..., Cluster]
 FREE = CallFlag.NO_NONCE_CHECK | CallFlag.NO_BASE_FEE
@@ -97,6 +98,20 @@ def test_transfers_become_final_and_all_agree(make: Make) -> None:
     assert sum(node.fetched for node in cluster.nodes) > 0
     assert not any(len(node.pool.pool) for node in cluster.nodes)
     assert not any(node.punished for node in cluster.nodes)
+
+
+def test_blobs_travel_beside_blocks(make: Make) -> None:
+    """Everybody has the sidecar in its pool; blocks are completed without it."""
+    cluster = make()
+    blob, commitment, proofs, versioned = blob_parts()
+    bare = transfer(0, 0, type=3, max_fee_per_blob_gas=10**10, blob_versioned_hashes=(versioned,))
+    cluster.submit(network_form(bare, blob, commitment, proofs))
+    cluster.run(lambda: not any(len(node.pool.pool) for node in cluster.nodes))
+    cluster.run_to(1)
+    found = [node.chain.body(node.chain.head.number) for node in cluster.nodes]
+    assert [body.raws() if body else () for body in found] == [(bare,)] * 4
+    assert not any(node.fetched for node in cluster.nodes)
+    agree(cluster)
 
 
 def test_blocks_say_what_was_decided(make: Make) -> None:
