@@ -25,6 +25,7 @@ find more than runs that have a little of all.
     checkers.py   what must hold, looked at after every step
     world.py      puts it together and runs it
     mutants.py    faults planted in the code under test, which the checkers must find
+    figures.py    time and bytes that a block costs, by the number of validators
 
 After a moment that the mix names, faults stop (the network's GST) and every honest node must decide
 more heights within a bounded time.

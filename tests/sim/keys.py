@@ -76,4 +76,4 @@ def verify_hashes(items: Items) -> list[bool]:
 
 
 def verify_edwards(items: Items) -> list[bool]:
-    return [ed25519.verify(key, message, signature) for key, message, signature in items]
+    return ed25519.verify_batch(items)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim.figures import measure
 from tests.sim.mix import Mix, draw
 from tests.sim.run import run_seeds
 from tests.sim.world import World
@@ -71,3 +72,10 @@ def test_a_quiet_network_is_quick() -> None:
     assert outcome.counts["punishments"] == 0
     assert outcome.counts["refusals to sign"] == 0
     assert outcome.height >= 8
+
+
+def test_a_block_costs_what_its_votes_cost() -> None:
+    """Each validator says its two votes to each other one, and its proposals; little besides."""
+    cost = measure(7, heights=3)
+    assert 2 * 6 <= cost.messages <= 3 * 6 + 2
+    assert cost.cpu_ns > 0
