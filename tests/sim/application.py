@@ -179,9 +179,9 @@ class LedgerApplication:
 
     def _answer(self, done: Callable[..., None], *answer: object) -> None:
         if self._machine.mix.is_instant:
-            done(*answer)
+            self._machine.when_deciding(done, *answer)
         else:
-            self._machine.later(self._duration_ns(), done, *answer)
+            self._machine.later(self._duration_ns(), self._machine.when_deciding, done, *answer)
 
     def _duration_ns(self) -> int:
         return self._machine.random.randint(MS // 10, 20 * MS)

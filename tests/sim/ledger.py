@@ -10,15 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from ghostchain.consensus.messages import Certificate
 from ghostchain.consensus.validators import Validator, ValidatorSet
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding import rlp
+from ghostchain.encoding.blocks import decode_header, encode_header
+from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
+from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 
-BLOCK_BYTES = 8 + 4 + 32 + 32 + 1 + 16
 GENESIS_ID = Hash32(b"\0" * 31 + b"\1")
-GENESIS_STATE = b"\2" * 32
+GENESIS_STATE = Hash32(b"\2" * 32)
+_NONE = Hash32(bytes(32))
+_EXTRA_BYTES = 4 + 1 + 16
 
 Change = tuple[int, int]
 """Which key, by its number, has which power from then on; power 0: none."""
@@ -26,44 +33,68 @@ Change = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block as its body says it."""
+    """A block as its header says it."""
 
+    block_id: Hash32
     height: int
     round: int
     parent_id: bytes
     state: bytes
     is_sound: bool
-    salt: bytes
-
-    def encode(self) -> bytes:
-        return b"".join(
-            (
-                self.height.to_bytes(8, "big"),
-                self.round.to_bytes(4, "big"),
-                self.parent_id,
-                self.state,
-                bytes((self.is_sound,)),
-                self.salt,
-            )
-        )
 
 
+def encode_block(
+    height: int, round: int, parent_id: bytes, state: bytes, is_sound: bool, salt: bytes
+) -> bytes:
+    """The body of a block: its header, in which it says everything, and nothing in it."""
+    header = Header(
+        parent_hash=Hash32(parent_id),
+        ommers_hash=_NONE,
+        coinbase=Address(bytes(20)),
+        state_root=Hash32(state),
+        transactions_root=_NONE,
+        receipts_root=_NONE,
+        bloom=bytes(256),
+        difficulty=0,
+        number=height,
+        gas_limit=0,
+        gas_used=0,
+        timestamp=0,
+        extra_data=round.to_bytes(4, "big") + bytes((is_sound,)) + salt,
+        prev_randao=_NONE,
+        nonce=bytes(8),
+        base_fee_per_gas=0,
+        withdrawals_root=_NONE,
+        blob_gas_used=0,
+        excess_blob_gas=0,
+        parent_beacon_block_root=_NONE,
+    )
+    return rlp.list_of([encode_header(header)])
+
+
+@lru_cache(maxsize=4_096)
 def decode_block(body: bytes) -> Block | None:
     """The block of a body; None when it is not one."""
-    if len(body) != BLOCK_BYTES or body[76] > 1:
+    try:
+        _, start, end = rlp.span(body)
+        encoded = body[start:end]
+        header = decode_header(encoded)
+    except (InvalidEncoding, InvalidBlock):
         return None
+    extra = header.extra_data
+    if len(extra) != _EXTRA_BYTES or extra[4] > 1 or end != len(body):
+        return None
+    round = int.from_bytes(extra[:4], "big")
+    block_id = keccak256(encoded)
     return Block(
-        int.from_bytes(body[:8], "big"),
-        int.from_bytes(body[8:12], "big"),
-        body[12:44],
-        body[44:76],
-        body[76] == 1,
-        body[77:],
+        block_id, header.number, round, header.parent_hash, header.state_root, extra[4] == 1
     )
 
 
 def block_id_of(body: bytes) -> Hash32:
-    return Hash32(blake2b(body, digest_size=32).digest())
+    """The hash of its header; of what is no block, nothing that anybody votes for."""
+    block = decode_block(body)
+    return _NONE if block is None else block.block_id
 
 
 class Sets:
@@ -139,7 +170,8 @@ class Chain:
 
     def draft(self, round: int, is_sound: bool, salt: bytes) -> bytes:
         """The body of a block on top of the head."""
-        return Block(self.height + 1, round, self.ids[-1], self.states[-1], is_sound, salt).encode()
+        height = self.height + 1
+        return encode_block(height, round, self.ids[-1], self.states[-1], is_sound, salt)
 
     def refusal(self, body: bytes, round: int | None) -> str:
         """Why the body is no block on top of the head; empty when it is one.

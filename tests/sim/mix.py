@@ -8,10 +8,10 @@ from random import Random
 from tests.sim.network import Weather
 from tests.sim.scheduler import MS, SECOND
 
-SIZES = ((4, 0.885), (7, 0.08), (10, 0.03), (31, 0.005))
+SIZES = ((4, 0.901), (7, 0.07), (10, 0.025), (31, 0.004))
 """Validators of a network, and the share of seeds that have so many."""
 
-DUELS = 0.1
+DUELS = 0.05
 """Share of the seeds that are all about locks."""
 
 SINS = (
@@ -80,6 +80,10 @@ class Mix:
     is_edwards: bool = False
     is_guarded: bool = False
     """Machines watch for their own key before they sign."""
+    is_syncing: bool = False
+    """Machines that are behind catch up by blocks, too."""
+    latecomer: int | None = None
+    """A place whose machine starts when faults stop."""
     is_instant: bool = False
     """The application answers before the call returns."""
     is_cold: bool = False
@@ -103,13 +107,16 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
     mix.is_encoded = random.random() < 0.1
     mix.is_edwards = mix.size == 4 and random.random() < 0.01
     mix.is_guarded = random.random() < 0.4
+    mix.is_syncing = random.random() < 0.35
+    if random.random() < (0.3 if mix.is_syncing else 0.05):
+        mix.latecomer = random.randrange(mix.size + mix.spares)
     mix.is_instant = random.random() < 0.2
     mix.hurry = random.choice((1.0, 1.0, 0.2))
     mix.is_cold = random.random() < 0.1
     mix.is_banning = random.random() < 0.5
     mix.busy = random.choice((1.0, 1.0, 0.9, 0.5))
     mix.interval_ns = random.choice((50, 300, 600, 1000)) * MS
-    mix.storm_ns = int(mix.interval_ns * random.uniform(3, 7)) + int(random.uniform(1, 4) * SECOND)
+    mix.storm_ns = int(mix.interval_ns * random.uniform(3, 7)) + int(random.uniform(0.5, 3) * SECOND)
     if mix.size > 10:
         mix.storm_ns = min(mix.storm_ns, 3 * SECOND)
         mix.interval_ns = 1000 * MS
@@ -131,7 +138,7 @@ def _draw_duel(random: Random, mix: Mix) -> None:
     mix.weather.late = mix.weather.loss = mix.weather.body_loss = 0.0
     mix.partition_every_ns = mix.pause_every_ns = 0
     mix.crash_every_ns = random.choice((0, 0, 2 * SECOND))
-    mix.storm_ns = 15 * SECOND
+    mix.storm_ns = 10 * SECOND
 
 
 def _pick(random: Random, shares: tuple[tuple[int, float], ...]) -> int:

@@ -34,6 +34,7 @@ class Network:
         self.weather = weather
         self.blocked: set[tuple[int, int]] = set()
         self.slow: dict[tuple[int, int], int] = {}
+        self._streams: dict[tuple[int, int], int] = {}
         self.carried = 0
         self.lost = 0
         self.doubled = 0
@@ -54,6 +55,19 @@ class Network:
         if weather.duplication and random() < weather.duplication:
             self.doubled += 1
             self._scheduler.at(leaves_ns + 3 * self._delay_ns(source, target), deliver, *arguments)
+
+    def stream(
+        self, source: int, target: int, leaves_ns: int, deliver: Deliver, *arguments: Any
+    ) -> None:
+        """As a stream: in the order of what was sent, and nothing is lost but to who is cut off."""
+        self.carried += 1
+        link = source, target
+        if link in self.blocked:
+            self.lost += 1
+            return
+        due_ns = max(leaves_ns + self._delay_ns(source, target), self._streams.get(link, 0))
+        self._streams[link] = due_ns
+        self._scheduler.at(due_ns, deliver, *arguments)
 
     def loses_body(self) -> bool:
         """Whether the block that goes with a proposal is lost on its way to somebody."""

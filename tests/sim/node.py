@@ -18,6 +18,7 @@ from ghostchain.consensus.guard import Guard
 from ghostchain.consensus.messages import (
     InvalidMessage,
     Message,
+    Status,
     Step,
     Vote,
     decode_message,
@@ -32,6 +33,7 @@ from ghostchain.primitives.types import Hash32
 from ghostchain.storage.highwater import HighWater
 from ghostchain.storage.wal import WriteAheadLog, decode_records
 from tests.sim.application import LedgerApplication
+from tests.sim.catching import Catcher
 from tests.sim.checkers import (
     DURABLE_FIRST,
     LOCK_KEPT,
@@ -152,6 +154,7 @@ class Machine:
         self.driver = Driver(
             self.core, self, self.log, self, self.application, self, self, guard=guard
         )
+        self.catcher = Catcher(self, CHAIN_ID) if self.mix.is_syncing else None
         self.driver.start(self.application.next_height())
         if self.is_honest and not self.is_spoilt:
             self._check_memory()
@@ -223,6 +226,9 @@ class Machine:
         self._offset_ns += self.random.randint(-self.mix.jump_ns, self.mix.jump_ns)
         world.crashes += 1
         world.say(self, "dies: %s; %d writes damaged, flipped: %s", why, damaged, flipped)
+        for place in self.peers:
+            other = world.machines[place]
+            world.scheduler.after(50 * MS, other.step, other.lose_peer, self.peer)
         world.scheduler.after(down_ns, self.start)
 
     def _flip(self, name: str, start: int) -> bool:
@@ -295,7 +301,7 @@ class Machine:
 
     def _arm(self) -> None:
         """The driver is woken when it asked to be."""
-        deadline_ns = self.driver.deadline_ns()
+        deadline_ns = self._deadline_ns()
         if deadline_ns is None:
             return
         scheduler = self.world.scheduler
@@ -305,11 +311,33 @@ class Machine:
             self._alarm_ns = at_ns
             scheduler.at(at_ns, self._step_of, self.life, self._wake)
 
+    def _deadline_ns(self) -> int | None:
+        """When one of the drivers is to be woken."""
+        if self.catcher is None:
+            return self.driver.deadline_ns()
+        mine = None if self.catcher.is_paused else self.driver.deadline_ns()
+        its = self.catcher.deadline_ns()
+        return its if mine is None else mine if its is None else min(mine, its)
+
     def _wake(self) -> None:
-        deadline_ns = self.driver.deadline_ns()
         self._alarm_ns = 0
-        if deadline_ns is not None and deadline_ns <= self.now_ns():
+        now_ns = self.now_ns()
+        if self.catcher is not None:
+            its = self.catcher.deadline_ns()
+            if its is not None and its <= now_ns:
+                self.catcher.touch().on_time()
+            if self.catcher.is_paused:
+                return
+        deadline_ns = self.driver.deadline_ns()
+        if deadline_ns is not None and deadline_ns <= now_ns:
             self.driver.on_time()
+
+    def when_deciding(self, action: Callable[..., None], *arguments: object) -> None:
+        """Now, or when nobody else moves the chain any more."""
+        if self.catcher is None:
+            action(*arguments)
+        else:
+            self.catcher.when_deciding(action, *arguments)
 
     # ---- what comes in ----
 
@@ -328,7 +356,34 @@ class Machine:
         peer = self.world.machines[source].peer
         if self.sin is not None:
             self.sin.hears(message, source)
+        if self.catcher is not None:
+            if isinstance(message, Status):
+                self.catcher.touch().on_peer_height(peer, message.height - 1)
+            if self.catcher.is_paused:
+                return
         self.driver.on_message(message, peer, body)
+
+    def stream(self, place: int, payload: bytes) -> None:
+        """Puts a message of sync on the wire."""
+        target = self.world.machines[place]
+        leaves_ns = self.world.scheduler.now_ns + self._effort_ns
+        self.world.network.stream(
+            self.place, place, leaves_ns, target.hear_stream, self.place, payload
+        )
+
+    def hear_stream(self, source: int, payload: bytes) -> None:
+        """A message of sync arrives."""
+        if self.is_up and source not in self.banned:
+            self.step(self._hear_stream, source, payload)
+
+    def _hear_stream(self, source: int, payload: bytes) -> None:
+        assert self.catcher is not None
+        self.catcher.touch().on_message(self.world.machines[source].peer, payload)
+
+    def lose_peer(self, peer: bytes) -> None:
+        """A peer's connection has ended."""
+        if self.catcher is not None:
+            self.catcher.touch().on_closed(peer)
 
     def meet(self, other: int) -> None:
         """A connection to the peer is there."""
@@ -361,6 +416,8 @@ class Machine:
     def committed(self, start: StartHeight) -> None:
         """The chain has a new head."""
         self.committed_silently()
+        if self.catcher is not None:
+            self.later(0, self.catcher.on_committed)
         if not start.has_work and self.chance(0.7):
             self.later(self.random.randint(MS, SECOND), self._work, start.height)
 
@@ -369,7 +426,7 @@ class Machine:
 
     def _work(self, height: int) -> None:
         if self.chain.height + 1 == height:
-            self.driver.on_work()
+            self.when_deciding(self.driver.on_work)
 
     # ---- ports.Network ----
 

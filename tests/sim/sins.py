@@ -57,6 +57,10 @@ class Sin:
     def hears(self, message: Message, source: int) -> None:
         """An honest reaction follows this one."""
 
+    def serves(self, payload: bytes) -> bytes:
+        """What goes to somebody who catches up, or asks; nothing: nothing goes."""
+        return payload
+
     def idles(self) -> None:
         """Comes every idle_ns."""
 
@@ -152,6 +156,9 @@ class Withholder(Sin):
             return ()
         return ((message, body if self.random.random() < 0.3 else None),)
 
+    def serves(self, payload: bytes) -> bytes:
+        return payload if self.random.random() < 0.5 else b""
+
 
 class Nuller(Sin):
     """Votes for nothing, whatever is proposed."""
@@ -186,6 +193,13 @@ class Forger(Sin):
                 + data[spot + 1 :]
             )
         self.machine.post(place, data)
+
+    def serves(self, payload: bytes) -> bytes:
+        return payload if self.random.random() < 0.7 else self._flipped(payload)
+
+    def _flipped(self, data: bytes) -> bytes:
+        spot = self.random.randrange(len(data))
+        return data[:spot] + bytes((data[spot] ^ 1 << self.random.randrange(8),)) + data[spot + 1 :]
 
     def _others(self, vote: Vote) -> int:
         return self.random.randrange(len(self.machine.world.sets.of(vote.height)))

@@ -65,7 +65,7 @@ class World:
         self.judge = Judge(CHAIN_ID, self.sets, faulty, self.verify)
         self.is_stormy = True
         self.is_disk_faulty = False
-        self.crashes = self.pauses = self.partitions = self.refusals = 0
+        self.crashes = self.pauses = self.partitions = self.refusals = self.synced = 0
         self.counts_bytes = False
         self.bytes_sent: Counter[str] = Counter()
         self._trace = trace
@@ -93,7 +93,8 @@ class World:
         outcome = Outcome(mix.seed)
         for machine in self.machines:
             late_ns = self.random.randint(0, 3 * SECOND if mix.is_cold else 50 * MS)
-            scheduler.at(late_ns, machine.start)
+            if machine.place != mix.latecomer:
+                scheduler.at(late_ns, machine.start)
             if machine.sin is not None:
                 scheduler.after(machine.sin.idle_ns, self._idle, machine)
         for every_ns, fault in (
@@ -148,6 +149,7 @@ class World:
             "punishments": self.judge.punishments,
             "evidence": self.judge.evidence,
             "blocks": self.judge.chain.height,
+            "blocks caught up": self.synced,
             "failed rounds": sum(machine.rounds_failed for machine in self.machines),
         }
 
