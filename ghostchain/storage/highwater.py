@@ -253,6 +253,9 @@ class HighWater:
         try:
             self._file: File = disk.open(name)
             data = self._file.read()
+            # A killed process may have left a slot that is read and is not durable yet; the next
+            # write takes the other one for the only one at risk.
+            self._file.sync()
             disk.sync_names()
         except OSError as error:
             raise storage_failure(error, Path(name)) from error

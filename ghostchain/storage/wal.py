@@ -92,7 +92,9 @@ class WriteAheadLog:
             self.bytes_lost = len(data) - self._end
             if self.bytes_lost:
                 self._file.truncate(self._end)
-                self._file.sync()
+            # What a killed process wrote may be read and not be durable yet: a signature that
+            # follows from it must not outlive it.
+            self._file.sync()
             disk.sync_names()
         except OSError as error:
             raise storage_failure(error, Path(name)) from error

@@ -95,3 +95,36 @@ def test_what_was_flushed_comes_back(seed: int) -> None:
         back = WriteAheadLog(disk).records()
         assert back == written[: len(back)]
         assert len(back) >= flushed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_kill_left_is_durable_before_it_is_trusted(seed: int) -> None:
+    """A killed process leaves what the disk does not have yet. Who reads it and goes on, and loses
+    the power then, must find it again."""
+    random = Random(seed)
+    for steps in range(40):
+        fuse = Fuse()
+        disk = VirtualDisk(fuse)
+        log, mark = WriteAheadLog(disk), opened(disk)
+        fuse.left = steps
+        left = 0
+        try:
+            for request in requests():
+                log.append(bytes([request.height, request.kind]))
+                log.flush()
+                mark.sign(request, stamp)
+                left += 1
+        except Cut:
+            fuse.left = 1 << 30
+        seen = WriteAheadLog(disk).records()
+        known = opened(disk)
+        if left:
+            known.sign(requests()[left - 1], stamp)  # the same again: nothing is written for it
+        fuse.left = 1  # of the next mark the first slot is written, and never synced
+        with pytest.raises(Cut):
+            known.sign(requests()[-1], stamp)
+        disk.lose(random)
+        fuse.left = 1 << 30
+        assert WriteAheadLog(disk).records() == seen
+        places = [signed.request.place for signed in opened(disk).marks.signed if signed]
+        assert not left or max(places) >= requests()[left - 1].place
