@@ -116,7 +116,9 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
     mix.is_banning = random.random() < 0.5
     mix.busy = random.choice((1.0, 1.0, 0.9, 0.5))
     mix.interval_ns = random.choice((50, 300, 600, 1000)) * MS
-    mix.storm_ns = int(mix.interval_ns * random.uniform(3, 7)) + int(random.uniform(0.5, 3) * SECOND)
+    mix.storm_ns = int(mix.interval_ns * random.uniform(3, 7)) + int(
+        random.uniform(0.5, 3) * SECOND
+    )
     if mix.size > 10:
         mix.storm_ns = min(mix.storm_ns, 3 * SECOND)
         mix.interval_ns = 1000 * MS

@@ -42,6 +42,9 @@ class Edit:
     new: str
 
 
+AMNESIA = "and not self._would_prove_amnesia(block_id, valid_round)"
+"""A second guard of the lock: what is to be found without it must go with it."""
+
 MUTANTS = {
     # Locks, rounds and quorums.
     "the lock is dropped after its precommit": (
@@ -67,6 +70,7 @@ MUTANTS = {
             "or (valid_round != NO_ROUND and",
             "or (valid_round == NO_ROUND or",
         ),
+        Edit(Consensus, "_answer_proposal", AMNESIA, ""),
     ),
     "R3: a polka older than the lock frees of it": (
         Edit(
@@ -75,6 +79,7 @@ MUTANTS = {
             "self.locked[1] <= valid_round",
             "self.locked[1] >= valid_round",
         ),
+        Edit(Consensus, "_answer_proposal", AMNESIA, ""),
     ),
     "R5: the valid round of prevotes is ignored": (
         Edit(votes, "choice_of", "vote.valid_round", "-1"),
