@@ -33,8 +33,10 @@ from ghostchain.consensus.effects import Peer, StartHeight
 from ghostchain.consensus.guard import Guard
 from ghostchain.consensus.messages import Message, Vote
 from ghostchain.consensus.timers import MILLISECOND_NS, Parameters
+from ghostchain.consensus.validators import ValidatorSet
 from ghostchain.crypto.ed25519 import verify_batch
 from ghostchain.crypto.keccak import keccak256_batch
+from ghostchain.encoding.attachments import encode_evidence
 from ghostchain.net.identity import Identity as NodeIdentity
 from ghostchain.node.admission import PeerAdmission
 from ghostchain.node.application import BlockApplication, Doors
@@ -42,11 +44,13 @@ from ghostchain.node.candidates import canonical_of
 from ghostchain.node.catching_up import CatchingUp
 from ghostchain.node.clock import Alarm, SteadyClock
 from ghostchain.node.configuration import NodeConfiguration, ValidatorConfiguration
+from ghostchain.node.evidence import evidence_of
 from ghostchain.node.genesis import bootstrap_consensus_seed, bootstrap_validator
 from ghostchain.node.logs import event
 from ghostchain.node.metrics import Metrics
 from ghostchain.node.monitoring import Check
 from ghostchain.node.networking import ConsensusNetwork, Networking, NodeDoors
+from ghostchain.node.observing import ObservedApplication
 from ghostchain.node.presence import Among, Presence
 from ghostchain.node.producing import Parts, head_check
 from ghostchain.node.signing.keyfiles import load_key_file, read_password
@@ -56,6 +60,7 @@ from ghostchain.node.signing.remote import RemoteSigner
 from ghostchain.node.watching import ConsensusWatcher
 from ghostchain.p2p.core import Identity
 from ghostchain.p2p.driver import PeerDriver
+from ghostchain.p2p.messages import Channel
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import SyncProgress
@@ -189,6 +194,7 @@ class Validating:
         self._is_paused = False
         self._is_work_due = False
         self._sync: CatchingUp | None = None
+        self._told: ValidatorSet | None = None
         chain_id = chain.config.chain_id
         directory = parts.data_dir / CONSENSUS_DIRECTORY
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -197,26 +203,9 @@ class Validating:
         core = Consensus(chain_id, key, parameters_of(given), verify_batch)
         self._watcher = ConsensusWatcher(parts.metrics, lambda: core.validators)
         self._logs = [open_log(directory, name) for name in (LOG_NAME, EVIDENCE_NAME)]
-        self._application = BlockApplication(
-            chain,
-            parts.pool,
-            self._logs[1],
-            Doors(
-                writer=parts.writer,
-                deliver=self.deliver,
-                on_failure=self._fail,
-                prove=None if self._signer is None else self._signer.prove,
-                verify=verify_batch,
-                now_s=time.time,
-            ),
-            gas_limit=configuration.gas_limit,
-        )
+        self._application = self._make_application()
         self._admission = PeerAdmission(
-            parts.pool,
-            parts.admission,
-            parts.metrics,
-            call=self.call,
-            on_failure=self._fail,
+            parts.pool, parts.admission, parts.metrics, call=self.call, on_failure=self._fail
         )
         self._network = self._make_network()
         self.driver = Driver(
@@ -224,7 +213,14 @@ class Validating:
             self._clock,
             TimedLog(self._logs[0], parts.metrics),
             self._signer,
-            self._application,
+            ObservedApplication(
+                self._application,
+                chain,
+                parts.metrics,
+                lambda: core.validators,
+                self._on_start,
+                self._on_reported,
+            ),
             ConsensusNetwork(self._network),
             self._watcher,
             guard=self._guard(configuration, given),
@@ -248,6 +244,24 @@ class Validating:
     @property
     def coinbase(self) -> Address:
         return self._parts.configuration.coinbase or bootstrap_validator()
+
+    def _make_application(self) -> BlockApplication:
+        parts = self._parts
+        doors = Doors(
+            writer=parts.writer,
+            deliver=self.deliver,
+            on_failure=self._fail,
+            prove=None if self._signer is None else self._signer.prove,
+            verify=verify_batch,
+            now_s=time.time,
+        )
+        return BlockApplication(
+            parts.chain,
+            parts.pool,
+            self._logs[1],
+            doors,
+            gas_limit=parts.configuration.gas_limit,
+        )
 
     def _make_network(self) -> Networking:
         parts, application = self._parts, self._application
@@ -311,7 +325,6 @@ class Validating:
                     "--p2p-port (0 picks a free one)"
                 ) from failure
             self._application.attach(peers)
-            self._tell_peers(start)
             self._introduce(peers)
             self._sync = CatchingUp(
                 self._application.rules,
@@ -322,6 +335,7 @@ class Validating:
                 self._parts.metrics,
                 on_failure=self._fail,
             )
+        self._on_start(start)
         self._parts.metrics.height.set(start.height - 1)
         self.call(lambda: self.driver.start(start))
 
@@ -375,7 +389,9 @@ class Validating:
     def resume(self) -> None:
         """Sync has brought the chain further."""
         self._is_paused = False
-        self.call(lambda: self.driver.on_synced(self._application.synced()))
+        start = self._application.synced()
+        self._on_start(start)
+        self.call(lambda: self.driver.on_synced(start))
 
     def _with_sync(self, action: Callable[[CatchingUp], None]) -> None:
         if self._sync is not None and not self._has_failed:
@@ -442,11 +458,31 @@ class Validating:
             peers.on_included(hashes)
         self._with_sync(lambda sync: sync.on_head(number, block_hash))
 
-    def _tell_peers(self, start: StartHeight) -> None:
-        """Whose connections matter most."""
+    def _on_start(self, start: StartHeight) -> None:
+        """Whose connections matter most, and whether this node votes, from that height on."""
+        validators = start.validators
+        if validators == self._told:
+            return
+        self._told = validators
+        key = None if self._signer is None else self._signer.public_key
+        is_in = key is not None and validators.index_of(key) is not None
+        self._parts.metrics.is_validating.set(is_in)
+        event(
+            logger,
+            logging.INFO,
+            "validators",
+            height=start.height,
+            count=len(validators),
+            power=validators.total,
+            votes=is_in,
+        )
         if self._network.peers is not None:
-            keys = [validator.key for validator in start.validators.validators]
-            self._network.peers.set_validators(keys)
+            self._network.peers.set_validators(one.key for one in validators.validators)
+            self._network.settle()
+
+    def _on_reported(self, key: bytes, first: Vote, second: Vote) -> None:
+        frame = encode_evidence(evidence_of(key, first, second))
+        self._network.broadcast(Channel.EVIDENCE, frame)
 
     # ---- what is shown ----
 
