@@ -76,6 +76,9 @@ from ghostchain.primitives.types import Hash32
 NOBODY: Peer = b""
 NIL = Hash32(NIL_BLOCK)
 
+SHARED_PEERS = 3
+"""Peers that are sent all votes of a stuck round, each time that it says itself again."""
+
 BLOCKS_MAX = 64
 """Blocks of one height of which it is remembered that they are here, and who told of them. One that
 matters later is asked for again."""
@@ -622,7 +625,11 @@ class Consensus:
             self._advance()
 
     def _rebroadcast(self) -> None:
-        """What a stuck round said is said again, and what brings others to it."""
+        """What a stuck round said is said again, and what brings others to it.
+
+        All that is proven of the round goes to a few peers, others each time: where not everybody
+        hears everybody, votes still reach all.
+        """
         self._arm(Timer.REBROADCAST, self.parameters.rebroadcast_ns)
         self._effects.append(Broadcast(self.status()))
         if self.step == Step.NEW_HEIGHT:
@@ -642,22 +649,14 @@ class Consensus:
         commit = self._keeper.commit_certificate()
         if commit is not None:
             self._effects.append(Broadcast(commit))
-        entry = self._round_certificate()
+        entry = self._keeper.entry()
         if entry is not None:
             self._effects.append(Broadcast(entry))
-
-    def _round_certificate(self) -> RoundCertificate | None:
-        """What brings others to this round: its votes, or that the round before ended."""
-        assert self.validators is not None
-        for round in (self.round, self.round - 1):
-            votes = self._keeper.round_votes(round)
-            if round < self.round:
-                votes = tuple(vote for vote in votes if vote.kind == VoteKind.PRECOMMIT)
-            power = self.validators.power_of(vote.validator for vote in votes)
-            is_now = round == self.round
-            if power >= (self.validators.honest_part if is_now else self.validators.quorum):
-                return RoundCertificate(self.height, round, votes) if self.round else None
-        return None
+        self._keeper.settle()
+        everything = self._keeper.everything()
+        if everything is not None:
+            peers = self._laggards.next_peers(SHARED_PEERS)
+            self._effects.extend(Send(peer, everything) for peer in peers)
 
     # ---- what others say ----
 
@@ -729,7 +728,10 @@ class Consensus:
         assert self.validators is not None
         check_round(certificate, self.validators)
         if certificate.round >= self.round - 1:
-            self._keeper.admit_all(certificate.votes)
+            if self._keeper.admit_all(certificate.votes):
+                for vote in certificate.votes:
+                    if vote.kind == VoteKind.PROPOSAL:
+                        self._from.setdefault(vote.block_id, peer)
             self._watch_own_key(certificate.votes, peer)
 
     def _watch_own_key(self, votes: tuple[Vote, ...], peer: Peer) -> None:
@@ -749,7 +751,7 @@ class Consensus:
         elif self.decided is not None:
             self._effects.append(Send(peer, self.decided))
         elif status.round < self.round:
-            entry = self._round_certificate()
+            entry = self._keeper.entry()
             if entry is not None:
                 self._effects.append(Send(peer, entry))
 

@@ -6,6 +6,7 @@ None of it changes how this node votes; all of it is bounded by peers and valida
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from ghostchain.consensus.certificates import Verify, certificate_of
@@ -36,6 +37,7 @@ class Laggards:
     def __init__(self) -> None:
         self._records: dict[Peer, _PeerRecord] = {}
         self._helper: Peer = b""
+        self._shared_last: Peer = b""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -64,6 +66,15 @@ class Laggards:
             for peer, record in self._records.items()
             if record.voted_height < height - 1 and record.height in (height - 1, height)
         )
+
+    def next_peers(self, count: int) -> tuple[Peer, ...]:
+        """Some peers, others each time, until all had their turn."""
+        peers = sorted(self._records)
+        start = bisect_right(peers, self._shared_last)
+        chosen = tuple((peers[start:] + peers[:start])[:count])
+        if chosen:
+            self._shared_last = chosen[-1]
+        return chosen
 
     def told(self, peers: tuple[Peer, ...], height: int) -> None:
         """They are sent the decision of that height, so they will be at the next."""

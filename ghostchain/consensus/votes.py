@@ -170,6 +170,41 @@ class VoteKeeper:
             for _, vote in sorted(ballot.first.items(), key=lambda item: item[0])
         )
 
+    def entry(self) -> RoundCertificate | None:
+        """The least that brings others to this round: votes of F1 in it, or the quorum of
+        precommits that ended the round before (R7). None for the first round, and while this node
+        has neither."""
+        now = self.round_votes(self.round)
+        before = tuple(
+            vote for vote in self.round_votes(self.round - 1) if vote.kind == VoteKind.PRECOMMIT
+        )
+        choices = ((now, self.validators.honest_part), (before, self.validators.quorum))
+        for votes, needed in choices:
+            chosen: dict[int, Vote] = {}
+            power = 0
+            for vote in votes:
+                if vote.validator not in chosen and power < needed:
+                    chosen[vote.validator] = vote
+                    power += self.validators[vote.validator].power
+            if power >= needed and self.round:
+                return RoundCertificate(self.height, votes[0].round, tuple(chosen.values()))
+        return None
+
+    def everything(self) -> RoundCertificate | None:
+        """All that is verified of this round, once it is of F1."""
+        votes = self.round_votes(self.round)
+        power = self.validators.power_of(vote.validator for vote in votes)
+        if power < self.validators.honest_part:
+            return None
+        return RoundCertificate(self.height, self.round, votes)
+
+    def settle(self) -> None:
+        """Whatever waits in this round is verified."""
+        votes = self.rounds.get(self.round)
+        if votes is not None:
+            for ballot in votes.ballots.values():
+                self._settle(ballot, list(ballot.waiting))
+
     def knows(self, vote: Vote) -> bool:
         """Whether taking the vote would change nothing."""
         if vote.round < self.round - BEHIND_MAX:
@@ -351,6 +386,8 @@ class VoteKeeper:
 
     def _settle(self, ballot: Ballot, validators: Sequence[int]) -> None:
         """These votes no longer wait: they count, or whoever delivered them is punished."""
+        if not validators:
+            return
         taken = [ballot.waiting[validator] for validator in validators]
         items: list[SignatureItem] = [
             (

@@ -54,6 +54,31 @@ def test_halves_that_find_together_go_on() -> None:
     cluster.run_to(stuck + 3, range(4), limit_ns=10 * SECOND)
 
 
+def test_votes_reach_all_where_nobody_hears_more_than_two() -> None:
+    """Seven in a ring: nobody hears a quorum, and still they decide."""
+    cluster = Cluster([1] * 7)
+    cluster.hears = lambda source, target, message: (source - target) % 7 in (1, 6)
+    cluster.start()
+    cluster.run_to(3, range(7), limit_ns=120 * SECOND)
+
+
+def test_a_stuck_round_s_votes_go_to_other_peers_each_time() -> None:
+    subject = Subject(1, (1,) * 10)
+    for peer in range(9):
+        subject.hear(Status(1, 0, Step.PROPOSE), peer_of(peer))
+    subject.prevotes(range(2, 5), NIL)
+    for _ in range(6):
+        subject.later(1_000)
+    sent = [
+        effect.peer
+        for effect in subject.wanted(Send)
+        if isinstance(effect.message, RoundCertificate)
+    ]
+    assert len(sent) >= 15
+    assert set(sent) == {peer_of(peer) for peer in range(9)}
+    assert len(sent[:9]) == len(set(sent[:9]))
+
+
 def test_a_follower_of_one_validator_learns_each_decision_at_once() -> None:
     """It hears nobody else, and is told of decisions instead of asking for each."""
     cluster = Cluster([1, 1, 1, 1], followers=1)

@@ -419,6 +419,20 @@ def test_old_rounds_are_forgotten_but_not_the_valid_value_s() -> None:
     assert subject.core.locked == (A, 0)
 
 
+def test_the_valid_value_s_polka_is_kept_whatever_polkas_come_after() -> None:
+    """Of blocks that never arrive here: the proposal of the valid value needs its own polka."""
+    subject = Subject()
+    subject.locked_on_a()
+    for round in range(1, 30):
+        if round < 12:
+            block = type(A)(round.to_bytes(32, "big"))
+            subject.hear(subject.certificate(PREVOTE, block, (0, 2, 3), round))
+        subject.precommits((0, 2, 3), NIL, round)
+        subject.later(10_000)
+    assert subject.core.valid == (A, 0)
+    assert subject.core._keeper.polka(0, A)
+
+
 def test_many_blocks_proposed_at_one_height_are_not_all_remembered() -> None:
     subject = Subject()
     for round in range(300):
