@@ -194,6 +194,9 @@ class WriteAheadLog:
     def _finish_rewrite(self) -> None:
         """What a crash left of a rewrite is completed if the second file is whole, else dropped."""
         data = self._next.read()
+        # A killed process may have left it as it is read here and not on the disk: whole, and it
+        # must stay so until the first is; empty, and it must never come back.
+        self._next.sync()
         if not data:
             return
         records, _, _ = decode_records(data)

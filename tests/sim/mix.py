@@ -78,6 +78,8 @@ class Mix:
     is_encoded: bool = False
     """Messages cross the wire as bytes."""
     is_edwards: bool = False
+    log_bytes: int = 32 << 20
+    """Of the log of one height, before it is written anew."""
     is_guarded: bool = False
     """Machines watch for their own key before they sign."""
     is_syncing: bool = False
@@ -106,6 +108,8 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
         _draw_spoilt(random, mix)
     mix.is_encoded = random.random() < 0.1
     mix.is_edwards = mix.size == 4 and random.random() < 0.01
+    if random.random() < 0.3:
+        mix.log_bytes = random.randint(500, 8_000)
     mix.is_guarded = random.random() < 0.4
     mix.is_syncing = random.random() < 0.35
     if random.random() < (0.3 if mix.is_syncing else 0.05):

@@ -152,7 +152,15 @@ class Machine:
         self.core = Consensus(CHAIN_ID, self.key.public, self.parameters, self.world.verify)
         guard = Guard() if self.mix.is_guarded else None
         self.driver = Driver(
-            self.core, self, self.log, self, self.application, self, self, guard=guard
+            self.core,
+            self,
+            self.log,
+            self,
+            self.application,
+            self,
+            self,
+            guard=guard,
+            log_bytes_max=self.mix.log_bytes,
         )
         self.catcher = Catcher(self, CHAIN_ID) if self.mix.is_syncing else None
         self.driver.start(self.application.next_height())

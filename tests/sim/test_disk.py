@@ -128,3 +128,60 @@ def test_what_a_kill_left_is_durable_before_it_is_trusted(seed: int) -> None:
         assert WriteAheadLog(disk).records() == seen
         places = [signed.request.place for signed in opened(disk).marks.signed if signed]
         assert not left or max(places) >= requests()[left - 1].place
+
+
+class Life:
+    """One log over many crashes: what must come back, and what else may."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.fuse = Fuse()
+        self.disk = VirtualDisk(self.fuse)
+        self.sure: list[bytes] = []
+        self.allowed: list[list[bytes]] = [[]]
+
+    def live(self) -> None:
+        """Opens the log and works on it until the power goes, or the process is killed."""
+        log = WriteAheadLog(self.disk)
+        back = log.records()
+        assert any(back == each[: len(back)] for each in self.allowed), "what nobody wrote"
+        assert any(len(back) >= len(each) for each in self.least), "less than was durable"
+        self._settle(back)
+        for _ in range(20):
+            self._work(log)
+
+    @property
+    def least(self) -> list[list[bytes]]:
+        return [self.sure, *self.allowed[1:]]
+
+    def _settle(self, records: list[bytes]) -> None:
+        self.sure, self.allowed = list(records), [list(records)]
+
+    def _work(self, log: WriteAheadLog) -> None:
+        chance = self.random.random()
+        if chance < 0.5:
+            record = self.random.randbytes(self.random.randint(1, 40))
+            log.append(record)
+            self.allowed[0].append(record)
+        elif chance < 0.8:
+            log.flush()
+            self._settle(self.allowed[0])
+        else:
+            new = [self.random.randbytes(9) for _ in range(self.random.randint(1, 3))]
+            self.allowed.append(new)
+            log.rewrite(new)
+            self._settle(new)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_log_survives_kills_and_power_cuts_in_any_order(seed: int) -> None:
+    """Appended, flushed and written anew, it comes back with all that was durable, and nothing that
+    nobody wrote, whether the machine or the process alone died, and how often."""
+    life = Life(Random(seed))
+    for _ in range(40):
+        life.fuse.left = life.random.randint(0, 30)
+        try:
+            life.live()
+        except Cut:
+            if life.random.random() < 0.5:
+                life.disk.lose(life.random)
