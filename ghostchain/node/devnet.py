@@ -44,6 +44,9 @@ NODES_MAX = 40
 PORTS_EACH = 10
 """With a base port, node i has base + 10 i for peers, + 1 for JSON-RPC, + 2 for metrics."""
 
+OWN_PORTS = (30303, 8545, 9545)
+"""Of a node that has its machine to itself: for peers, JSON-RPC, metrics."""
+
 SELF_BOND_SPIRIT = 1_000_000
 OPERATOR_GCC = 10_000
 WEI = 10**18
@@ -60,7 +63,11 @@ class DevnetFailure(GhostError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to make. Units: milliseconds. epoch_blocks None: the chain's own."""
+    """What to make. Units: milliseconds. epoch_blocks None: the chain's own.
+
+    host: None for processes of this machine; otherwise each node has a machine of its own, a
+    container for example, reached under this name, in which {index} is the node's number.
+    """
 
     validators: int = 4
     rpc_nodes: int = 0
@@ -70,6 +77,7 @@ class Plan:
     epoch_blocks: int | None = None
     parameters: dict[str, dict[str, int]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    host: str | None = None
 
 
 @dataclass(slots=True)
@@ -93,11 +101,12 @@ class Node:
 
 @dataclass(slots=True)
 class Devnet:
-    """A network under a base directory."""
+    """A network under a base directory. made_in: what that directory's name was at first."""
 
     base_dir: Path
     chain_id: int
     nodes: list[Node]
+    made_in: str = ""
 
     @classmethod
     def load(cls, base_dir: Path) -> Devnet:
@@ -106,7 +115,7 @@ class Devnet:
         try:
             document = json.loads(path.read_text())
             nodes = [Node(**fields) for fields in document["nodes"]]
-            return cls(base_dir, int(document["chainId"]), nodes)
+            return cls(base_dir, int(document["chainId"]), nodes, document["baseDir"])
         except FileNotFoundError:
             raise DevnetFailure(
                 f"there is no network in {base_dir}; `ghostd devnet up` makes one"
@@ -148,7 +157,7 @@ def make(base_dir: Path, plan: Plan) -> Devnet:
         raise DevnetFailure(f"{base_dir} is not empty and holds no network")
     password = secrets.token_urlsafe(24)
     write_private(base_dir / PASSWORD_NAME, password + "\n")
-    ports = port_numbers(plan.base_port, count)
+    ports = [OWN_PORTS] * count if plan.host else port_numbers(plan.base_port, count)
     document = genesis_document(plan)
     chain_id = int(document["config"]["chainId"])
     nodes = []
@@ -156,6 +165,7 @@ def make(base_dir: Path, plan: Plan) -> Devnet:
         is_validator = index < plan.validators
         directory = base_dir / f"node-{index}"
         directory.mkdir(mode=0o700)
+        host = "127.0.0.1" if plan.host is None else plan.host.replace("{index}", str(index))
         node_key = ed25519.public_key_of(keyfiles.load_or_create_node_key(directory / "node.key"))
         operator = None
         if is_validator:
@@ -166,10 +176,10 @@ def make(base_dir: Path, plan: Plan) -> Devnet:
                 is_validator=is_validator,
                 operator=operator,
                 node_key=node_key.hex(),
-                rpc=f"http://127.0.0.1:{rpc}",
-                ws=f"ws://127.0.0.1:{rpc}",
-                p2p=f"ghost://{node_key.hex()}@127.0.0.1:{p2p}",
-                metrics=f"http://127.0.0.1:{metrics}/metrics",
+                rpc=f"http://{host}:{rpc}",
+                ws=f"ws://{host}:{rpc}",
+                p2p=f"ghost://{node_key.hex()}@{host}:{p2p}",
+                metrics=f"http://{host}:{metrics}/metrics",
                 data_dir=str(directory / "data"),
                 log=str(directory / "ghostd.log"),
                 command=[],
@@ -177,7 +187,7 @@ def make(base_dir: Path, plan: Plan) -> Devnet:
         )
     (base_dir / GENESIS_NAME).write_text(json.dumps(document, indent=2) + "\n")
     for node in nodes:
-        node.command = command_of(base_dir, node, nodes, plan.flags)
+        node.command = command_of(base_dir, node, nodes, plan)
     network = Devnet(base_dir, chain_id, nodes)
     network.save()
     return network
@@ -222,17 +232,25 @@ def make_validator(directory: Path, document: dict[str, Any], password: str) -> 
     return operator
 
 
-def command_of(
-    base_dir: Path, node: Node, nodes: Sequence[Node], flags: Sequence[str]
-) -> list[str]:
+def command_of(base_dir: Path, node: Node, nodes: Sequence[Node], plan: Plan) -> list[str]:
     """How the node is started, without the program's own name."""
     directory = base_dir / node.name
+    listen = ["--p2p-host=127.0.0.1"]
+    if plan.host is not None:
+        name = node.rpc.removeprefix("http://").rpartition(":")[0]
+        listen = [
+            "--p2p-host=0.0.0.0",
+            "--rpc-host=0.0.0.0",
+            "--metrics-host=0.0.0.0",
+            "--rpc-allowed-host=localhost",
+            f"--rpc-allowed-host={name}",
+        ]
     arguments = [
         "run",
         f"--genesis={base_dir / GENESIS_NAME}",
         f"--data-dir={node.data_dir}",
         f"--node-key={directory / 'node.key'}",
-        "--p2p-host=127.0.0.1",
+        *listen,
         f"--p2p-port={node.p2p.rpartition(':')[2]}",
         f"--rpc-port={node.rpc.rpartition(':')[2]}",
         f"--metrics-port={node.metrics.removesuffix('/metrics').rpartition(':')[2]}",
@@ -242,7 +260,7 @@ def command_of(
     if node.is_validator:
         arguments.append(f"--validator-key={directory / 'validator.json'}")
         arguments.append(f"--validator-password-file={base_dir / PASSWORD_NAME}")
-    return [*arguments, *flags]
+    return [*arguments, *plan.flags]
 
 
 def write_private(path: Path, text: str) -> None:
@@ -295,6 +313,21 @@ def start(network: Devnet, names: Sequence[str] = ()) -> list[Node]:
         begun.append(node)
         network.save()
     return begun
+
+
+def foreground_command(base_dir: Path, name: str) -> list[str]:
+    """What runs a node of the network, wherever its directory has been moved to.
+
+    Raises: DevnetFailure when there is no such node.
+    """
+    base_dir = base_dir.absolute()
+    network = Devnet.load(base_dir)
+    for node in network.nodes:
+        if node.name == name:
+            made = f"={network.made_in}/"
+            return [argument.replace(made, f"={base_dir}/", 1) for argument in node.command]
+    names = ", ".join(node.name for node in network.nodes)
+    raise DevnetFailure(f"no {name} in {base_dir}; there are {names}")
 
 
 def is_running(node: Node) -> bool:
