@@ -1,6 +1,6 @@
 """What of docker/ can be held without an engine: sources that exist and reach the build, commands
-that ghostd has, measures that it takes, manifests that Kubernetes accepts. Where an engine runs, the
-network is brought up for real."""
+that ghostd has, measures that it takes, manifests that Kubernetes accepts. Where an engine runs,
+the network is brought up for real."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from ghostchain.node.cli import main, run
+from ghostchain.node.cli import cli, run
 from ghostchain.node.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def test_image_runs_with_flags_that_exist() -> None:
 
 def parse(arguments: list[str]) -> None:
     """The command line holds. Raises: click.UsageError."""
-    group: Any = main
+    group: Any = cli
     while (command := group.get_command(None, arguments[0])) is not None:
         name, *arguments = arguments
         if not hasattr(command, "get_command"):
@@ -146,7 +146,6 @@ def eventually(question: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.5)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(1_800)
 def test_network_of_containers_finalises() -> None:
     """All nodes come up and ready, the chain grows, Prometheus sees five nodes of one height."""
