@@ -127,14 +127,22 @@ class SyncPort:
 
     def import_blocks(self, blocks: Iterator[SyncBlock]) -> Iterator[tuple[int, Hash32, int]]:
         given: deque[SyncBlock] = deque(maxlen=GIVEN_MAX)
+        known: deque[SyncBlock] = deque()
 
         def triples() -> Iterator[Item]:
+            """Consensus may have decided the first of them meanwhile. Asked for while the chain
+            takes blocks from nobody else."""
             for block in blocks:
-                given.append(block)
-                yield block.block, block.certificate, block.attachment
+                if block.height <= self._chain.head.number:
+                    known.append(block)
+                else:
+                    given.append(block)
+                    yield block.block, block.certificate, block.attachment
 
         try:
             for sealed in self._chain.import_certified(triples()):
+                while known:
+                    yield _as_imported(known.popleft())
                 block = sealed.block
                 yield block.header.number, sealed.hash, len(block.transactions)
         except InvalidBlock as failure:
@@ -142,6 +150,8 @@ class SyncPort:
             bad = [block for block in given if block.height == height]
             is_changed = not all(has_its_body(block.block) for block in bad)
             raise ImportFailed(str(failure), is_changed=is_changed) from failure
+        while known:
+            yield _as_imported(known.popleft())
 
     def range(self) -> tuple[int, int]:
         return self._chain.begin + 1, self._chain.head.number
@@ -158,6 +168,11 @@ class SyncPort:
             return None
         paid = encode_withdrawals(body.block().withdrawals) if body.withdrawals else EMPTY_LIST
         return join_block(body.header, body.raws(), paid), certificate, attachment
+
+
+def _as_imported(block: SyncBlock) -> tuple[int, Hash32, int]:
+    """A block that was here already: it brought no transactions."""
+    return block.height, block.hash, 0
 
 
 def _certificate_of(block: SyncBlock, validators: ValidatorSet) -> Certificate | None:
