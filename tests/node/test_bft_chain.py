@@ -27,7 +27,7 @@ from ghostchain.encoding.blocks import decode_block, encode_block
 from ghostchain.encoding.votes import NO_ROUND, VoteKind, key_claim_bytes
 from ghostchain.execution.executor import CallFlag, Executor, Message
 from ghostchain.node.judging import open_block
-from ghostchain.node.syncing import SyncPort
+from ghostchain.node.syncing import Attachments, SyncPort
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.sync.messages import SyncBlock
 from tests.node.bft_cluster import (
@@ -357,25 +357,27 @@ def test_a_synced_block_brings_the_certificate_that_its_header_names(make: Make)
         assert certificate is not None
         block = encode_block(open_block(whole).block)
         items[number] = (block, certificate, whole.attachment)
-    port = SyncPort(source.chain, source.application.validators, verify_batch)
-    good = [sync_block(number, items[number]) for number in items]
+    beside = Attachments(source.application.rules)
+    port = SyncPort(source.chain, source.application.validators, verify_batch, beside)
+    good = [sync_block(items[number]) for number in items]
     assert port.verify(good) == [True] * len(good)
     attachment = decode_attachment(items[3][2])
     for other in (b"", items[1][1], items[3][1]):
         wrong = encode_attachment(replace(attachment, certificate=other))
-        bad = sync_block(3, (*items[3][:2], wrong))
-        assert port.verify([good[0], bad, good[3]]) == [True, False, True]
+        bad = sync_block((*items[3][:2], wrong))
+        assert port.verify([good[1], bad, good[3]]) == [True, False, None]
     unknown = SyncPort(
         source.chain,
         lambda height: source.application.validators(height) if height <= EPOCH_BLOCKS else None,
         verify_batch,
+        beside,
     )
-    assert unknown.verify(good[EPOCH_BLOCKS - 2 : EPOCH_BLOCKS + 1]) == [True, None, None]
+    assert unknown.verify(good[EPOCH_BLOCKS - 2 : EPOCH_BLOCKS + 1]) == [True, True, None]
     # What consensus decided while they were on their way is no fault of who sent them.
     everything = [(each.height, each.hash, 0) for each in good]
     assert list(port.import_blocks(iter(good))) == everything
 
 
-def sync_block(number: int, item: tuple[bytes, bytes, bytes]) -> SyncBlock:
+def sync_block(item: tuple[bytes, bytes, bytes]) -> SyncBlock:
     header = decode_block(item[0]).header
-    return SyncBlock(number, header_hash(header), header.parent_hash, *item)
+    return SyncBlock(header, header_hash(header), *item)
