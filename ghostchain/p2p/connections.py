@@ -13,11 +13,12 @@ from ghostchain.p2p.scoring import SECOND_NS
 class PeerLimits:
     """How many peers of which sort.
 
-    inbound_max: that dialled us. outbound_target: how many this node dials on its own account,
-    validators that it needs beside them. dialing_max: dials under way. near_max: of one network
-    (/24, /48), with public addresses; near_private_max: with private ones; those of this machine
-    are not counted. spare: connections above inbound_max that may say hello: a validator shows
-    itself and takes the place of another, others are told of peers and leave.
+    inbound_max: that dialled us; more only when all are validators. outbound_target: how many this
+    node dials on its own account, validators that it needs beside them. dialing_max: dials under
+    way. near_max: of one network (/24, /48), with public addresses; near_private_max: with private
+    ones; those of this machine are not counted. spare: connections above inbound_max that may say
+    hello: a validator shows itself and takes the place of another, others are told of peers and
+    leave.
     """
 
     inbound_max: int = 40

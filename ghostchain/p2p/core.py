@@ -267,7 +267,7 @@ class PeerCore:
         ban = self.bans.of(peer, host, now_ns=now_ns)
         if ban is not None:
             return f"{CloseReason.BANNED.value}: {ban.reason}"
-        refusal = self.discovery.reason_to_refuse(host, inbound=inbound)
+        refusal = self.discovery.reason_to_refuse(peer, host, inbound=inbound)
         return refusal.value if refusal is not None else None
 
     def _on_hello(self, connection: Connection, hello: Hello, now_ns: int) -> Iterable[Effect]:

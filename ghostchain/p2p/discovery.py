@@ -3,8 +3,8 @@
 A node tells its signed address in its hello. It asks a peer for others when that peer comes up, and
 now and then while it has too few. It dials until it has its number of outbound peers; a validator
 dials every other validator besides. Who dials in is let in up to a number; a validator, known by
-the claim in its record, also beyond it, in the place of another. Whoever finds no room is a guest:
-it is told of others, and goes.
+the claim in its record, also beyond it, in the place of one that is none as long as there is such.
+Whoever finds no room is a guest: it is told of others, and goes.
 
 A node that was not told its public host believes what two of its peers, or one of this machine or
 network, see it as.
@@ -206,13 +206,14 @@ class Discovery:
 
     # ---- who may come and stay ----
 
-    def reason_to_refuse(self, host: str, *, inbound: bool) -> CloseReason | None:
-        """Why there is no room for one more connection; None when there is."""
+    def reason_to_refuse(self, peer: Peer, host: str, *, inbound: bool) -> CloseReason | None:
+        """Why there is no room for one more connection; None when there is. The node of a validator
+        that is known as such is not counted with its neighbours."""
         others = self._connections.values()
         if inbound and self.is_full() and self.oldest_guest() is None:
             return CloseReason.TOO_MANY_PEERS
         scope = scope_of(host)
-        if scope == Scope.LOOPBACK or not inbound:
+        if scope == Scope.LOOPBACK or not inbound or self._is_node_of_validator(peer):
             return None
         most = self.limits.near_max if scope == Scope.PUBLIC else self.limits.near_private_max
         group = group_of(host)
@@ -221,9 +222,12 @@ class Discovery:
         return None
 
     def is_full(self) -> bool:
-        """Whether not even a guest can come."""
-        inbound = sum(other.inbound for other in self._connections.values())
-        return inbound >= self.limits.inbound_max + self.limits.spare
+        """Whether not even a guest can come. Validators find room however many they are, so beside
+        them there is always some to say hello."""
+        inbound = [other for other in self._connections.values() if other.inbound]
+        validators = sum(self.is_validator(other) for other in inbound)
+        room = max(self.limits.inbound_max - validators, 0) + self.limits.spare
+        return len(inbound) - validators >= room
 
     def oldest_guest(self) -> Connection | None:
         """Who has to go first when somebody comes."""
@@ -289,6 +293,16 @@ class Discovery:
             key is not None
             and key in self.validators
             and self.book.node_of(key) in (None, connection.peer)
+        )
+
+    def _is_node_of_validator(self, peer: Peer) -> bool:
+        """Whether the book knows the key as the node of a validator of now."""
+        entry = self.book.entries.get(peer)
+        claim = entry.record.claim if entry is not None and entry.record is not None else None
+        return (
+            claim is not None
+            and claim.key in self.validators
+            and self.book.node_of(claim.key) == peer
         )
 
     def to_make_room_for(self, connection: Connection) -> Connection | None:

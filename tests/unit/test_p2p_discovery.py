@@ -549,6 +549,19 @@ def test_a_validator_takes_the_place_of_another() -> None:
     assert strangers[-1].key not in up
 
 
+def test_all_validators_find_room() -> None:
+    """More of them than there are places; then nobody else does."""
+    network, node = alone(limits=PeerLimits(inbound_max=3, outbound_target=0, spare=2))
+    seeds = [seed_of(300 + number) for number in range(10)]
+    node.driver.set_validators([public_key_of(seed) for seed in seeds])
+    visit(network, node, 50)
+    for number, seed in enumerate(seeds, 2):
+        visit(network, node, number, record=record_of(number, claim=claim_of(number, seed)).raw)
+        visit(network, node, 60 + number)
+    infos = node.driver.peers()
+    assert [info.validator for info in infos] == [public_key_of(seed) for seed in seeds]
+
+
 def test_guests_do_not_keep_a_validator_out() -> None:
     """The room for saying hello is not held by who says nothing more."""
     network, node = alone(limits=PeerLimits(inbound_max=2, outbound_target=0, spare=2))
@@ -584,6 +597,12 @@ def test_not_more_inbound_peers_of_one_network_than_allowed() -> None:
     assert sum(host.startswith("8.8.8.") for host in hosts) == 3
     assert sum(host.startswith("10.") for host in hosts) == 5
     assert hosts.count("127.0.0.1") == 10
+    node.driver.set_validators([public_key_of(VALIDATOR)])
+    record = record_of(70, "8.8.8.70", claim=claim_of(70))
+    teller = node.driver.core.up[node.driver.peers()[0].peer]
+    node.driver.core.discovery.book.add(record, teller.peer, now_ns=network.now_ns)
+    visit(network, node, 70, host="8.8.8.70", record=record.raw)
+    assert record.key in node.driver.core.up
 
 
 def test_an_address_whose_keys_keep_being_banned_is_banned() -> None:
