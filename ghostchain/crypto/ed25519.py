@@ -36,8 +36,10 @@ from ghostchain._native import ffi, lib
 __all__ = [
     "PUBLIC_KEY_BYTES",
     "SIGNATURE_BYTES",
-    "decode_point",
+    "decode_points",
+    "level",
     "public_key_of",
+    "set_level",
     "sign",
     "verify",
     "verify_batch",
@@ -73,8 +75,8 @@ def verify_batch(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
     signatures, which are decided exactly. That a wrong one counts as valid has a chance of 2^-127.
 
     Raises: ValueError when the messages have more than 2^32 - 1 bytes, MemoryError.
-    Cost: about 25 microseconds each for a quorum of 67, 20 more for a key not lately seen, SHA-512
-    over the messages; three times that when all are wrong. The interpreter lock is free.
+    Cost: about 19 microseconds each for a quorum of 67 with AVX-512 IFMA, 33 without, and 20 more
+    for a key not lately seen; thrice that when all are wrong. The interpreter lock is free.
     """
     taken: list[int] = []
     points: list[bytes] = []
@@ -105,19 +107,37 @@ def verify_batch(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
     return held
 
 
-def decode_point(encoded: bytes) -> bytes | None:
-    """x and y, 32 bytes each, little-endian, of a canonically encoded point of prime order; None
-    for all other bytes. Cost: about 15 microseconds."""
-    if len(encoded) != PUBLIC_KEY_BYTES:
-        return None
-    point = ffi.new("uint8_t[]", 64)
-    if lib.ghost_ed25519_decode(point, encoded):
-        return None
-    return bytes(ffi.buffer(point))
+def decode_points(encodings: Sequence[bytes]) -> list[bytes | None]:
+    """x and y, 32 bytes each, little-endian, of each canonically encoded point of prime order; None
+    for all other bytes. Cost: about 4 microseconds each for eight or more, alone 15."""
+    fitting = [encoded for encoded in encodings if len(encoded) == PUBLIC_KEY_BYTES]
+    ok = ffi.new("uint8_t[]", len(fitting))
+    points = ffi.new("uint8_t[]", 64 * len(fitting))
+    lib.ghost_ed25519_decode_batch(ok, points, b"".join(fitting), len(fitting))
+    data = bytes(ffi.buffer(points))
+    decoded = iter(
+        data[64 * place : 64 * place + 64] if ok[place] else None for place in range(len(fitting))
+    )
+    return [next(decoded) if len(encoded) == PUBLIC_KEY_BYTES else None for encoded in encodings]
 
 
-_point_of_key = lru_cache(maxsize=4_096)(decode_point)
-"""Remembered, because keys come again."""
+@lru_cache(maxsize=4_096)
+def _point_of_key(public_key: bytes) -> bytes | None:
+    """Remembered, because keys come again."""
+    return decode_points([public_key])[0]
+
+
+def level() -> int:
+    """The SIMD level in use: 0 portable, 1 AVX-512 IFMA."""
+    return int(lib.ghost_ed25519_level())
+
+
+def set_level(level: int) -> int:
+    """Caps the SIMD level, for tests and benchmarks. Returns the level now in use.
+
+    Effects: process-wide; not for use while another thread verifies.
+    """
+    return int(lib.ghost_ed25519_set_level(level))
 
 
 def public_key_of(seed: bytes) -> bytes:

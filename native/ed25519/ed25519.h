@@ -6,12 +6,13 @@
 
 #include "../common/common.h"
 
-/* Out: x and y of the key, 32 bytes each, little-endian. Returns GHOST_OK, or GHOST_REFUSED when
- * the 32 bytes are not the canonical encoding of a point of prime order. */
-int ghost_ed25519_decode(uint8_t *point, const uint8_t *key);
+/* Out: points, x and y of each key, 32 bytes each, little-endian; ok[0..count), 0 where the 32
+ * bytes of a key are not the canonical encoding of a point of prime order, whose point is then
+ * undefined. */
+void ghost_ed25519_decode_batch(uint8_t *ok, uint8_t *points, const uint8_t *keys, size_t count);
 
 /* Out: ok[0..count), 1 where the signature holds. signatures: 64 bytes each. keys: 32 bytes each,
- * all of prime order; points: 64 bytes each, as ghost_ed25519_decode gives them. messages: one
+ * all of prime order; points: 64 bytes each, as decoded above. messages: one
  * after the other, of these lengths. weights: 16 bytes each that nobody can foresee who made a
  * signature; whether a set of signatures holds is decided by one sum with these weights (their
  * lowest bits are set), and a set that does not is halved. A single one is decided exactly, a set
@@ -21,5 +22,9 @@ int ghost_ed25519_decode(uint8_t *point, const uint8_t *key);
 int ghost_ed25519_verify_batch(uint8_t *ok, const uint8_t *signatures, const uint8_t *keys,
                                const uint8_t *points, const uint8_t *messages,
                                const uint32_t *lengths, const uint8_t *weights, size_t count);
+
+/* SIMD level in use: 0 portable, 1 AVX-512 IFMA; and the cap, as for keccak. */
+int ghost_ed25519_level(void);
+int ghost_ed25519_set_level(int level);
 
 #endif

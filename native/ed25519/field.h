@@ -198,16 +198,20 @@ static inline void fe_to_bytes(uint8_t *bytes, const fe *a) {
 /* What a fourth root of unity a t^2 is, for t = a^((p - 5) / 8). */
 enum fe_class { FE_IS_ONE, FE_IS_MINUS_ONE, FE_IS_I, FE_IS_MINUS_I };
 
+static inline enum fe_class fe_class_of(const fe *a) {
+    fe q = fe_canonical(a);
+    if (fe_same(&q, &FE_ONE)) return FE_IS_ONE;
+    if (fe_same(&q, &FE_MINUS_ONE)) return FE_IS_MINUS_ONE;
+    return fe_same(&q, &FE_I) ? FE_IS_I : FE_IS_MINUS_I;
+}
+
 /* t = a^((p - 5) / 8) and the class of a t^2; a is not zero. Where that is 1 or -1, a is a square
  * and the inverse of its root is t or t i. Else a is none (p is 5 modulo 8, so i is none). */
 static inline enum fe_class fe_classify(fe *t, const fe *a) {
     *t = fe_power(a);
     fe q = fe_square(t);
     q = fe_mul(&q, a);
-    q = fe_canonical(&q);
-    if (fe_same(&q, &FE_ONE)) return FE_IS_ONE;
-    if (fe_same(&q, &FE_MINUS_ONE)) return FE_IS_MINUS_ONE;
-    return fe_same(&q, &FE_I) ? FE_IS_I : FE_IS_MINUS_I;
+    return fe_class_of(&q);
 }
 
 /* The inverse of a root of a, which is not zero. Returns 0 when a is no square. */
