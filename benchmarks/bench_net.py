@@ -3,11 +3,14 @@ that it ships, one bidirectional stream, no client certificate, its own key exch
 run. `ratio` is aioquic's time by ours.
 
 A vote is 200 bytes. `cpu_us` is the processor's time of both ends together, the turns of the loop
-taken off where they are said to be. `test_stream_or_datagram` decides how votes travel: it compares
-aioquic's three ways without sockets. A frame of a long-lived stream and a DATAGRAM frame cost the
-same within a tenth, a stream for each message half as much again; only streams come in order, come
-again when they were lost, and are held back by windows: votes take a stream. Runs small unless
-GHOSTCHAIN_BENCH is "full".
+taken off where they are said to be.
+
+`test_stream_or_datagram` is what decided how votes travel: aioquic's three ways and ours, without
+sockets, sent, received and acknowledged. On the machine of RESULTS.md, in microseconds: a frame on
+a long-lived stream 156, a DATAGRAM frame 135, a stream for each 184; a long-lived stream as
+`ghostchain/net/connection.py` drives it 82. A datagram saves an eighth, and is lost for good, comes
+in any order and is held back by no window: what consensus would have to add costs more. Votes take
+a stream. Runs small unless GHOSTCHAIN_BENCH is "full".
 """
 
 from __future__ import annotations
@@ -26,8 +29,10 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import DatagramFrameReceived, QuicEvent, StreamDataReceived
 
 from ghostchain.net.channels import Channel
+from ghostchain.net.connection import Connection
 from ghostchain.net.identity import Identity
 from tests.unit.net_peers import Node, nodes
+from tests.unit.test_net_tls import make, server_for
 
 FULL = os.environ.get("GHOSTCHAIN_BENCH") == "full"
 MEGABYTES = 100 if FULL else 10
@@ -35,6 +40,7 @@ ECHOES = 5_000 if FULL else 300
 VOTES = 2_000 if FULL else 100
 HANDSHAKES = 100 if FULL else 5
 IDLE_SECONDS = 20.0 if FULL else 0.5
+Ends = Callable[[], tuple[QuicConnection, QuicConnection]]
 VOTE = bytes(200)
 MEGABYTE = bytes(1 << 20)
 PEER = "aioquic 1.7's asyncio shell"
@@ -343,13 +349,23 @@ def test_handshake(benchmark: Any) -> None:
     )
 
 
-def one_way(send: Callable[[QuicConnection, int], None], rounds: int) -> float:
-    """Seconds for one vote from a client to a server, acknowledged, without sockets."""
+def plain_ends() -> tuple[QuicConnection, QuicConnection]:
     client = QuicConnection(configuration=peer_settings(is_client=True))
-    server = QuicConnection(
+    return client, QuicConnection(
         configuration=peer_settings(is_client=False),
         original_destination_connection_id=client.original_destination_connection_id,
     )
+
+
+def own_ends() -> tuple[QuicConnection, QuicConnection]:
+    client = make(True, Identity(bytes([1]) * 32))
+    return client, server_for(client, Identity(bytes([2]) * 32))
+
+
+def one_way(ends: Ends, send: Callable[[QuicConnection, int], None], rounds: int) -> float:
+    """Seconds of processor for one vote from a client to a server, with its acknowledgement, and
+    without sockets."""
+    client, server = ends()
     now = 0.0
     client.connect(("server", 1), now)
 
@@ -367,18 +383,23 @@ def one_way(send: Callable[[QuicConnection, int], None], rounds: int) -> float:
                 break
 
     exchange()
+    for end in (client, server):
+        if isinstance(end, Connection):
+            end.open_channels()
     client.send_stream_data(2, VOTE)
     exchange()
     received = 0
-    start = time.perf_counter()
+    start = time.process_time()
     for number in range(rounds):
         send(client, number)
         exchange()
         while (event := server.next_event()) is not None:
             received += isinstance(event, DatagramFrameReceived | StreamDataReceived)
+            if isinstance(server, Connection) and isinstance(event, StreamDataReceived):
+                server.consume(0, len(event.data))
         while client.next_event() is not None:
             pass
-    seconds = (time.perf_counter() - start) / rounds
+    seconds = (time.process_time() - start) / rounds
     assert received >= rounds
     return seconds
 
@@ -394,17 +415,26 @@ def test_stream_or_datagram(benchmark: Any) -> None:
     def as_datagram(client: QuicConnection, number: int) -> None:
         client.send_datagram_frame(VOTE)
 
-    rounds = 4_000 if FULL else 100
-    long_lived = benchmark.pedantic(one_way, (on_one, rounds), rounds=1)
-    datagram = min(one_way(as_datagram, rounds) for _ in range(2))
-    own_stream = min(one_way(on_its_own, rounds) for _ in range(2))
-    long_lived = min(long_lived, one_way(on_one, rounds))
+    rounds = 1_000 if FULL else 50
+    ways = {
+        "own_stream_us": (own_ends, on_one),
+        "stream_us": (plain_ends, on_one),
+        "datagram_us": (plain_ends, as_datagram),
+        "stream_each_us": (plain_ends, on_its_own),
+    }
+
+    def in_turns() -> dict[str, float]:
+        best = dict.fromkeys(ways, float("inf"))
+        for _ in range(7 if FULL else 2):
+            for name, (ends, way) in ways.items():
+                best[name] = min(best[name], one_way(ends, way, rounds))
+        return best
+
+    best = benchmark.pedantic(in_turns, rounds=1)
     benchmark.extra_info.update(
-        stream_us=round(1e6 * long_lived),
-        datagram_us=round(1e6 * datagram),
-        stream_each_us=round(1e6 * own_stream),
+        {name: round(1e6 * seconds) for name, seconds in best.items()},
         peer="a DATAGRAM frame each",
-        ratio=round(datagram / long_lived, 2),
+        ratio=round(best["datagram_us"] / best["own_stream_us"], 2),
     )
 
 

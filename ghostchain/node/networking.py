@@ -31,6 +31,7 @@ from ghostchain.encoding.votes import VoteKind
 from ghostchain.net.channels import Channel as Stream
 from ghostchain.net.endpoint import Address, DialFailed, Endpoint, EndpointSettings, network_name
 from ghostchain.net.identity import Identity as NodeIdentity
+from ghostchain.net.limits import GateLimits
 from ghostchain.net.link import Traffic
 from ghostchain.node.clock import Alarm, SteadyClock
 from ghostchain.node.configuration import P2pConfiguration
@@ -128,6 +129,11 @@ class Networking:
             alpn=network_name(self._identity.chain_id, self._identity.genesis),
             host=configuration.host,
             port=configuration.port,
+            # More than the peers' driver wants, so that it can say why it refuses.
+            gate=GateLimits(
+                connections_max=max(128, 2 * configuration.max_peers),
+                inbound_max=max(96, configuration.max_peers * 3 // 2),
+            ),
         )
         # Nothing can arrive before this task gives the loop back: the driver is there in time.
         self._endpoint = await Endpoint.open(settings, self)

@@ -155,6 +155,18 @@ def test_services_reach_the_node_only_through_rpc() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_quic_has_one_door() -> None:
+    """A change of aioquic is felt in one package."""
+    wrong = [
+        f"{name_of(path)} imports {module}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] != "net"
+        for module in imported_modules(path)
+        if module.split(".")[0] == "aioquic"
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_cores_touch_nothing_outside() -> None:
     """Sans-IO modules take time and input as arguments and give effects back."""
     wrong = [

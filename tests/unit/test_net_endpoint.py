@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
+import uvloop
 
 from ghostchain.net.channels import CHANNELS, LIMITS, Channel
 from ghostchain.net.endpoint import DialFailed
@@ -204,5 +206,96 @@ def test_a_stopping_node_says_so() -> None:
             assert first.handler.closed == [
                 (second.key, "closed by the peer: the node is stopping")
             ]
+
+    run(work)
+
+
+def test_it_works_under_uvloop() -> None:
+    """The loop of `ghostd`."""
+
+    async def work() -> None:
+        async with nodes(1, 2) as (first, second):
+            await first.dial(second)
+            second.handler.respond = second.endpoint.send  # type: ignore[assignment]
+            for number in range(100):
+                assert first.endpoint.send(second.key, Channel.VOTES, bytes([number]) * 200)
+            assert first.endpoint.send(second.key, Channel.SYNC, bytes(3 << 20))
+            await first.handler.until(lambda seen: len(seen.messages) == 101)
+            first.endpoint.close(second.key, "done")
+            await second.handler.until(lambda seen: seen.closed)
+
+    uvloop.run(work())
+
+
+def test_it_works_over_ipv6_and_takes_ipv4_there_too() -> None:
+    async def work() -> None:
+        async with (
+            nodes(1, host="::") as (first,),
+            nodes(2, host="::1") as (second,),
+            nodes(3) as (third,),
+        ):
+            _, port = first.endpoint.local_address
+            await second.endpoint.dial("::1", port, first.key)
+            await third.endpoint.dial("localhost", port, first.key)
+            await first.handler.until(lambda seen: len(seen.connected) == 2)
+            addresses = {peer: address[0] for peer, address, _ in first.handler.connected}
+            assert addresses == {second.key: "::1", third.key: "::ffff:127.0.0.1"}
+            _, port = third.endpoint.local_address
+            first.endpoint.close(third.key, "again, from here")
+            await third.handler.until(lambda seen: seen.closed)
+            await first.endpoint.dial("127.0.0.1", port, third.key)
+            assert first.endpoint.send(third.key, Channel.VOTES, b"x")
+            await third.handler.until(lambda seen: seen.messages)
+
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    run(work)
+
+
+def test_a_dial_that_is_given_up_leaves_nothing() -> None:
+    async def work() -> None:
+        async with nodes(1) as (first,):
+            nobody = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            nobody.bind(("127.0.0.1", 0))
+            host, port = nobody.getsockname()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await first.endpoint.dial(host, port)
+            await asyncio.sleep(0)
+            assert first.endpoint.connections == 0
+            assert not first.endpoint._dials
+            assert not first.endpoint._routes
+            with pytest.raises(DialFailed, match="is not known"):
+                await first.endpoint.dial("nowhere.invalid", port)
+            nobody.close()
+
+    run(work)
+
+
+def test_a_peer_that_is_connected_is_not_dialled_again() -> None:
+    async def work() -> None:
+        async with nodes(1, 2) as (first, second):
+            await first.dial(second)
+            assert await first.endpoint.dial("192.0.2.1", 1, second.key) == second.key
+            assert first.endpoint.counts["outbound"] == 1
+
+    run(work)
+
+
+def test_traffic_is_counted_also_of_those_who_left() -> None:
+    async def work() -> None:
+        async with nodes(1, 2) as (first, second):
+            for number in range(2):
+                await first.dial(second)
+                assert first.endpoint.send(second.key, Channel.VOTES, b"12345")
+                await second.handler.until(lambda seen, n=number: len(seen.messages) > n)
+                first.endpoint.close(second.key, "for now")
+                await second.handler.until(lambda seen, n=number: len(seen.closed) > n)
+                await first.handler.until(lambda seen, n=number: len(seen.closed) > n)
+            votes = first.endpoint.traffic()[Channel.VOTES]
+            assert (votes.sent_messages, votes.sent_bytes) == (2, 18)
+            votes = second.endpoint.traffic()[Channel.VOTES]
+            assert (votes.received_messages, votes.received_bytes) == (2, 18)
+            assert first.endpoint.traffic(second.key)[Channel.VOTES].sent_messages == 0
 
     run(work)
