@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from tests.fuzz import (
+    fuzz_attachments,
     fuzz_consensus_messages,
     fuzz_ghost_tx,
     fuzz_net_datagrams,
@@ -29,6 +30,7 @@ from tests.fuzz.harness import run_briefly
 SEED = int(os.environ.get("GHOSTCHAIN_FUZZ_SEED", "44678"))
 CASES = int(os.environ.get("GHOSTCHAIN_FUZZ_CASES", "2000"))
 TARGETS = (
+    fuzz_attachments,
     fuzz_consensus_messages,
     fuzz_ghost_tx,
     fuzz_net_datagrams,
