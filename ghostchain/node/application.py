@@ -19,10 +19,11 @@ import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ghostchain.chain import seals
 from ghostchain.chain.chain import Chain, Draft
+from ghostchain.chain.columns import CandidateOutcomes
 from ghostchain.consensus.certificates import Verify
 from ghostchain.consensus.effects import Peer, StartHeight
 from ghostchain.consensus.messages import (
@@ -64,6 +65,7 @@ one of them that is decided."""
 DRAFTS_MAX = 4
 RECORD_HEAD = struct.Struct(">I")
 
+Value = TypeVar("Value")
 Built = Callable[[Offer | None, str], None]
 Judged = Callable[[bytes | None, str], None]
 
@@ -100,6 +102,14 @@ class Doors:
     prove: Callable[[bytes], bytes] | None
     verify: Verify
     now_s: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Out of what an own block was made, and what became of each."""
+
+    candidates: Candidates
+    outcomes: CandidateOutcomes
 
 
 def encode_record(whole: WholeBlock) -> bytes:
@@ -145,7 +155,7 @@ class BlockApplication:
         self._extended: Certificate | None = None
         # The same, of the writer's thread.
         self._drafts: dict[Hash32, Draft] = {}
-        self._tried: dict[Hash32, Candidates] = {}
+        self._tried: dict[Hash32, Tried] = {}
         self._proof: tuple[bytes, bytes] = b"", b""
 
     def attach(self, source: BlockSource) -> None:
@@ -220,7 +230,7 @@ class BlockApplication:
             self._doors.deliver(lambda: done(None, reason))
             return
         self._keep_draft(draft)
-        self._tried[draft.hash] = tried
+        _put(self._tried, draft.hash, Tried(tried, draft.sealed.outcomes))
         if tried.transactions and not whole.transactions:
             self._is_fruitless = True
 
@@ -389,7 +399,8 @@ class BlockApplication:
             )
             tried = self._tried.get(whole.block_id)
             if tried is not None:
-                drop_refused(self._chain, self._pool, tried.transactions, draft.sealed.outcomes)
+                candidates = tried.candidates.transactions
+                drop_refused(self._chain, self._pool, candidates, tried.outcomes)
             if sealed.block.transactions:
                 self._is_fruitless = False
         self._drafts.clear()
@@ -440,9 +451,7 @@ class BlockApplication:
         self._doors.on_failure(failure)
 
     def _keep_draft(self, draft: Draft) -> None:
-        while len(self._drafts) >= DRAFTS_MAX:
-            del self._drafts[next(iter(self._drafts))]
-        self._drafts[draft.hash] = draft
+        _put(self._drafts, draft.hash, draft)
 
     def _keep(self, whole: WholeBlock) -> None:
         self._blocks[whole.block_id] = whole
@@ -450,6 +459,14 @@ class BlockApplication:
             del self._blocks[next(iter(self._blocks))]
         if self._source is not None:
             self._source.keep_block(whole)
+
+
+def _put(kept: dict[Hash32, Value], block_id: Hash32, value: Value) -> None:
+    """The latest DRAFTS_MAX are kept."""
+    kept.pop(block_id, None)
+    while len(kept) >= DRAFTS_MAX:
+        del kept[next(iter(kept))]
+    kept[block_id] = value
 
 
 def _size(whole: WholeBlock) -> int:

@@ -26,6 +26,7 @@ from ghostchain.encoding.attachments import decode_attachment, encode_attachment
 from ghostchain.encoding.blocks import decode_block, encode_block
 from ghostchain.encoding.votes import NO_ROUND, VoteKind, key_claim_bytes
 from ghostchain.execution.executor import CallFlag, Executor, Message
+from ghostchain.node.application import BlockApplication
 from ghostchain.node.judging import open_block
 from ghostchain.node.syncing import Attachments, SyncPort
 from ghostchain.primitives.types import Address, Hash32
@@ -111,6 +112,26 @@ def test_blobs_travel_beside_blocks(make: Make) -> None:
     found = [node.chain.body(node.chain.head.number) for node in cluster.nodes]
     assert [body.raws() if body else () for body in found] == [(bare,)] * 4
     assert not any(node.fetched for node in cluster.nodes)
+    agree(cluster)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_does_not_fit_waits_for_the_next_block(
+    make: Make, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """More gas than a block has is more blocks, at once; also where a draft is not at hand any more
+    and the decided block has to be run again."""
+    if not kept:
+        monkeypatch.setattr(BlockApplication, "_keep_draft", lambda self, draft: None)
+    cluster = make()
+    loop = bytes.fromhex("5b5f56")
+    cluster.submit(
+        *(transfer(0, n, to=None, value=0, data=loop, gas_limit=16_000_000) for n in range(10))
+    )
+    cluster.run(lambda: not any(len(node.pool.pool) for node in cluster.nodes), seconds=5)
+    cluster.run_to(4)
+    chain = cluster.nodes[0].chain
+    assert [len(chain.body(number) or ()) for number in range(1, 5)] == [3, 3, 3, 1]
     agree(cluster)
 
 
@@ -344,8 +365,7 @@ def node_account(node: Node, address: Address) -> bytes | None:
 
 
 def test_a_synced_block_brings_the_certificate_that_its_header_names(make: Make) -> None:
-    """Whatever else stands beside a block, another certificate of the parent does not: it would be
-    kept, and given to others. At the end of an epoch the next validators must be known first."""
+    """Another one would be kept, and given to others."""
     cluster = make(followers=1)
     cluster.run_to(EPOCH_BLOCKS + 2)
     source = cluster.nodes[0]
