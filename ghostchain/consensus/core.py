@@ -321,7 +321,6 @@ class Consensus:
         self._forget_rounds()
         self._enter(Step.PROPOSE)
         self._arm(Timer.PROPOSE, self.parameters.propose_ns(round))
-        self._arm(Timer.REBROADCAST, self.parameters.rebroadcast_ns)
         if self.index != self.validators.proposer(self.height, round):
             return
         if self.valid is not None:
@@ -359,6 +358,7 @@ class Consensus:
 
     def _enter(self, step: Step) -> None:
         self.step = step
+        self._arm(Timer.REBROADCAST, self.parameters.rebroadcast_ns)
         self._say_entered()
 
     def _say_entered(self) -> None:
@@ -625,7 +625,8 @@ class Consensus:
             self._advance()
 
     def _rebroadcast(self) -> None:
-        """What a stuck round said is said again, and what brings others to it.
+        """What a stuck round said is said again, and what brings others to it; a signer that was
+        away is asked again.
 
         All that is proven of the round goes to a few peers, others each time: where not everybody
         hears everybody, votes still reach all.
@@ -636,8 +637,8 @@ class Consensus:
             return
         for kind in VoteKind:
             vote = self.own.get((kind, self.round))
-            if vote is not None and vote.signature:
-                self._effects.append(Broadcast(vote))
+            if vote is not None:
+                self._effects.append(Broadcast(vote) if vote.signature else Sign(vote))
         polka_round = self.round if self._votes().polka is not None else None
         if polka_round is None and self.valid is not None:
             polka_round = self.valid[1]

@@ -402,7 +402,8 @@ class Driver:
         if self._signer is None:
             self._on_signed(sign.vote, b"", "this node has no signer")
         elif self.guard is not None and not self.guard.is_open:
-            self._held.append(sign)
+            if sign not in self._held:
+                self._held.append(sign)
         else:
             self._ask_signer(sign.vote)
 

@@ -139,7 +139,8 @@ class Validate:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Sign the vote; answer with Signed."""
+    """Sign the vote; answer with Signed. Wanted again, the same, while a round is stuck and there
+    was no signature."""
 
     vote: Vote
 

@@ -517,6 +517,22 @@ def test_a_signer_that_refuses_leaves_its_node_silent_and_following() -> None:
     assert not [each for each in cluster.nodes[2].said if isinstance(each, Vote)]
 
 
+@pytest.mark.parametrize(("powers", "away"), [((1,), (0,)), ((1, 1, 1, 1), (1, 3))])
+def test_a_signer_that_comes_back_is_asked_again(
+    powers: tuple[int, ...], away: tuple[int, ...]
+) -> None:
+    """Without these votes there is no quorum, so no timeout would ever end the round."""
+    cluster = Cluster(powers)
+    for index in away:
+        cluster.nodes[index].signer.refuses = True
+    cluster.start()
+    cluster.world.run_for(20 * SECOND)
+    assert cluster.nodes[0].height == 0
+    for index in away:
+        cluster.nodes[index].signer.refuses = False
+    cluster.run_to(2, range(len(powers)), limit_ns=10 * SECOND)
+
+
 def test_a_node_without_a_signer_follows() -> None:
     cluster = Cluster([1, 1, 1], followers=1)
     follower = cluster.nodes[3]
