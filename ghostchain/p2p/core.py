@@ -284,8 +284,9 @@ class PeerCore:
             versions = f"{hello.version_min} to {hello.version_max}"
             reason = f"{CloseReason.NO_COMMON_VERSION.value}: {versions}"
         if reason is not None:
+            effects = tuple(self._close(peer, reason, now_ns))
             self.discovery.on_foreign(peer, now_ns=now_ns)
-            return self._close(peer, reason, now_ns)
+            return effects
         connection.hello = hello
         connection.version = version
         connection.head = hello.head
@@ -436,10 +437,10 @@ class PeerCore:
         if connection is not None and self.discovery.is_validator(connection):
             host, ban_ns_max = None, VALIDATOR_BAN_NS_MAX
         ban = self.bans.ban(peer, host, reason, now_ns=now_ns, ban_ns_max=ban_ns_max)
-        self.discovery.book.postpone(peer, ban.until_ns)
         effects: list[Effect] = [Banned(peer, ban.until_ns, reason)]
         if connection is not None:
             effects.extend(self._close(peer, f"{CloseReason.MISBEHAVED.value}: {reason}", now_ns))
+        self.discovery.book.postpone(peer, ban.until_ns)
         return self.settle(effects, now_ns)
 
     def _close(self, peer: Peer, reason: str, now_ns: int) -> Iterable[Effect]:

@@ -424,6 +424,30 @@ def test_bootnodes_are_dialled_until_they_answer() -> None:
     assert [info.peer for info in node.driver.peers()] == [late]
 
 
+def test_who_is_banned_is_not_dialled_meanwhile() -> None:
+    network, node = alone(limits=PeerLimits(outbound_target=3))
+    liar = network.add(3)
+    node.driver.add_bootnode(liar.key, liar.host, liar.port)
+    network.run(3)
+    node.driver.punish(liar.key, "a lie", Offence.MALFORMED)
+    dials = []
+    node.dial = lambda peer, host, port: dials.append(peer)  # type: ignore[method-assign]
+    network.run(590)
+    assert not dials
+    network.run(20)
+    assert dials[0] == liar.key
+
+
+def test_who_is_of_another_chain_is_not_dialled_for_long() -> None:
+    network, node = alone(limits=PeerLimits(outbound_target=3))
+    stranger = Stranger(network, 2)
+    node.driver.add_bootnode(stranger.key, stranger.host, stranger.port)
+    network.run(1)
+    tell(node, stranger, hello(chain_id=CHAIN_ID + 1))
+    entry = node.driver.core.discovery.book.entries[stranger.key]
+    assert entry.dial_ns >= network.now_ns + 3_500 * SECOND_NS
+
+
 def test_as_many_are_dialled_as_wanted_and_again_when_they_go() -> None:
     network, node = alone(limits=PeerLimits(outbound_target=3))
     others = [network.add(number) for number in range(2, 12)]
