@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from ghostchain.consensus.messages import (
 )
 from ghostchain.encoding.attachments import Evidence, decode_evidence
 from ghostchain.encoding.votes import VoteKind
+from ghostchain.net.channels import LIMITS, ChannelLimits
 from ghostchain.net.channels import Channel as Stream
 from ghostchain.net.endpoint import Address, DialFailed, Endpoint, EndpointSettings, network_name
 from ghostchain.net.identity import Identity as NodeIdentity
@@ -129,6 +130,7 @@ class Networking:
             alpn=network_name(self._identity.chain_id, self._identity.genesis),
             host=configuration.host,
             port=configuration.port,
+            limits=stream_limits(),
             # More than the peers' driver wants, so that it can say why it refuses.
             gate=GateLimits(
                 connections_max=max(128, 2 * configuration.max_peers),
@@ -401,6 +403,21 @@ class Networking:
             yield Sample(
                 "ghost_endpoint_events", "What happened.", count, (("what", what),), counts=True
             )
+
+
+def stream_limits() -> tuple[ChannelLimits, ...]:
+    """The peers' limits of each channel, as the transport takes them: it slows down to them what
+    comes faster."""
+    return tuple(
+        replace(
+            LIMITS[channel],
+            frame_bytes_max=limits.frame_bytes_max,
+            queue_bytes_max=limits.queue_bytes_max,
+            receive_bytes=limits.bytes_per_second,
+            receive_messages=limits.messages_per_second,
+        )
+        for channel, limits in sorted(wire.CHANNEL_LIMITS.items())
+    )
 
 
 class ConsensusNetwork:

@@ -33,7 +33,7 @@ from ghostchain.p2p.effects import (
     Verdict,
     WholeBlock,
 )
-from ghostchain.p2p.messages import CHANNEL_LIMITS, Channel
+from ghostchain.p2p.messages import Channel
 from ghostchain.p2p.records import Claim, Signer
 from ghostchain.p2p.scoring import Offence
 from ghostchain.primitives.types import Hash32
@@ -265,18 +265,3 @@ class PeerDriver:
             self._act(self.core.settle(judged, self._now_ns()))
 
         self._ports.submit(submit.raws, done)
-
-
-def channel_table() -> dict[int, tuple[int, int, int, int, int]]:
-    """The limits of each channel as plain numbers, for the transport: bytes of a frame, bytes a
-    second, messages a second, seconds of burst, bytes queued."""
-    return {
-        int(channel): (
-            limits.frame_bytes_max,
-            limits.bytes_per_second,
-            limits.messages_per_second,
-            limits.burst_seconds,
-            limits.queue_bytes_max,
-        )
-        for channel, limits in CHANNEL_LIMITS.items()
-    }

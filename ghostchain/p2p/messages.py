@@ -108,8 +108,8 @@ CHANNEL_LIMITS = {
     Channel.PROPOSALS: ChannelLimits(3 * MIB, 16 * MIB, 200, 2, 16 * MIB),
     Channel.BLOCKS: ChannelLimits(3 * MIB, 32 * MIB, 1_000, 2, 16 * MIB),
     Channel.EVIDENCE: ChannelLimits(64 * KIB, 512 * KIB, 100, 2, MIB),
-    Channel.TRANSACTIONS: ChannelLimits(5 * MIB // 2, 16 * MIB, 2_000, 2, 8 * MIB),
-    Channel.SYNC: ChannelLimits(8 * MIB, 64 * MIB, 2_000, 2, 32 * MIB),
+    Channel.TRANSACTIONS: ChannelLimits(2 * MIB, 16 * MIB, 2_000, 2, 8 * MIB),
+    Channel.SYNC: ChannelLimits(2 * MIB, 64 * MIB, 2_000, 2, 32 * MIB),
     Channel.CONTROL: ChannelLimits(16 * KIB, 128 * KIB, 40, 4, 256 * KIB),
 }
 

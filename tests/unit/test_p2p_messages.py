@@ -9,7 +9,6 @@ import msgpack
 import pytest
 
 from ghostchain.p2p.compact import bitmap_of
-from ghostchain.p2p.driver import channel_table
 from ghostchain.p2p.messages import (
     ATTACHMENT_BYTES_MAX,
     BLOCK_TRANSACTIONS_MAX,
@@ -300,9 +299,3 @@ def test_the_largest_body_fits_its_frames() -> None:
     assert decode_envelope(encode_envelope(bytes(256 * 1024), body))[1] == body
     frame = encode_message(CompactBlock(ONE, body))
     assert decode_message(Channel.BLOCKS, frame) == CompactBlock(ONE, body)
-
-
-def test_the_transport_has_a_limit_for_every_channel() -> None:
-    table = channel_table()
-    assert sorted(table) == list(range(len(Channel)))
-    assert all(number > 0 for row in table.values() for number in row)
