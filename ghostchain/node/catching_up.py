@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from ghostchain.chain.snapshot import SnapshotFolder
 from ghostchain.node.clock import Alarm, SteadyClock
 from ghostchain.node.judging import BlockRules
 from ghostchain.node.logs import event
@@ -55,6 +56,7 @@ class CatchingUp:
         voting: Voting,
         metrics: Metrics,
         *,
+        snapshots: SnapshotFolder | None = None,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._chain = rules.chain
@@ -66,7 +68,7 @@ class CatchingUp:
         self._tasks = LoopTasks(on_failure, self._guarded)
         self._alarm = Alarm(clock, lambda: self._guarded(self._driver.on_time))
         port = SyncPort(rules.chain, rules.validators, rules.verify, Attachments(rules))
-        self._driver = SyncDriver(clock, self, self._tasks, port, self, self)
+        self._driver = SyncDriver(clock, self, self._tasks, port, self, self, snapshots=snapshots)
         self._starting = 0
         self._logged_ns = 0
         metrics.watch(self._samples)

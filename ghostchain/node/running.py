@@ -26,9 +26,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ghostchain import __version__
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.genesis import Genesis
+from ghostchain.chain.snapshot import holds_a_chain
 from ghostchain.node import logs
 from ghostchain.node.accounts import fee_state, sender_states
 from ghostchain.node.backend import NodeBackend, pool_rules
+from ghostchain.node.beginning import begin_from_snapshot
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.engines import open_engines
 from ghostchain.node.following import PoolFollower
@@ -76,6 +78,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghostd-")))
         if not json_logs:
             print_banner(configuration, genesis, data_dir)
+        begin_if_asked(configuration, genesis, data_dir)
         # Waiting for the disk would make a directory durable that is gone at the end.
         chain = Chain.open(
             data_dir,
@@ -88,6 +91,18 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(configuration, chain, data_dir))
     event(logger, logging.INFO, "stopped")
+
+
+def begin_if_asked(configuration: NodeConfiguration, genesis: Genesis, data_dir: Path) -> None:
+    """The directory holds the state of a snapshot, where a checkpoint is given and no chain is
+    there yet. Raises: GhostError, OSError."""
+    checkpoint = configuration.p2p.checkpoint
+    if checkpoint is None or genesis.config.consensus is None:
+        return
+    if holds_a_chain(data_dir):
+        event(logger, logging.INFO, "checkpoint not needed: there are blocks already")
+        return
+    begin_from_snapshot(configuration, genesis, data_dir, checkpoint)
 
 
 def is_fault_of_ours(record: logging.LogRecord) -> bool:

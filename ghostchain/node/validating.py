@@ -27,6 +27,7 @@ import click
 
 from ghostchain import __version__
 from ghostchain.chain.config import ConsensusParameters
+from ghostchain.chain.snapshot import SnapshotFolder, SnapshotKeeper
 from ghostchain.consensus.core import Consensus
 from ghostchain.consensus.driver import Driver
 from ghostchain.consensus.effects import Peer, StartHeight
@@ -37,6 +38,7 @@ from ghostchain.consensus.validators import ValidatorSet
 from ghostchain.crypto.ed25519 import verify_batch
 from ghostchain.crypto.keccak import keccak256_batch
 from ghostchain.encoding.attachments import encode_evidence
+from ghostchain.encoding.manifests import Manifest
 from ghostchain.net.identity import Identity as NodeIdentity
 from ghostchain.node.admission import PeerAdmission
 from ghostchain.node.application import BlockApplication, Doors
@@ -46,6 +48,7 @@ from ghostchain.node.clock import Alarm, SteadyClock
 from ghostchain.node.configuration import NodeConfiguration, ValidatorConfiguration
 from ghostchain.node.evidence import evidence_of
 from ghostchain.node.genesis import bootstrap_consensus_seed, bootstrap_validator
+from ghostchain.node.judging import BlockRules
 from ghostchain.node.logs import event
 from ghostchain.node.metrics import Metrics
 from ghostchain.node.monitoring import Check
@@ -61,6 +64,7 @@ from ghostchain.node.watching import ConsensusWatcher
 from ghostchain.p2p.core import Identity
 from ghostchain.p2p.driver import PeerDriver
 from ghostchain.p2p.messages import Channel
+from ghostchain.primitives.errors import StorageError
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import SyncProgress
@@ -195,6 +199,7 @@ class Validating:
         self._is_work_due = False
         self._sync: CatchingUp | None = None
         self._told: ValidatorSet | None = None
+        self._snapshots = SnapshotFolder(parts.data_dir)
         chain_id = chain.config.chain_id
         directory = parts.data_dir / CONSENSUS_DIRECTORY
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -204,6 +209,9 @@ class Validating:
         self._watcher = ConsensusWatcher(parts.metrics, lambda: core.validators)
         self._logs = [open_log(directory, name) for name in (LOG_NAME, EVIDENCE_NAME)]
         self._application = self._make_application()
+        self._keeper = keeper_of(
+            self._application.rules, self._snapshots, configuration.p2p.snapshot_interval
+        )
         self._admission = PeerAdmission(
             parts.pool, parts.admission, parts.metrics, call=self.call, on_failure=self._fail
         )
@@ -333,6 +341,7 @@ class Validating:
                 self._network,
                 self,
                 self._parts.metrics,
+                snapshots=self._snapshots,
                 on_failure=self._fail,
             )
         self._on_start(start)
@@ -355,6 +364,8 @@ class Validating:
         self._network.stop()
         if self._sync is not None:
             await self._loop.run_in_executor(None, self._sync.close)
+        if self._keeper is not None:
+            await self._loop.run_in_executor(None, self._keeper.close)
         # What the writer has begun still answers; nobody listens.
         await self._loop.run_in_executor(None, self._parts.writer.shutdown)
         for log in self._logs:
@@ -516,6 +527,35 @@ class Validating:
         else:
             lines.append(f"  peers    ghost://{self._network.key.hex()}@{address[0]}:{address[1]}")
         return lines
+
+
+def keeper_of(
+    rules: BlockRules, folder: SnapshotFolder, interval_blocks: int | None
+) -> SnapshotKeeper | None:
+    """Who writes snapshots for new nodes every so many blocks: None stands for once an epoch, 0 for
+    never."""
+    if interval_blocks is None:
+        interval_blocks = rules.reader.epoch_blocks
+    if interval_blocks == 0:
+        return None
+
+    def written(manifest: Manifest, seconds: float) -> None:
+        event(
+            logger,
+            logging.INFO,
+            "snapshot written",
+            height=manifest.height,
+            accounts=manifest.accounts,
+            chunks=len(manifest.chunks),
+            seconds=round(seconds, 1),
+        )
+
+    def failed(failure: StorageError) -> None:
+        event(logger, logging.WARNING, "snapshot not written", reason=str(failure))
+
+    return SnapshotKeeper(
+        rules.chain, folder, interval_blocks, on_written=written, on_failure=failed
+    )
 
 
 def open_log(directory: Path, name: str) -> WriteAheadLog:
