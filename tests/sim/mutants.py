@@ -127,7 +127,7 @@ MUTANTS = {
         Edit(wal, "decode_records", ", last_check)) != check", ", last_check)) < 0"),
     ),
     "the log is not read at a restart": (
-        Edit(Driver, "_start", "in self._log.records()", "in ()"),
+        Edit(Driver, "_start", "list(self._log.records())", "[]"),
     ),
     "what was signed is forgotten at a restart": (
         Edit(HighWater, "_load", "self._sequence, self._marks =", "self._sequence, _ ="),
