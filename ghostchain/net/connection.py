@@ -13,6 +13,9 @@ What differs from aioquic 1.7.2, and why:
   millisecond old: before, the next data may take more of them. Alone they leave after every fourth
   packet or after five milliseconds (aioquic: one), well below the 25 that peers are told (RFC 9000,
   18.2).
+- A peer that does not answer is probed at least every two seconds, until it is given up. aioquic
+  doubles the time without end (RFC 9002, 6.2.1), so that a line that was cut for twenty seconds
+  could stay silent for as long after it was mended. A probe is one datagram.
 - Stateless resets (RFC 9000, 10.3): tokens are derived from the node's key and the connection id,
   so that a node that lost its state by a crash can tell peers at once that they talk to nobody.
 - How finely a peer may cut up a stream is limited, before the handshake and after it: aioquic keeps
@@ -62,6 +65,7 @@ RIDE_SECONDS = 0.0045
 """An acknowledgement that has less time left rides on data."""
 HANDSHAKE_GAPS_MAX = 16
 GAPS_MAX = 512
+PROBE_SECONDS_MAX = 2.0
 STREAM_FRAMES_MAX = 32
 """In one datagram: this network's nodes send one of each channel."""
 _APPLICATION = Epoch.ONE_RTT
@@ -248,6 +252,12 @@ class Connection(QuicConnection):
     def _on_connection_limit_delivery(self, delivery: QuicDeliveryState, limit: Limit) -> None:
         super()._on_connection_limit_delivery(delivery, limit)
         self._are_limits_due |= delivery is QuicDeliveryState.LOST
+
+    def handle_timer(self, now: float) -> None:
+        super().handle_timer(now)
+        loss = self._loss
+        while loss._pto_count and loss.get_probe_timeout() * 2**loss._pto_count > PROBE_SECONDS_MAX:
+            loss._pto_count -= 1
 
     def receive_datagram(self, data: bytes, addr: NetworkAddress, now: float) -> None:
         self._packets_since_ack += 1

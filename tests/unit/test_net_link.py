@@ -64,6 +64,7 @@ class Wire:
         self.bytes_per_second = bytes_per_second
         self.free_at = [0.0, 0.0]
         self.now = 0.0
+        self.is_cut = False
         self.order = itertools.count()
         self.flying: list[tuple[float, int, int, bytes]] = []
         self.owners = (Owner(), Owner())
@@ -97,7 +98,7 @@ class Wire:
             start = max(self.now, self.free_at[side])
             self.free_at[side] = start + len(data) / self.bytes_per_second
             for _ in range(2 if self.chance.random() < self.copies else 1):
-                if self.chance.random() >= self.loss:
+                if not self.is_cut and self.chance.random() >= self.loss:
                     at = self.free_at[side] + self.chance.uniform(*self.delay)
                     heapq.heappush(self.flying, (at, next(self.order), 1 - side, data))
 
@@ -281,3 +282,25 @@ def test_the_server_uses_an_id_with_a_reset_token() -> None:
     assert len(server.peer_reset_token) == 16
     client = wire.links[0].connection
     assert len(client.peer_reset_token) == 16
+
+
+@pytest.mark.parametrize("cut_seconds", [1.0, 9.0, 25.0])
+@pytest.mark.parametrize("chatter", [0, 500, 20_000], ids=["silent", "votes", "full"])
+def test_a_line_that_is_mended_is_used_at_once(cut_seconds: float, chatter: int) -> None:
+    """Whatever was said meanwhile, and although more than the congestion window is under way."""
+    wire = Wire(1, delay=(0.02, 0.02)).establish()
+    wire.wait(1.0)
+    assert wire.links[0].send(Channel.VOTES, b"before")
+    wire.is_cut = True
+    wire.flush(0)
+    said = 1
+    for _ in range(int(cut_seconds)):
+        if chatter:
+            assert wire.links[0].send(Channel.VOTES, bytes(chatter))
+            wire.flush(0)
+            said += 1
+        wire.wait(1.0)
+    wire.is_cut = False
+    mended_at = wire.now
+    wire.until(lambda: len(wire.owners[1].messages) == said, 10.0)
+    assert wire.now - mended_at < 3.0
