@@ -266,7 +266,8 @@ class Consensus:
             return None
         rounds = {self.round, self.round - 1}
         rounds |= {held[1] for held in (self.locked, self.valid) if held is not None}
-        votes = [vote for round in sorted(rounds) for vote in self._keeper.round_votes(round)]
+        rounds.add(self._keeper.commit_round)
+        votes = [vote for round in sorted(rounds) for vote in self._keeper.proven(round)]
         mattering = {vote.block_id for vote in votes}
         return Resume(
             self.height,

@@ -170,6 +170,25 @@ class VoteKeeper:
             for _, vote in sorted(ballot.first.items(), key=lambda item: item[0])
         )
 
+    def proven(self, round: int) -> tuple[Vote, ...]:
+        """All that is verified of a round: first `round_votes`, then what the same validators said
+        besides, which is part of the quorums too."""
+        first = self.round_votes(round)
+        votes = self.rounds.get(round)
+        if votes is None:
+            return first
+        counted = {
+            vote
+            for ballot in votes.ballots.values()
+            for tally in ballot.tallies.values()
+            for vote in tally.votes.values()
+        }
+        others = counted.difference(first)
+        return (
+            *first,
+            *sorted(others, key=lambda each: (each.kind, each.validator, each.block_id)),
+        )
+
     def entry(self) -> RoundCertificate | None:
         """The least that brings others to this round: votes of F1 in it, or the quorum of
         precommits that ended the round before (R7). None for the first round, and while this node
