@@ -11,10 +11,11 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from ghostchain.consensus.core import Consensus
-from ghostchain.consensus.driver import Driver
+from ghostchain.consensus.core import BLOCKS_MAX, Consensus
+from ghostchain.consensus.driver import BODIES_MAX, Driver
 from ghostchain.consensus.effects import RoundFailed, StartHeight
 from ghostchain.consensus.guard import Guard
+from ghostchain.consensus.laggards import EARLY_VOTES_MAX
 from ghostchain.consensus.messages import (
     InvalidMessage,
     Message,
@@ -26,6 +27,7 @@ from ghostchain.consensus.messages import (
 )
 from ghostchain.consensus.records import BlockRecord, decode_record
 from ghostchain.consensus.timers import Parameters
+from ghostchain.consensus.votes import AHEAD_MAX, BEHIND_MAX, POLKAS_MAX
 from ghostchain.encoding.votes import VoteKind
 from ghostchain.node.signing.local import LocalSigner
 from ghostchain.primitives.errors import StorageFailed
@@ -35,6 +37,7 @@ from ghostchain.storage.wal import WriteAheadLog, decode_records
 from tests.sim.application import LedgerApplication
 from tests.sim.catching import Catcher
 from tests.sim.checkers import (
+    BOUNDED,
     DURABLE_FIRST,
     LOCK_KEPT,
     NO_CRASH,
@@ -58,6 +61,8 @@ if TYPE_CHECKING:
 CHAIN_ID = 446_782
 EPOCH_NS = 1_700_000_000 * SECOND
 PPM = 1_000_000
+LOG_SLACK_BYTES = 60_000
+"""For each validator: what a round may add to a log, and what a log written anew still holds."""
 LOG_NAME, MARK_NAME = "wal", "highwater"
 
 
@@ -180,6 +185,35 @@ class Machine:
             return
         if self.core.locked is None or self.core.locked[1] < lock.round:
             raise Violation(LOCK_KEPT, f"{self.name} has forgotten {lock}: {self.core.locked}")
+
+    def check_bounds(self) -> None:
+        """What is kept for others is bounded by how many they are, whatever they say."""
+        if not self.is_up or self.driver.is_dead:
+            return
+        size, peers = len(self.world.sets.of(self.core.height)), len(self.peers)
+        keeper = self.core._keeper
+        bounds = {
+            "rounds": (len(keeper.rounds), BEHIND_MAX + POLKAS_MAX + AHEAD_MAX * size + 3),
+            "votes": (
+                max(
+                    (
+                        len(ballot.first) + len(ballot.second) + len(ballot.waiting)
+                        for votes in keeper.rounds.values()
+                        for ballot in votes.ballots.values()
+                    ),
+                    default=0,
+                ),
+                3 * size,
+            ),
+            "early messages": (len(self.core._waiting_room), peers * (EARLY_VOTES_MAX + 2)),
+            "peers": (len(self.core._laggards), peers),
+            "blocks": (len(self.core._at_hand), BLOCKS_MAX + 1),
+            "bodies": (sum(map(len, self.driver._bodies.values())), BODIES_MAX * peers),
+            "bytes of the log": (self.log.size, self.mix.log_bytes + LOG_SLACK_BYTES * size),
+        }
+        for name, (count, limit) in bounds.items():
+            if count > limit:
+                raise Violation(BOUNDED, f"{self.name} keeps {count} {name}, {limit} at most")
 
     def check_replay(self) -> None:
         """The log, read again, makes a core that knows what this one knows."""

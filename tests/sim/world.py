@@ -110,6 +110,7 @@ class World:
             is_done = scheduler.run(mix.storm_ns + CALM_MAX_NS, self._is_done, events_max)
             if not is_done:
                 self._blame()
+            self._check_bounds()
         except Violation as violation:
             outcome.rule, outcome.detail = violation.rule, str(violation)
             self.say(None, "VIOLATION of %s", violation)
@@ -118,6 +119,11 @@ class World:
         outcome.calm_ns = scheduler.now_ns - self._calm_from_ns
         outcome.counts.update(self._counts())
         return outcome
+
+    def _check_bounds(self) -> None:
+        for machine in self.machines:
+            if machine.is_honest:
+                machine.check_bounds()
 
     def _is_done(self) -> bool:
         return not self._behind and not self.is_stormy
@@ -247,6 +253,7 @@ class World:
     def _calm(self) -> None:
         """Faults stop: from here on everything honest works, and delays are bounded."""
         self.is_stormy = False
+        self._check_bounds()
         self._calm_from_ns = self.scheduler.now_ns
         weather = self.network.weather
         weather.loss = weather.duplication = weather.body_loss = weather.late = 0.0
