@@ -12,7 +12,7 @@ that depends on it.
 
 The key may be one that also signs, but never a message of exactly 32 bytes: for their nonces both
 hash the same half of the seed, here followed by the 32 bytes of a point, there by the message, and
-a nonce that both used gives the key away. The messages of `encoding/votes.py` have 73 and 44.
+a nonce that both used gives the key away. Those of `encoding/votes.py` have 73, 44 and 64.
 
 Units: keys and seeds 32 bytes, proofs 80, outputs 64.
 Spec: RFC 9381, sections 5.1 to 5.4, suite 0x03. Oracle: its appendix B.3.

@@ -135,10 +135,8 @@ class EvidencePool:
             if len(guilty) == len(self._pieces):
                 return
             self._pieces = guilty
-            self._log.restart()
-            for evidence in guilty.values():
-                self._log.append(encode_evidence(evidence))
-            self._log.flush()
+            # Not emptied first: a crash in between must not let the guilty go.
+            self._log.rewrite([encode_evidence(evidence) for evidence in guilty.values()])
 
     def _guilt(self, evidence: Evidence) -> Guilt | None:
         return guilt_of(evidence, self._chain_id, self._validators, self._verify)

@@ -172,7 +172,10 @@ def open_signer(
         seed = bootstrap_consensus_seed()
     else:
         return None
-    return LocalSigner.open(seed, chain_id=chain_id, directory=directory)
+    signer = LocalSigner.open(seed, chain_id=chain_id, directory=directory)
+    if signer.high_water.mended:
+        event(logger, logging.WARNING, "high-water mark", mended=signer.high_water.mended)
+    return signer
 
 
 def password_for(given: ValidatorConfiguration) -> str:
