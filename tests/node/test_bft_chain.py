@@ -12,7 +12,9 @@ import pytest
 from ghostchain.chain import seals
 from ghostchain.chain.verify import verify_state
 from ghostchain.consensus.certificates import check_commit
+from ghostchain.consensus.effects import RoundFailed, RoundFailure
 from ghostchain.consensus.messages import Vote
+from ghostchain.consensus.ports import Offer
 from ghostchain.contracts import registry
 from ghostchain.contracts.addresses import GCC, SLASHING, STAKING
 from ghostchain.contracts.slashing import Slashing
@@ -23,14 +25,17 @@ from ghostchain.crypto.ed25519 import public_key_of, verify_batch
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.attachments import decode_attachment, encode_attachment
-from ghostchain.encoding.blocks import decode_block, encode_block
+from ghostchain.encoding.blocks import decode_block, encode_block, encode_withdrawal
 from ghostchain.encoding.votes import NO_ROUND, VoteKind, key_claim_bytes
 from ghostchain.execution.executor import CallFlag, Executor, Message
-from ghostchain.node.application import BlockApplication
-from ghostchain.node.judging import open_block
+from ghostchain.node.application import BlockApplication, decode_record, encode_record
+from ghostchain.node.judging import open_block, whole_of
 from ghostchain.node.syncing import Attachments, SyncPort
+from ghostchain.p2p.compact import compact_body
+from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.sync.messages import SyncBlock
+from ghostchain.trie.merkle import ordered_root
 from tests.node.bft_cluster import (
     EPOCH_BLOCKS,
     OPERATORS,
@@ -133,6 +138,59 @@ def test_what_does_not_fit_waits_for_the_next_block(
     chain = cluster.nodes[0].chain
     assert [len(chain.body(number) or ()) for number in range(1, 5)] == [3, 3, 3, 1]
     agree(cluster)
+
+
+SPOILT: dict[str, Callable[[Block], Block]] = {
+    "state": lambda block: with_header(block, state_root=Hash32(bytes(32))),
+    "gas": lambda block: with_header(block, gas_used=block.header.gas_used + 21_000),
+    "coinbase": lambda block: with_header(block, coinbase=Address(b"\x66" * 20)),
+    "seal": lambda block: with_header(block, parent_beacon_block_root=Hash32(bytes(32))),
+    "future": lambda block: with_header(block, timestamp=block.header.timestamp + 60),
+    "reward": lambda block: replace(
+        block, withdrawals=(Withdrawal(block.header.number << 16, 0, STAKING, 10**9),)
+    ),
+}
+
+
+def with_header(block: Block, **changes: Any) -> Block:
+    return replace(block, header=replace(block.header, **changes))
+
+
+@pytest.mark.parametrize("sin", SPOILT)
+def test_a_proposal_that_does_not_hold_is_voted_down(
+    make: Make, monkeypatch: pytest.MonkeyPatch, sin: str
+) -> None:
+    """One validator proposes what is wrong whenever it is its turn; the next one's turn decides."""
+    cluster = make()
+    liar = cluster.nodes[3]
+    honest_build = liar.application.build
+    spoilt: list[Hash32] = []
+
+    def build(height: int, round: int, done: Callable[[Offer | None, str], None]) -> None:
+        def spoil(offer: Offer | None, reason: str) -> None:
+            assert offer is not None, reason
+            opened = decode_record(offer.record)
+            changed = SPOILT[sin](open_block(opened).block)
+            paid = [encode_withdrawal(one) for one in changed.withdrawals]
+            changed = with_header(changed, withdrawals_root=ordered_root(paid))
+            whole = whole_of(changed, opened.attachment)
+            spoilt.append(whole.block_id)
+            liar.application._blocks[whole.block_id] = whole
+            done(Offer(whole.block_id, compact_body(whole), encode_record(whole)), "")
+
+        honest_build(height, round, spoil)
+
+    monkeypatch.setattr(liar.application, "build", build)
+    honest = cluster.nodes[:3]
+    cluster.run(lambda: len(spoilt) >= 2 and honest[0].chain.head.number >= 4, seconds=200)
+    cluster.run_to(honest[0].chain.head.number + 1, nodes=honest)
+    agree(cluster)
+    chain = honest[0].chain
+    hashes = {chain.hash_of(number) for number in range(chain.head.number + 1)}
+    assert not hashes & set(spoilt)
+    reasons = {one.reason for one in honest[0].failures if isinstance(one, RoundFailed)}
+    assert reasons <= {RoundFailure.BLOCK_INVALID, RoundFailure.BLOCK_MISSING, RoundFailure.SKIPPED}
+    assert reasons
 
 
 def test_blocks_say_what_was_decided(make: Make) -> None:
