@@ -54,7 +54,7 @@ from ghostchain.consensus.effects import (
     Work,
 )
 from ghostchain.consensus.guard import Guard
-from ghostchain.consensus.messages import Message, Step, Vote
+from ghostchain.consensus.messages import Message, Status, Step, Vote
 from ghostchain.consensus.ports import (
     Application,
     Clock,
@@ -79,9 +79,6 @@ LOG_BYTES_MAX = 32 << 20
 
 RECORDS_MAX = 4
 """Blocks of one height that are kept, beside what it is locked on, to be written anew."""
-
-DURABLE = (Sign, Broadcast, Send, Decide)
-"""What leaves this node, or binds it: everything logged before it is durable first."""
 
 
 class Driver:
@@ -250,7 +247,7 @@ class Driver:
             self._act(effect)
 
     def _act(self, effect: Effect) -> None:
-        if not self._is_durable and isinstance(effect, DURABLE):
+        if not self._is_durable and _binds(effect):
             self._log.flush()
             self._is_durable = True
         self._actions[type(effect)](effect)
@@ -472,6 +469,14 @@ class Driver:
 
     def _round_failed(self, failure: RoundFailed) -> None:
         self._watcher.round_failed(failure, self._clock.now_ns())
+
+
+def _binds(effect: Effect) -> bool:
+    """Whether all that is logged must be durable before it: a signature, a decision, and whatever
+    leaves this node, but for where it is, which an idle one says each second."""
+    if isinstance(effect, (Broadcast, Send)):
+        return not isinstance(effect.message, Status)
+    return isinstance(effect, (Sign, Decide))
 
 
 def _question(effect: Effect) -> object:

@@ -95,6 +95,17 @@ def test_an_input_is_logged_before_it_is_applied_and_durable_before_it_is_said()
     assert order == [*heard, *judged, "flush", "sign", *answer, "flush", "say"]
 
 
+def test_an_idle_node_does_not_wake_the_disk_to_say_where_it_is() -> None:
+    alone = Alone()
+    alone.node.chain.has_work = False
+    alone.node.driver.on_synced(StartHeight(2, alone.cluster.validators))
+    alone.node.watch_time()
+    flushes, said = alone.node.log.flushes, len(alone.node.said)
+    alone.cluster.world.run_for(5_500 * MILLISECOND)
+    assert len(alone.node.said) - said == 5
+    assert alone.node.log.flushes == flushes
+
+
 def test_what_changes_nothing_is_not_logged() -> None:
     alone = Alone()
     alone.lock_on_a()
