@@ -9,7 +9,7 @@ JOBS ?= 2
 SIM_SEEDS ?= 0:20000
 FUZZ_FLAGS ?= -max_total_time=60
 
-.PHONY: run test setup native lint types unit sanitize bench bench-full differential economy sim sim-twins fuzz eels clients clean help
+.PHONY: chaos recovery run test setup native lint types unit sanitize bench bench-full differential economy sim sim-twins fuzz eels clients clean help
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -83,6 +83,12 @@ sim: setup ## networks of validators on virtual time, wires and disks (SIM_SEEDS
 
 sim-twins: setup ## the same, where two machines share one key
 	$(BIN)/python -m tests.sim.run --kind twins --seeds $(SIM_SEEDS) --jobs $(JOBS)
+
+chaos: setup ## 200 kills, pauses, partitions and losses of a devnet under load (root; CHAOS_FLAGS="--faults N --seed N")
+	$(BIN)/python -m tests.live.chaos --directory "$$(mktemp -d)/net" $(CHAOS_FLAGS)
+
+recovery: setup ## how soon a devnet is itself again after partitions and kills (root)
+	$(BIN)/python -m tests.live.recovery --directory "$$(mktemp -d)/net"
 
 fuzz: setup ## every fuzz target for a minute (FUZZ_FLAGS=-runs=N for another measure)
 	$(BIN)/python -m pip install --quiet 'atheris>=2.3'

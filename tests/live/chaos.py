@@ -177,16 +177,10 @@ def main() -> int:
     parser.add_argument("--validators", type=int, default=4)
     parser.add_argument("--rpc-nodes", type=int, default=1)
     arguments = parser.parse_args()
-    try:
-        namespace.Scissors()
-    except RuntimeError:
-        why = namespace.missing()
-        if why is not None:
-            print(f"cannot partition here: {why}", file=sys.stderr)
-            return 4
-        inside = [sys.executable, "-m", "tests.live.chaos", *sys.argv[1:]]
-        limit = 120.0 + arguments.faults * (5.0 + RECOVERY_SECONDS_MAX)
-        return namespace.run_inside(inside, timeout=limit, capture=False).returncode
+    limit = 120.0 + arguments.faults * (5.0 + RECOVERY_SECONDS_MAX)
+    code = namespace.enter("tests.live.chaos", timeout=limit)
+    if code is not None:
+        return code
     plan = devnet.Plan(validators=arguments.validators, rpc_nodes=arguments.rpc_nodes)
     print(json.dumps(run(arguments.directory, arguments.faults, arguments.seed, plan)))
     return 0

@@ -10,6 +10,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 
 INSIDE = "GHOST_TEST_NAMESPACE"
@@ -47,6 +48,21 @@ def run_inside(
         )
     finally:
         subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def enter(module: str, *, timeout: float) -> int | None:
+    """Runs the module again, with this process's arguments, in a new namespace: its exit code, 4
+    when there can be none. None: this process is inside already."""
+    try:
+        Scissors()
+    except RuntimeError:
+        why = missing()
+        if why is not None:
+            print(f"cannot partition here: {why}", file=sys.stderr)
+            return 4
+        inside = [sys.executable, "-m", module, *sys.argv[1:]]
+        return run_inside(inside, timeout=timeout, capture=False).returncode
+    return None
 
 
 class Scissors:
