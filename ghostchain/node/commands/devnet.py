@@ -76,6 +76,14 @@ def plan_options(command: Command) -> Command:
             help="A parameter of staking, slashing, governance or feeMarket, as "
             "slashing.jailBlocks=20. May be repeated.",
         ),
+        click.option(
+            "--run-flag",
+            "flags",
+            multiple=True,
+            metavar="FLAG",
+            help="A flag of `ghostd run` for every node, as --run-flag=--snapshot-interval=100. "
+            "May be repeated.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
