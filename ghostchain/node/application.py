@@ -391,18 +391,12 @@ class BlockApplication:
     ) -> None:
         """On the writer's thread. whole None: the block is committed already."""
         if whole is not None and self._chain.head.number < height:
-            draft = self._drafts.get(whole.block_id)
-            if draft is None:
-                draft = self._chain.check(open_block(whole).block)
-            sealed = self._chain.commit(
-                draft, certificate=encode_message(certificate), attachment=whole.attachment
-            )
-            tried = self._tried.get(whole.block_id)
-            if tried is not None:
-                candidates = tried.candidates.transactions
-                drop_refused(self._chain, self._pool, candidates, tried.outcomes)
-            if sealed.block.transactions:
-                self._is_fruitless = False
+            try:
+                self._make_final(whole, certificate)
+            except InvalidBlock:
+                # Sync may have brought the chain there while this waited for the chain.
+                if self._chain.head.number < height:
+                    raise
         self._drafts.clear()
         self._tried.clear()
         start = self.start()
@@ -412,6 +406,21 @@ class BlockApplication:
             done(start)
 
         self._doors.deliver(answer)
+
+    def _make_final(self, whole: WholeBlock, certificate: Certificate) -> None:
+        """Raises: InvalidBlock when it is not the next block."""
+        draft = self._drafts.get(whole.block_id)
+        if draft is None:
+            draft = self._chain.check(open_block(whole).block)
+        sealed = self._chain.commit(
+            draft, certificate=encode_message(certificate), attachment=whole.attachment
+        )
+        tried = self._tried.get(whole.block_id)
+        if tried is not None:
+            candidates = tried.candidates.transactions
+            drop_refused(self._chain, self._pool, candidates, tried.outcomes)
+        if sealed.block.transactions:
+            self._is_fruitless = False
 
     def _forget(self) -> None:
         """The height is decided."""

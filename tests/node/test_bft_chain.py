@@ -301,9 +301,8 @@ def test_who_is_missing_is_counted_jailed_and_left_out(make: Make) -> None:
     agree(cluster)
 
 
-def follow(cluster: Cluster, late: Node) -> None:
-    """The late node imports what the others decided, as sync does."""
-    source = cluster.nodes[0]
+def items_for(source: Node, late: Node) -> list[tuple[bytes, bytes, bytes]]:
+    """What the late node lacks, as sync brings it."""
     start = late.chain.head.number
     items = []
     for number in range(start + 1, source.chain.head.number + 1):
@@ -312,6 +311,13 @@ def follow(cluster: Cluster, late: Node) -> None:
         assert whole is not None
         assert certificate is not None
         items.append((encode_block(open_block(whole).block), certificate, whole.attachment))
+    return items
+
+
+def follow(cluster: Cluster, late: Node) -> None:
+    """The late node imports what the others decided, as sync does."""
+    source = cluster.nodes[0]
+    items = items_for(source, late)
     assert len(list(late.chain.import_certified(items))) == len(items)
     late.driver.on_synced(late.application.synced())
     cluster.run_to(source.chain.head.number + 2)
@@ -420,6 +426,35 @@ def test_restarts_in_the_middle_of_anything(make: Make, seed: int) -> None:
 def node_account(node: Node, address: Address) -> bytes | None:
     chain = node.chain
     return chain.state_at(chain.head.number).account(address, keccak256(address))
+
+
+def test_sync_may_be_faster_than_a_commit(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decided block that waits for its turn while sync imports it, and more: nothing is wrong."""
+    cluster = make()
+    late = cluster.nodes[3]
+    late.close()
+    cluster.run_to(5)
+    late.open()
+    source = cluster.nodes[0]
+    whole = source.application.find_block(source.chain.hash_of(1) or Hash32(b""))
+    certificate = source.application.certificate(1)
+    assert whole is not None
+    assert certificate is not None
+    late.application.restore(1, whole.block_id, encode_record(whole))
+    check = late.chain.check
+
+    def check_too_late(block: Block) -> object:
+        list(late.chain.import_certified(items_for(source, late)))
+        return check(block)
+
+    monkeypatch.setattr(late.chain, "check", check_too_late)
+    started: list[int] = []
+    late.application.commit(
+        1, whole.block_id, certificate, lambda start: started.append(start.height)
+    )
+    cluster.run(lambda: bool(started))
+    assert started[0] > 5
+    assert late.chain.hash_of(started[0] - 1) == source.chain.hash_of(started[0] - 1)
 
 
 def test_a_synced_block_brings_the_certificate_that_its_header_names(make: Make) -> None:
