@@ -304,3 +304,40 @@ def test_a_line_that_is_mended_is_used_at_once(cut_seconds: float, chatter: int)
     mended_at = wire.now
     wire.until(lambda: len(wire.owners[1].messages) == said, 10.0)
     assert wire.now - mended_at < 3.0
+
+
+@pytest.mark.parametrize("milliseconds", [4, 25])
+def test_late_acknowledgements_do_not_slow_what_follows(milliseconds: int) -> None:
+    """After a minute of votes, each acknowledged late, two megabytes go as fast as right after the
+    handshake: a delay that is meant is not taken for a queue on the way."""
+    taken = []
+    for votes in (0, 300):
+        delay = milliseconds / 1_000
+        wire = Wire(1, delay=(delay, delay), bytes_per_second=20e6).establish()
+        for number in range(votes):
+            assert wire.links[0].send(Channel.VOTES, bytes(200))
+            wire.flush(0)
+            wire.wait((0.003, 0.02, 0.2)[number % 3])
+        start = wire.now
+        assert wire.links[0].send(Channel.BLOCKS, bytes(2 << 20))
+        wire.flush(0)
+        wire.until(lambda wire=wire: of_channel(wire.owners[1], Channel.BLOCKS))
+        taken.append(wire.now - start)
+    assert taken[1] < 1.2 * taken[0] + 0.05
+
+
+def test_a_gap_is_told_at_once() -> None:
+    """What is lost is sent again after a round trip and little more, not after a late
+    acknowledgement."""
+    wire = Wire(1, delay=(0.01, 0.01)).establish()
+    wire.wait(1.0)
+    assert wire.links[0].send(Channel.VOTES, b"lost")
+    wire.is_cut = True
+    wire.flush(0)
+    wire.is_cut = False
+    start = wire.now
+    for number in range(3):
+        assert wire.links[0].send(Channel.VOTES, bytes([number]))
+        wire.flush(0)
+    wire.until(lambda: len(wire.owners[1].messages) == 4)
+    assert wire.now - start < 0.035

@@ -444,7 +444,7 @@ OF_CONNECTION = """_ack_delay _close_event _close_pending _crypto_streams _event
     _local_max_streams_uni _logger _loss _max_datagram_size _network_paths _pacing_at _peer_cid
     _peer_cid_available _ping_pending _probe_pending _remote_max_data _remote_max_data_used
     _retire_connection_ids _spaces _state _streams _streams_blocked_pending"""
-OF_RECOVERY = "_cc _pacer _rtt_smoothed _logger _pto_count"
+OF_RECOVERY = "_cc _pacer _rtt_smoothed _rtt_latest _logger _pto_count"
 OF_SENDER = "_pending _buffer_stop highest_offset"
 OF_RECEIVER = "_ranges highest_offset"
 
