@@ -283,7 +283,7 @@ def test_an_answer_has_so_many_records_and_validators_first() -> None:
 
 def test_near_addresses_stay_near() -> None:
     """Loopback and private addresses are told only to peers as near, and believed only of them."""
-    network, node = alone()
+    network, node = alone(limits=PeerLimits(outbound_target=9))
     records = {
         2: record_of(2, "127.0.0.1"),
         3: record_of(3, "192.168.1.5"),
@@ -300,7 +300,7 @@ def test_near_addresses_stay_near() -> None:
     tell(node, liar, Peers(tuple(record_of(number, "10.0.0.1").raw for number in (31, 32))))
     book = node.driver.core.discovery.book
     assert not book.entries.keys() & {record_of(number).key for number in (30, 31, 32)}
-    assert not node.of(Banned)
+    assert not node.of(Offended)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,12 @@ def test_accepted_transactions_go_out_once_to_everybody() -> None:
     assert [one + other for one, other in zip(pushed, hashed, strict=True)] == [40] * 9
     assert min(pushed) > 0
     assert all(len(said(each, Transactions)) == 1 for each in strangers)
+    node.accept(raws)
+    network.run(1)
+    assert all(len(said(each, Transactions)) == 1 for each in strangers)
+    assert sum(len(one.hashes) for each in strangers for one in said(each, TransactionHashes)) == (
+        6 * 40
+    )
 
 
 def test_nobody_is_told_what_it_told() -> None:
