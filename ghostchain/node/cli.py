@@ -31,7 +31,7 @@ EPILOG = """
 \b
 Examples:
   ghostd --dev                          development chain, instant blocks, ten funded accounts
-  ghostd --network testnet              the test network, its blocks sealed here
+  ghostd --network testnet              the test network; alone, without bootnodes
   ghostd --genesis my.json --block-time 2 --data-dir ./data
   ghostd export chain.rlp.gz            all blocks of the test network, in geth's format
   ghostd import chain.rlp.gz --data-dir ./copy
@@ -64,7 +64,7 @@ class DefaultToRun(click.Group):
 )
 @click.version_option(__version__, prog_name="ghostd")
 def cli() -> None:
-    """GhostChain's node: it seals blocks, executes them and answers JSON-RPC.
+    """GhostChain's node: it agrees with others on blocks, executes them and answers JSON-RPC.
 
     Without a command it runs, so `ghostd --dev` is `ghostd run --dev`; `ghostd run --help` lists
     the options. `ghostd COMMAND --help` tells about each command.

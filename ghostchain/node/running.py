@@ -122,13 +122,7 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
     kept = (
         str(data_dir) if configuration.data_dir else "scratch, gone at the end (--data-dir keeps)"
     )
-    sealing = configuration.sealing
-    if sealing.eager and sealing.interval_ns:
-        pace = f"when transactions wait, and every {sealing.interval_ns / 1e9:g} s"
-    elif sealing.eager:
-        pace = "at once for every transaction"
-    else:
-        pace = f"every {(sealing.interval_ns or 0) / 1e9:g} s"
+    pace = pace_of(configuration, genesis)
     prune = configuration.prune
     history = "of every block" if prune is None else f"of the last {prune} blocks"
     lines = [
@@ -136,12 +130,10 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
         f"chain id {genesis.config.chain_id}",
         f"  data     {kept}",
         f"  history  {history}",
-        f"  blocks   sealed here {pace}",
+        f"  blocks   {pace}",
     ]
     if configuration.coinbase is not None:
         lines.append(f"  tips     to 0x{configuration.coinbase.hex()}")
-    elif configuration.network == "testnet":
-        lines.append("  tips     to the bootstrap validator, whose key is published and worthless")
     if configuration.dev:
         lines.append(
             "  accounts (10,000 GCC each; these keys are public, never use them elsewhere)"
@@ -150,6 +142,20 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
             f"    {account.checksum_address}  0x{account.key.hex()}" for account in dev_accounts()
         ]
     click.echo("\n".join(lines))
+
+
+def pace_of(configuration: NodeConfiguration, genesis: Genesis) -> str:
+    """Who makes blocks, and when."""
+    consensus = genesis.config.consensus
+    if consensus is not None:
+        heartbeat = consensus.heartbeat_ms / 1e3
+        return f"by its validators, when transactions wait and every {heartbeat:g} s"
+    sealing = configuration.sealing
+    if sealing.eager and sealing.interval_ns:
+        return f"sealed here when transactions wait, and every {sealing.interval_ns / 1e9:g} s"
+    if sealing.eager:
+        return "sealed here at once for every transaction"
+    return f"sealed here every {(sealing.interval_ns or 0) / 1e9:g} s"
 
 
 async def serve(configuration: NodeConfiguration, chain: Chain, data_dir: Path) -> None:

@@ -52,10 +52,11 @@ from ghostchain.node.judging import BlockRules
 from ghostchain.node.logs import event
 from ghostchain.node.metrics import Metrics
 from ghostchain.node.monitoring import Check
-from ghostchain.node.networking import ConsensusNetwork, Networking, NodeDoors
+from ghostchain.node.networking import WILDCARDS, ConsensusNetwork, Networking, NodeDoors
 from ghostchain.node.observing import ObservedApplication
 from ghostchain.node.presence import Among, Presence
 from ghostchain.node.producing import Parts, head_check
+from ghostchain.node.sealing import HEARTBEAT
 from ghostchain.node.signing.keyfiles import load_key_file, read_password
 from ghostchain.node.signing.local import LocalSigner
 from ghostchain.node.signing.process import socket_path
@@ -322,8 +323,24 @@ class Validating:
 
     # ---- start and stop ----
 
+    def _warn_of_idle_flags(self) -> None:
+        """What only a node that seals alone heeds."""
+        configuration = self._parts.configuration
+        idle = {
+            "--coinbase": configuration.coinbase is not None,
+            "--block-time": configuration.sealing != HEARTBEAT,
+        }
+        for flag in (name for name, is_given in idle.items() if is_given):
+            event(
+                logger,
+                logging.WARNING,
+                "a flag has no effect where validators decide",
+                flag=flag,
+            )
+
     async def start(self) -> None:
         """Peers are listened to, and the log is replayed. Raises: OSError, GhostError."""
+        self._warn_of_idle_flags()
         start = self._application.start()
         configuration = self._parts.configuration.p2p
         if configuration.enabled:
@@ -528,7 +545,8 @@ class Validating:
         if address is None:
             lines.append("  peers    none (--no-p2p)")
         else:
-            lines.append(f"  peers    ghost://{self._network.key.hex()}@{address[0]}:{address[1]}")
+            host = "HOST" if address[0] in WILDCARDS else address[0]
+            lines.append(f"  peers    ghost://{self._network.key.hex()}@{host}:{address[1]}")
         return lines
 
 
