@@ -7,8 +7,8 @@ taken off where they are said to be.
 
 `test_stream_or_datagram` is what decided how votes travel: aioquic's three ways and ours, without
 sockets, sent, received and acknowledged. On the machine of RESULTS.md, in microseconds: a frame on
-a long-lived stream 156, a DATAGRAM frame 135, a stream for each 184; a long-lived stream as
-`ghostchain/net/connection.py` drives it 82. A datagram saves an eighth, and is lost for good, comes
+a long-lived stream 150, a DATAGRAM frame 130, a stream for each 170; a long-lived stream as
+`ghostchain/net/connection.py` drives it 65. A datagram saves an eighth, and is lost for good, comes
 in any order and is held back by no window: what consensus would have to add costs more. Votes take
 a stream. Runs small unless GHOSTCHAIN_BENCH is "full".
 """
