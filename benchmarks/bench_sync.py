@@ -230,7 +230,7 @@ def test_catching_up_by_blocks(benchmark: Any, tmp_path: Path) -> None:
     del signed
     socket = str(tmp_path / "socket")
     peer = multiprocessing.get_context("spawn").Process(
-        target=serve, args=(tmp_path / "source", genesis, socket)
+        target=serve, args=(tmp_path / "source", genesis, socket), daemon=True
     )
     peer.start()
 

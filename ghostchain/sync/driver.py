@@ -128,6 +128,8 @@ class SyncDriver:
         self._is_paused = False
         self._is_importing = False
         self._is_pumping = False
+        self._reports: deque[tuple[int, Hash32, int]] = deque()
+        self._is_report_due = False
         self._done: Done | None = None
         self.progress: Progress | None = None
 
@@ -254,16 +256,29 @@ class SyncDriver:
         return None
 
     def _report(self, height: int, block_hash: Hash32, transactions: int) -> None:
-        self._tasks.call(
-            lambda: self._act(
-                self.core.on_imported(
-                    height, block_hash, transactions=transactions, now_ns=self._clock.now_ns()
-                )
+        """On the thread of the import. The core hears of several blocks at once when they come
+        faster than the driver's thread has its turn."""
+        self._reports.append((height, block_hash, transactions))
+        if not self._is_report_due:
+            self._is_report_due = True
+            self._tasks.call(self._hear_reports)
+
+    def _hear_reports(self) -> None:
+        # Before they are taken out: what comes from here on asks for another turn.
+        self._is_report_due = False
+        transactions, last = 0, None
+        while self._reports:
+            height, block_hash, count = self._reports.popleft()
+            transactions += count
+            last = height, block_hash
+        if last is not None:
+            self._act(
+                self.core.on_imported(*last, transactions=transactions, now_ns=self._clock.now_ns())
             )
-        )
 
     def _on_import_ended(self, failure: ImportFailed | None) -> None:
         self._is_importing = False
+        self._hear_reports()
         now_ns = self._clock.now_ns()
         height, block_hash = self._chain.head
         effects = list(self.core.on_imported(height, block_hash, now_ns=now_ns))
