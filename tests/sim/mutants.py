@@ -136,15 +136,15 @@ MUTANTS = {
     "time does not go on where the log ended": (
         Edit(Driver, "_start", "entries[-1][0] - self._clock.now_ns()", "0"),
     ),
+    "votes of any later round are kept": (
+        Edit(VoteKeeper, "_note_ahead", "if len(rounds) >= AHEAD_MAX:", "if False:"),
+    ),
     # Liveness.
     "nothing is said again": (
         Edit(Consensus, "_rebroadcast", "if self.step == Step.NEW_HEIGHT:", "if True:"),
     ),
     "who is behind is not helped": (
         Edit(Laggards, "may_answer", "if not (is_news or is_due):", "if True:"),
-    ),
-    "an own vote completes no quorum of others": (
-        Edit(VoteKeeper, "admit", "if ballot.waiting and", "if False and"),
     ),
     "round skip is left out": (
         Edit(Consensus, "_apply_a_rule", "if target is not None:", "if False:"),

@@ -32,7 +32,7 @@ from ghostchain.encoding.votes import VoteKind
 from ghostchain.node.signing.local import LocalSigner
 from ghostchain.primitives.errors import StorageFailed
 from ghostchain.primitives.types import Hash32
-from ghostchain.storage.highwater import HighWater
+from ghostchain.storage.highwater import SLOT_BYTES, SLOT_OFFSETS, HighWater, decode_slot
 from ghostchain.storage.wal import WriteAheadLog, decode_records
 from tests.sim.application import LedgerApplication
 from tests.sim.catching import Catcher
@@ -253,8 +253,7 @@ class Machine:
         self.fuse = 0
         world = self.world
         damaged = 0
-        mark = self.disk.files.get(MARK_NAME)
-        is_mark_whole = mark is not None and mark.is_durable
+        is_mark_whole = self._is_mark_whole()
         if self.chance(0.7):  # else the process was killed and the machine went on
             damaged = self.disk.lose(self.random)
         flipped = is_mark_whole and self.chance(self.mix.flips) and self._flip(MARK_NAME, 4096)
@@ -272,6 +271,18 @@ class Machine:
             other = world.machines[place]
             world.scheduler.after(50 * MS, other.step, other.lose_peer, self.peer)
         world.scheduler.after(down_ns, self.start)
+
+    def _is_mark_whole(self) -> bool:
+        """Whether both slots of the mark are on the disk: it survives the loss of one."""
+        file = self.disk.files.get(MARK_NAME)
+        return (
+            file is not None
+            and file.is_durable
+            and all(
+                decode_slot(bytes(file.data[offset : offset + SLOT_BYTES])) is not None
+                for offset in SLOT_OFFSETS
+            )
+        )
 
     def _flip(self, name: str, start: int) -> bool:
         """The disk spoils a bit of a file, from a place on."""
