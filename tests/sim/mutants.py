@@ -133,9 +133,6 @@ MUTANTS = {
         Edit(HighWater, "_load", "self._sequence, self._marks =", "self._sequence, _ ="),
     ),
     "the mark is written, not synced": (Edit(HighWater, "_write", "self._file.sync()", "pass"),),
-    "time does not go on where the log ended": (
-        Edit(Driver, "_start", "entries[-1][0] - self._clock.now_ns()", "0"),
-    ),
     "votes of any later round are kept": (
         Edit(VoteKeeper, "_note_ahead", "if len(rounds) >= AHEAD_MAX:", "if False:"),
     ),

@@ -421,12 +421,19 @@ class Machine:
         target = self.world.machines[place]
         leaves_ns = self.world.scheduler.now_ns + self._effort_ns
         self.world.network.stream(
-            self.place, place, leaves_ns, target.hear_stream, self.place, payload
+            self.place,
+            place,
+            leaves_ns,
+            target.hear_stream,
+            self.place,
+            (self.life, target.life),
+            payload,
         )
 
-    def hear_stream(self, source: int, payload: bytes) -> None:
-        """A message of sync arrives."""
-        if self.is_up and source not in self.banned:
+    def hear_stream(self, source: int, lives: tuple[int, int], payload: bytes) -> None:
+        """A message of sync arrives, if the connection that it was sent on is still there."""
+        is_connected = lives == (self.world.machines[source].life, self.life)
+        if self.is_up and is_connected and source not in self.banned:
             self.step(self._hear_stream, source, payload)
 
     def _hear_stream(self, source: int, payload: bytes) -> None:

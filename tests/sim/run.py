@@ -23,7 +23,8 @@ def run_seeds(first: int, end: int, kind: str = "mixed") -> tuple[Counter[str], 
     counts: Counter[str] = Counter()
     wrong = []
     calm_ns = 0
-    gc.disable()  # a run leaves circles behind, all at once when it ends
+    gc.freeze()  # a run leaves circles behind, all at once when it ends; all else stays
+    gc.disable()
     for seed in range(first, end):
         outcome = run_seed(seed, kind)
         if seed % 10 == 0:
@@ -34,6 +35,7 @@ def run_seeds(first: int, end: int, kind: str = "mixed") -> tuple[Counter[str], 
         if not outcome.is_good:
             wrong.append(outcome)
     gc.enable()
+    gc.unfreeze()
     return counts, wrong, calm_ns
 
 
