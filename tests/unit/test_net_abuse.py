@@ -383,11 +383,13 @@ def test_who_sends_too_much_is_slowed_down_and_loses_nothing() -> None:
             started = time.monotonic()
             for number in range(200):
                 assert sender.endpoint.send(node.key, Channel.VOTES, struct.pack(">I", number))
+            await node.handler.until(lambda seen: len(seen.messages) >= 100)
             await asyncio.sleep(0.2)
-            assert 100 <= len(node.handler.messages) < 130
+            taken = len(node.handler.messages)
+            assert taken <= 101 + 50 * (time.monotonic() - started)
             sender.endpoint.send(node.key, Channel.TRANSACTIONS, b"not held up")
             await node.handler.until(lambda seen: seen.messages[-1][2] == b"not held up")
-            assert time.monotonic() - started < 1.0
+            assert len(node.handler.messages) < 201
             await node.handler.until(lambda seen: len(seen.messages) == 201)
             assert time.monotonic() - started > 1.8
             votes = [data for _, channel, data in node.handler.messages if channel == Channel.VOTES]
@@ -494,7 +496,8 @@ def test_a_peer_that_lost_its_state_says_so_at_once() -> None:
                     await node.handler.until(lambda seen: seen.closed)
                     reason = "the peer has lost the connection"
                     assert node.handler.closed == [(dead.key, reason)]
-                    assert time.monotonic() - started < 1.0
+                    # Not by the idle timeout, which is many times as long.
+                    assert time.monotonic() - started < 10.0
 
     run(work)
 
