@@ -153,6 +153,17 @@ def test_proposals_and_parameters(economy: Economy) -> None:
     assert economy.parameter("Staking", "minSelfBond") == 10_000 * UNIT
 
 
+def test_a_chain_that_one_node_seals_has_no_consensus(economy: Economy) -> None:
+    """What these methods say where validators decide: tests/node/test_devnet.py."""
+    status = economy.ask("ghost_status")
+    assert status["seals"] == "solo"
+    assert status["consensus"] is None
+    assert economy.ask("ghost_consensus") is None
+    assert economy.ask("ghost_peers") == []
+    assert economy.ask("ghost_certificate", "latest") is None
+    assert economy.ask("ghost_voters") is None
+
+
 def test_discover_gives_the_document(economy: Economy) -> None:
     assert economy.node.call("rpc.discover") == DOCUMENT
 
