@@ -25,6 +25,8 @@ validator's operator does through JSON-RPC), `status.py` (a node for people), `m
 (the official suites, reported by `conformance.py`), `evmbench.py` and `wasm.py` (a module judged
 before it is sent). `engines.py` opens wasmtime with its cache in the data directory.
 
-Invariants: one thread writes the chain; nothing is acknowledged before it is durable; whatever
+`syncing.py` has the doors of sync on the chain, `clock.py` the time that all of these are given.
+
+Invariants: one thread at a time writes the chain, the writer's or sync's; nothing is acknowledged before it is durable; whatever
 stops the sealer stops the node.
 """

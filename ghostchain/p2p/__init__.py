@@ -9,7 +9,8 @@ One block's way: its proposal comes with a body, the header and the hashes of it
 commits to all of it.
 
 One peer's way: its signed address comes from a bootnode or from others (`book.py`, `records.py`);
-it is dialled when there are too few, or it is a validator; hellos are exchanged (`core.py`); what
+it is dialled when there are too few, or it is a validator (`discovery.py`, within the limits of
+`connections.py`); hellos are exchanged (`core.py`); what
 it does wrong costs points, and enough of them a ban (`scoring.py`).
 
 `messages.py` has every format and every limit, `core.py` decides, `driver.py` acts.

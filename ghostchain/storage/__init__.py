@@ -13,6 +13,7 @@ LevelDB batch carries state, indexes and the head pointer, and names the end of 
 The batch is the moment of commit: before it nothing has changed for a reader, after it everything
 has. On opening, whatever the files hold beyond the end that LevelDB names was never acknowledged
 by the batch; it is handed to the chain, which imports whole blocks again and drops a torn tail.
+Where validators decide it is all dropped: the log of consensus decides again.
 
 Invariants:
 
