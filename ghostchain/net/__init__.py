@@ -7,8 +7,8 @@ One message's way from node to node:
 2. Once in a turn of the loop, what waits is handed to QUIC, first channel first (`channels.py`),
    and leaves in datagrams over the node's one UDP socket.
 3. The other node finds the connection by the connection id in the datagram (`packets.py` answers
-   what belongs to none), `connection.py` decrypts it, `frames.py` takes the stream apart, and the channel's limits decide whether the
-   message is handed on now or later.
+   what belongs to none), `connection.py` decrypts it, `frames.py` takes the stream apart, and the
+   channel's limits decide whether the message is handed on now or later.
 4. `Handler.on_message` has it. What it means is not known here.
 
 A connection begins at `limits.Gate`, which decides before anything costly, then shows who is who in

@@ -27,6 +27,6 @@ before it is sent). `engines.py` opens wasmtime with its cache in the data direc
 
 `syncing.py` has the doors of sync on the chain, `clock.py` the time that all of these are given.
 
-Invariants: one thread at a time writes the chain, the writer's or sync's; nothing is acknowledged before it is durable; whatever
-stops the sealer stops the node.
+Invariants: one thread at a time writes the chain, the writer's or sync's; nothing is acknowledged
+before it is durable; whatever stops the sealer stops the node.
 """
