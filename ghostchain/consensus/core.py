@@ -17,7 +17,11 @@ The rules are those of arXiv 1807.04938, with the valid round in prevotes; lines
 
 Beyond the paper: a height waits for something to decide about (Step.NEW_HEIGHT); a quorum stands
 for the proposal that it voted for, since an honest validator saw it; certificates carry quorums to
-those who missed votes; what a stuck round said is said again.
+those who missed votes; what a stuck round said is said again. And R5 remembers as valid what it
+learns late: the latest polka of an earlier round, once its block is here. Else a validator that is
+locked by a polka that it alone saw in time would be joined only when it proposes, which, with
+little power, takes it hundreds of rounds. It is as safe as line 16: the proposal shows its polka,
+each answers by its own lock (R3), and no lock moves by it.
 
 Invariants, asserted here: (I1) one vote of a kind and round is signed at most; (I2) a precommit for
 a block follows a polka and the lock; (I3) the lock changes by R5 alone, to a later round; (I4) a
@@ -266,7 +270,7 @@ class Consensus:
             return None
         rounds = {self.round, self.round - 1}
         rounds |= {held[1] for held in (self.locked, self.valid) if held is not None}
-        rounds.add(self._keeper.commit_round)
+        rounds |= {self._keeper.commit_round, self._keeper.polka_round}
         votes = [vote for round in sorted(rounds) for vote in self._keeper.proven(round)]
         mattering = {vote.block_id for vote in votes}
         return Resume(
@@ -318,6 +322,7 @@ class Consensus:
         self.round = round
         self._timers.disarm(*ROUND_TIMERS)
         self._quorum_waits = set()
+        self._learn_late_polka()
         self._keeper.enter(round, self.valid[1] if self.valid else NO_ROUND)
         self._forget_rounds()
         self._enter(Step.PROPOSE)
@@ -431,6 +436,7 @@ class Consensus:
         if target is not None:
             self._leave_round(target, RoundFailure.SKIPPED)
             return True
+        self._learn_late_polka()
         votes = self._keeper.at(self.round)
         if self.step == Step.NEW_HEIGHT or votes is None:
             return False
@@ -508,6 +514,18 @@ class Consensus:
         if votes.prevotes.power >= self._quorum:
             self._await_more(Timer.PREVOTE)
         return False
+
+    def _learn_late_polka(self) -> None:
+        """R5 for the latest polka, when its round has gone by: its block is valid from then on."""
+        round = self._keeper.polka_round
+        known = NO_ROUND if self.valid is None else self.valid[1]
+        if not known < round < self.round:
+            return
+        votes = self._keeper.at(round)
+        assert votes is not None, "the latest polka is kept"
+        assert votes.polka is not None, "a quorum stays one"
+        if self._has_block(votes.polka[0]):
+            self.valid = (votes.polka[0], round)
 
     def _await_more(self, timer: Timer) -> None:
         """R4 and R7: the first time in this round that a quorum voted at all."""

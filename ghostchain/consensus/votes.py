@@ -116,7 +116,8 @@ class RoundVotes:
 
 class VoteKeeper:
     """The votes of one height. What it finds out about peers and validators is in `findings`, for
-    the core to take; `round` is the core's, votes above it are of later rounds."""
+    the core to take; `round` is the core's, votes above it are of later rounds. polka_round: the
+    latest with a polka, which is never forgotten; commit_round: the one that decides."""
 
     def __init__(
         self, height: int, validators: ValidatorSet, chain_id: int, verify: Verify
@@ -129,6 +130,7 @@ class VoteKeeper:
         self.ahead: dict[int, int] = {}
         self.commit: Choice | None = None
         self.commit_round = NO_ROUND
+        self.polka_round = NO_ROUND
         self.findings: list[Effect] = []
         self._ahead_rounds: dict[int, list[int]] = {}
         self._verify = verify
@@ -459,6 +461,8 @@ class VoteKeeper:
             return
         if ballot.quorum is None:
             ballot.quorum = choice
+            if vote.kind == VoteKind.PREVOTE and choice[0] != NIL_BLOCK:
+                self.polka_round = max(self.polka_round, vote.round)
         if vote.kind == VoteKind.PRECOMMIT and choice != NIL_CHOICE and self.commit is None:
             self.commit, self.commit_round = choice, vote.round
 

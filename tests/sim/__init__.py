@@ -9,6 +9,7 @@ run to the last byte, so a failure is a number:
     python -m tests.sim.run --seed 4711          # one run; --trace tells what happened
     python -m tests.sim.run --seeds 0:20000      # many, on both cores
     python -m tests.sim.run --kind twins         # only networks with two machines of one key
+    python -m tests.sim.run --kind runt          # only locks of one with hardly any power
     python -m tests.sim.run --mutants            # how soon each planted fault is found
 
 Each seed draws a mix of its own (swarm testing): many runs with few kinds of faults, each often,

@@ -95,7 +95,7 @@ class Mix:
 
 
 def draw(seed: int, kind: str = "mixed") -> Mix:
-    """The mix of a seed. kind: mixed, twins, or duel."""
+    """The mix of a seed. kind: mixed, twins, duel, or runt."""
     random = Random(f"{kind} {seed}")
     mix = Mix(seed)
     mix.size = random.choice((4, 4, 4, 7)) if kind == "twins" else _pick(random, SIZES)
@@ -129,6 +129,9 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
     mix.unbuildable = random.choice((0.0, 0.0, 0.0, 0.1))
     if kind == "duel" or (kind == "mixed" and random.random() < DUELS):
         _draw_duel(random, mix)
+    if kind == "runt":
+        _draw_duel(random, mix)
+        _draw_runt(random, mix)
     return mix
 
 
@@ -145,6 +148,19 @@ def _draw_duel(random: Random, mix: Mix) -> None:
     mix.partition_every_ns = mix.pause_every_ns = 0
     mix.crash_every_ns = random.choice((0, 0, 2 * SECOND))
     mix.storm_ns = 10 * SECOND
+
+
+def _draw_runt(random: Random, mix: Mix) -> None:
+    """A duel where one has so little power that its turn hardly comes, and another is a forger that
+    is soon heard no more: so a quorum takes the three others, and what the little one is locked on
+    must be proposed by them."""
+    runt, forger = random.sample(range(4), 2)
+    mix.powers = {number: 1 if number == runt else 100 for number in range(4)}
+    mix.sinners = {forger: "forger"}
+    mix.is_banning = True
+    mix.weather.delay_mean_ns = 40 * MS
+    mix.censor = 0.2
+    mix.storm_ns = 3 * SECOND
 
 
 def _pick(random: Random, shares: tuple[tuple[int, float], ...]) -> int:

@@ -45,6 +45,8 @@ class Edit:
 AMNESIA = "and not self._would_prove_amnesia(block_id, valid_round)"
 """A second guard of the lock: what is to be found without it must go with it."""
 
+LATE_POLKA = "a polka learnt late is forgotten"
+
 MUTANTS = {
     # Locks, rounds and quorums.
     "the lock is dropped after its precommit": (
@@ -143,6 +145,9 @@ MUTANTS = {
     "who is behind is not helped": (
         Edit(Laggards, "may_answer", "if not (is_news or is_due):", "if True:"),
     ),
+    LATE_POLKA: (
+        Edit(Consensus, "_learn_late_polka", "if not known < round < self.round:", "if True:"),
+    ),
     "round skip is left out": (
         Edit(Consensus, "_apply_a_rule", "if target is not None:", "if False:"),
     ),
@@ -156,6 +161,8 @@ DUELLED = frozenset(name for name in MUTANTS if name.startswith(("R2", "R3", "R5
 
 def kind_of(mutant: str) -> str:
     """Which seeds hunt it."""
+    if mutant == LATE_POLKA:
+        return "runt"
     return "duel" if mutant in DUELLED else "mixed"
 
 
