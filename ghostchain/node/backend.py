@@ -47,6 +47,7 @@ from ghostchain.rpc.backend import (
     SyncProgress,
     UnknownAccount,
 )
+from ghostchain.rpc.development import Development
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -97,6 +98,7 @@ class NodeBackend:
         self._keys = {account.address: account.key for account in dev_accounts()} if dev else {}
         self._pool: PoolDriver | None = None
         self._presence: Presence | None = None
+        self._development: Development | None = None
         self._coinbase = Address(bytes(20))
         self._on_pending: Callable[[], None] = lambda: None
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
@@ -111,9 +113,12 @@ class NodeBackend:
         on_pending: Callable[[], None],
         on_failure: Callable[[BaseException], None],
         presence: Presence,
+        development: Development | None = None,
     ) -> None:
         """Joins what is made after the backend: the pool, whoever seals, who is told (on the event
-        loop) of what the node cannot live with, and who knows of other nodes."""
+        loop) of what the node cannot live with, who knows of other nodes, and on a development
+        chain its controller."""
+        self._development = development
         self._pool = pool
         self._presence = presence
         self._coinbase = coinbase
@@ -137,6 +142,10 @@ class NodeBackend:
     @property
     def client_version(self) -> str:
         return self._client_version
+
+    @property
+    def development(self) -> Development | None:
+        return self._development
 
     # ---- the chain ----
 

@@ -22,6 +22,7 @@ from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.development import Development
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -181,6 +182,10 @@ class Backend(Protocol):
     @property
     def client_version(self) -> str:
         """`ghostd/v0.1.0/linux-x86_64/python3.11`."""
+
+    @property
+    def development(self) -> Development | None:
+        """The hand on a development chain; None on every other chain."""
 
     # the chain
 

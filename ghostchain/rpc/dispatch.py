@@ -54,6 +54,14 @@ class Cost(Enum):
     CONNECTION = "on the event loop: handler(turn, ...), WebSocket only"
 
 
+class Door(Enum):
+    """Who may call a method."""
+
+    PUBLIC = "whoever reaches the node"
+    DEVELOPMENT = "the same, on a development chain only"
+    ADMIN = "the operator, through a door of its own"
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """A row of the table."""
@@ -62,6 +70,7 @@ class Method:
     run: Callable[..., Any]
     parameters: tuple[Parameter, ...] = ()
     cost: Cost = Cost.CHEAP
+    door: Door = Door.PUBLIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +118,18 @@ class Dispatcher:
         if isinstance(item, Fault):
             return item
         method = self.methods.get(item.method)
-        if method is None:
-            name = item.method[:100]
-            message = f"the method {name} does not exist/is not available"
-            return fault_of(item, RpcError(METHOD_NOT_FOUND, message))
+        if method is None or not self.serves(method.door):
+            return fault_of(item, unavailable(item.method, method))
         try:
             return Bound(item, method, bind(method.parameters, item.params))
         except RpcError as error:
             return fault_of(item, error)
+
+    def serves(self, door: Door) -> bool:
+        """Whether methods behind this door are answered here."""
+        if door is Door.DEVELOPMENT:
+            return self.services.backend.development is not None
+        return door is Door.PUBLIC
 
     async def run_group(self, group: Sequence[Bound | Fault], turn: Turn | None) -> list[bytes]:
         """The answers of neighbours of one kind."""
@@ -165,6 +178,14 @@ class Dispatcher:
         except Exception as error:
             return encode_error(item.call.id, error_of(error, item))
         return encode_result(item.call.id, result)
+
+
+def unavailable(name: str, method: Method | None) -> RpcError:
+    """Why a method is not answered: it is unknown (method None), or stands behind another door."""
+    message = f"the method {name[:100]} does not exist/is not available"
+    if method is not None and method.door is Door.DEVELOPMENT:
+        message += " (only on a development chain: ghostd --dev)"
+    return RpcError(METHOD_NOT_FOUND, message)
 
 
 def grouped(items: list[Bound | Fault]) -> Iterator[list[Bound | Fault]]:

@@ -49,6 +49,7 @@ from ghostchain.rpc.backend import (
     SyncProgress,
     UnknownAccount,
 )
+from ghostchain.rpc.development import Development
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -197,6 +198,7 @@ class MemoryBackend:
         self.connected: list[PeerStanding] = []
         self.certificates: dict[int, CommitCertificate] = {}
         self.pruned_below = 0
+        self.development: Development | None = None
         accounts = {address: Account(balance=10_000 * ETHER) for address in ACCOUNTS}
         self.append(State(accounts, {}, {}), (), ())
 

@@ -12,6 +12,7 @@ from ghostchain.rpc.parameters import Parameter, data
 from ghostchain.rpc.services import Services
 
 NAMESPACES = ("eth", "ghost", "net", "rpc", "txpool", "web3")
+DEVELOPMENT_NAMESPACES = ("anvil", "evm", "hardhat", "tenderly")
 
 
 def chain_id(services: Services) -> str:
@@ -103,7 +104,9 @@ def sha3(services: Services, value: bytes) -> str:
 
 
 def modules(services: Services) -> dict[str, str]:
-    return dict.fromkeys(NAMESPACES, "1.0")
+    """What the door that was knocked at offers."""
+    more = () if services.backend.development is None else DEVELOPMENT_NAMESPACES
+    return dict.fromkeys((*NAMESPACES, *more), "1.0")
 
 
 METHODS = (

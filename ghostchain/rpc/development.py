@@ -1,0 +1,197 @@
+"""What the methods of a development chain ask of the node: its blocks, its clock, its state and its
+past, moved by hand.
+
+The node's side is `ghostchain/node/development/`. Everything that changes the chain happens on the
+thread that writes it, one after another with sealing, and is durable before it is answered where
+the data directory is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ghostchain.primitives.types import Address, Hash32
+
+if TYPE_CHECKING:
+    from ghostchain.rpc.backend import Refusal
+
+
+class Impossible(Exception):
+    """What was asked for cannot be, and why: a time before the last block's, a height that there
+    never was. The caller's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A chain elsewhere to begin from. block None: its latest."""
+
+    url: str | None
+    block: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkStanding:
+    """Where this chain forked off. url carries no credentials."""
+
+    url: str
+    chain_id: int
+    block: int
+    block_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A transaction for a block of a reorganisation: signed, or of an impersonated sender.
+
+    place: blocks after the common ancestor, from 0.
+    """
+
+    raw: bytes
+    sender: Address | None
+    place: int
+
+
+class Development(Protocol):
+    """The hand on a development chain. Reads answer from memory, on any thread; coroutines are for
+    the event loop. Raises Impossible where a docstring says so."""
+
+    # sealing
+
+    @property
+    def is_automining(self) -> bool:
+        """Whether a waiting transaction is reason enough for a block."""
+
+    @property
+    def interval_ms(self) -> tuple[int, int] | None:
+        """A block is due after this long, whatever waits: at least and at most; None: never."""
+
+    @property
+    def order(self) -> str:
+        """How what waits is ordered in a block: `fees` or `fifo`."""
+
+    async def set_automine(self, on: bool) -> None:
+        """With automine every acknowledged transaction that pays is in a block when it is
+        answered. What waits already goes in now."""
+
+    async def set_interval(self, interval_ms: tuple[int, int] | None) -> None: ...
+
+    async def mine(
+        self, count: int, *, interval: int | None = None, timestamp: int | None = None
+    ) -> None:
+        """So many blocks more, the first with what waits. interval: seconds from each block to the
+        next. timestamp: of the first one. Raises Impossible."""
+
+    async def settle(self) -> None:
+        """What was acknowledged before is in a block, where automine says so and it pays."""
+
+    # the clock
+
+    def next_timestamp(self) -> int:
+        """What the next block would carry if it were made now."""
+
+    async def increase_time(self, seconds: int) -> int:
+        """Returns by how many seconds the chain's clock is ahead of the wall's."""
+
+    async def set_time(self, timestamp: int) -> None: ...
+
+    async def set_next_timestamp(self, timestamp: int) -> None:
+        """Of the next block alone; the clock goes on from there. Raises Impossible for a time
+        before the head's."""
+
+    async def set_timestamp_interval(self, seconds: int | None) -> bool:
+        """Each block so long after the one before it, whatever the wall's clock says. Returns
+        whether there was an interval before."""
+
+    # the past
+
+    async def snapshot(self) -> int:
+        """The number by which this moment can be come back to."""
+
+    async def revert(self, snapshot: int) -> bool:
+        """Chain, pool and settings are as they were; the snapshot and all later ones are gone.
+        False: there is no such snapshot."""
+
+    def snapshots(self) -> Mapping[int, tuple[int, Hash32]]:
+        """Height and hash of the head at each snapshot."""
+
+    async def rollback(self, depth: int) -> None:
+        """The last so many blocks never were; what they held is gone. Raises Impossible."""
+
+    async def reorganise(self, depth: int, replayed: Sequence[Replayed]) -> None:
+        """As many other blocks instead of the last ones. Raises Impossible."""
+
+    async def reset(self, fork: Fork | None) -> None:
+        """The chain begins anew: pool, settings and snapshots are gone. Raises Impossible."""
+
+    # accounts that nobody has the key of
+
+    def impersonates(self, address: Address) -> bool: ...
+
+    async def impersonate(self, address: Address) -> None: ...
+
+    async def stop_impersonating(self, address: Address) -> None: ...
+
+    async def impersonate_all(self, on: bool) -> None: ...
+
+    async def impersonate_signature(self, signature: bytes, address: Address) -> None:
+        """ECRECOVER says so of this signature (65 bytes: r, s, v) whatever was signed."""
+
+    async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal: ...
+
+    # state
+
+    async def add_balance(self, address: Address, amount: int) -> None:
+        """Saturates at 2^256 - 1."""
+
+    def dump(self, *, history: bool) -> bytes:
+        """Anvil's dump: gzipped JSON of all accounts, blocks and transactions. Worker threads
+        only. Cost: the whole state."""
+
+    async def load(self, dump: bytes) -> None:
+        """The accounts of a dump are in the head's state. Raises Impossible for bytes that are no
+        dump."""
+
+    # what blocks are made with
+
+    async def set_coinbase(self, address: Address) -> None: ...
+
+    async def set_next_base_fee(self, fee: int) -> None:
+        """Of the next block; the ones after it move from there."""
+
+    async def set_next_prev_randao(self, value: Hash32) -> None: ...
+
+    async def set_gas_limit(self, gas: int) -> None: ...
+
+    async def set_min_gas_price(self, fee: int) -> None:
+        """What the pool takes at least, in wei per gas."""
+
+    async def set_chain_id(self, chain_id: int) -> None: ...
+
+    # the pool
+
+    async def drop(self, hashes: Sequence[Hash32]) -> Sequence[Hash32]:
+        """These no longer wait. Returns those that did."""
+
+    async def drop_sender(self, sender: Address) -> None: ...
+
+    async def drop_all(self) -> None: ...
+
+    # the node
+
+    async def set_logging(self, on: bool) -> None: ...
+
+    async def set_fork_url(self, url: str) -> None:
+        """Where a fork asks from here on. Raises Impossible on a chain that is none."""
+
+    @property
+    def fork(self) -> ForkStanding | None: ...
+
+    @property
+    def instance(self) -> Hash32:
+        """Another one after each start and each reset."""
+
+    @property
+    def head_time_ms(self) -> int:
+        """When the head became the head, in milliseconds of the wall's clock."""
