@@ -99,6 +99,9 @@ class Database:
             "lru_cache_size": BLOCK_CACHE_BYTES,
             "bloom_filter_bits": BLOOM_BITS_PER_KEY,
             "max_open_files": OPEN_FILES_MAX,
+            # Nearly all that is kept are hashes and balances: compressing saves a quarter of the
+            # room, and took a sixth of a syncing node's time.
+            "compression": None,
         }
         try:
             handle = plyvel.DB(str(path), **options)
