@@ -18,7 +18,7 @@ from ghostchain.primitives.transaction import (
     TransactionType,
 )
 from ghostchain.primitives.types import Address, Hash32
-from ghostchain.rpc.backend import LocatedLog, PooledTransaction
+from ghostchain.rpc.backend import LocatedLog, PooledTransaction, SyncProgress
 
 Json = dict[str, Any]
 
@@ -51,6 +51,15 @@ def header_json(header: Header, block_hash: Hash32) -> Json:
     if header.requests_hash is not None:
         fields["requestsHash"] = format_data(header.requests_hash)
     return fields
+
+
+def sync_json(progress: SyncProgress) -> Json:
+    """How far a node is that is behind."""
+    return {
+        "startingBlock": hex(progress.starting_block),
+        "currentBlock": hex(progress.current_block),
+        "highestBlock": hex(progress.highest_block),
+    }
 
 
 def withdrawal_json(withdrawal: Withdrawal) -> Json:

@@ -17,12 +17,21 @@ import orjson
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import decode_transaction
 from ghostchain.primitives.receipt import Log
+from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.backend import Event, LocatedLog, NewHead, NewPending
 from ghostchain.rpc.parameters import LogFilter
-from ghostchain.rpc.render import header_json, located_log_json, pending_transaction_json
+from ghostchain.rpc.render import (
+    header_json,
+    located_log_json,
+    pending_transaction_json,
+    sync_json,
+)
 from ghostchain.rpc.services import Services
 
 logger = logging.getLogger(__name__)
+
+# How often it is looked whether the node is behind.
+SYNC_TICK_S = 1.0
 
 
 class Topic(Enum):
@@ -32,17 +41,20 @@ class Topic(Enum):
     LOGS = "logs"
     NEW_PENDING_TRANSACTIONS = "newPendingTransactions"
     SYNCING = "syncing"
+    TRANSACTION_RECEIPTS = "transactionReceipts"
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One eth_subscribe. send queues bytes for the client; full: transactions, not hashes."""
+    """One eth_subscribe. send queues bytes for the client; full: transactions, not hashes;
+    hashes: of the transactions whose receipts are wanted, empty for all."""
 
     id: str
     topic: Topic
     send: Callable[[bytes], None]
     logs: LogFilter | None = None
     full: bool = False
+    hashes: frozenset[Hash32] = frozenset()
 
     def notify(self, result: bytes) -> None:
         """result is JSON already."""
@@ -61,20 +73,26 @@ class Broker:
         # Blocks up to `announced` were told of, blocks up to `latest` are there.
         self.announced = self.latest = services.backend.head().number
         self.woken = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
+        self.was_syncing = False
+        self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self.services.events.add(self.on_event)
-        self.task = asyncio.create_task(self.follow_heads())
+        self.tasks = [
+            asyncio.create_task(self.follow_heads()),
+            asyncio.create_task(self.follow_sync()),
+        ]
 
     async def stop(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
-            self.task = None
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks = []
 
     def add(self, subscription: Subscription) -> None:
         self.active[subscription.topic][subscription.id] = subscription
+        if subscription.topic is Topic.SYNCING:
+            subscription.notify(self.sync_standing())
 
     def remove(self, subscription: Subscription) -> None:
         self.active[subscription.topic].pop(subscription.id, None)
@@ -113,11 +131,33 @@ class Broker:
                 except Exception:
                     logger.exception("block %d was not announced to all", self.announced)
 
+    async def follow_sync(self) -> None:
+        """Tells of the moments at which the node falls behind, and has caught up again."""
+        while True:
+            await asyncio.sleep(SYNC_TICK_S)
+            if not self.active[Topic.SYNCING]:
+                self.was_syncing = self.services.backend.syncing() is not None
+                continue
+            before, standing = self.was_syncing, self.sync_standing()
+            if self.was_syncing != before:
+                for subscription in self.of(Topic.SYNCING):
+                    subscription.notify(standing)
+
+    def sync_standing(self) -> bytes:
+        """`false`, or how far it is, as geth's subscription says it. Effects: was_syncing."""
+        progress = self.services.backend.syncing()
+        self.was_syncing = progress is not None
+        if progress is None:
+            return b"false"
+        return orjson.dumps({"syncing": True, "status": sync_json(progress)})
+
     async def announce(self, number: int) -> None:
         if self.active[Topic.NEW_HEADS]:
             self.announce_head(number)
         if self.active[Topic.LOGS]:
             await self.announce_logs(number)
+        if self.active[Topic.TRANSACTION_RECEIPTS]:
+            await self.announce_receipts(number)
 
     def announce_head(self, number: int) -> None:
         header, block_hash = (
@@ -144,6 +184,24 @@ class Broker:
             for located, result in rendered:
                 if subscription.logs is None or matches(located.log, subscription.logs):
                     subscription.notify(result)
+
+    async def announce_receipts(self, number: int) -> None:
+        """One notification a block, with the receipts asked for; none where there are none."""
+
+        def render() -> list[tuple[Hash32, bytes]]:
+            record = self.services.blocks.record(number)
+            return [
+                (record.transaction_hash(index), orjson.dumps(record.receipt_json(index)))
+                for index in range(len(record) if record is not None else 0)
+                if record is not None
+            ]
+
+        rendered = await asyncio.to_thread(render)
+        for subscription in self.of(Topic.TRANSACTION_RECEIPTS):
+            wanted = subscription.hashes
+            found = [receipt for item, receipt in rendered if not wanted or item in wanted]
+            if found:
+                subscription.notify(b"[%b]" % b",".join(found))
 
 
 def matches(log: Log, wanted: LogFilter) -> bool:

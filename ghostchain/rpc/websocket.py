@@ -14,6 +14,7 @@ from collections import deque
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.dispatch import Dispatcher
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError
 from ghostchain.rpc.options import RpcOptions
@@ -127,13 +128,20 @@ class Turn:
         self.connection = connection
         self.started: list[Subscription] = []
 
-    def subscribe(self, topic: Topic, logs: LogFilter | None = None, *, full: bool = False) -> str:
+    def subscribe(
+        self,
+        topic: Topic,
+        logs: LogFilter | None = None,
+        *,
+        full: bool = False,
+        hashes: frozenset[Hash32] = frozenset(),
+    ) -> str:
         """The id of a new subscription. Raises RpcError LIMIT_EXCEEDED."""
         connection = self.connection
         if len(connection.subscriptions) >= connection.options.subscriptions_per_connection_max:
             raise RpcError(LIMIT_EXCEEDED, "too many subscriptions")
         identity = hex(secrets.randbits(127) | 1 << 127)
-        subscription = Subscription(identity, topic, connection.send, logs, full)
+        subscription = Subscription(identity, topic, connection.send, logs, full, hashes)
         connection.subscriptions[identity] = subscription
         self.started.append(subscription)
         return identity

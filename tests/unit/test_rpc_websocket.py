@@ -15,6 +15,7 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.execution.executor import BlockEnvironment, Message
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.backend import SyncProgress
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.server import RpcServer
 from tests.unit.memory_backend import CHAIN_ID, MemoryBackend, Ran
@@ -174,6 +175,8 @@ def test_unsubscribe_ends_it() -> None:
         ([7], -32602),
         (["logs", {"address": "0x1"}], -32602),
         (["newPendingTransactions", "yes"], -32602),
+        (["transactionReceipts", {"transactionHashes": "0x1"}], -32602),
+        (["transactionReceipts", {"transactionHashes": ["0x1"]}], -32602),
     ],
 )
 def test_bad_subscriptions_are_refused(params: list[Any], code: int) -> None:
@@ -183,11 +186,56 @@ def test_bad_subscriptions_are_refused(params: list[Any], code: int) -> None:
     play(scenario)
 
 
+def test_receipts_arrive_by_block_for_those_who_asked() -> None:
+    """All of a block at once, or those of the hashes asked for; nothing of other blocks."""
+
+    async def scenario(client: Client, backend: MemoryBackend, server: RpcServer) -> None:
+        first, second = backend.signed(value=1), backend.signed(nonce=1, to=TOKEN, gas_limit=50_000)
+        wanted = {"transactionHashes": ["0x" + keccak256(second).hex()]}
+        every = await client.ask("eth_subscribe", "transactionReceipts")
+        some = await client.ask("eth_subscribe", "transactionReceipts", wanted)
+        for raw in (first, second):
+            backend.admit(raw)
+        backend.seal()
+        receipts = await client.event(every)
+        assert [int(item["transactionIndex"], 16) for item in receipts] == [0, 1]
+        assert await client.event(some) == receipts[1:]
+        backend.seal()
+        assert await client.is_quiet()
+
+    play(scenario)
+
+
+def test_too_many_hashes_of_receipts_are_refused() -> None:
+    async def scenario(client: Client, backend: MemoryBackend, server: RpcServer) -> None:
+        many = {"transactionHashes": ["0x" + "11" * 32] * 201}
+        answer = await client.ask("eth_subscribe", "transactionReceipts", many)
+        assert answer["code"] == -32602
+        assert answer["message"].startswith("exceed max number of transaction hashes")
+
+    play(scenario)
+
+
+def test_syncing_tells_how_it_is_and_what_changes() -> None:
+    async def scenario(client: Client, backend: MemoryBackend, server: RpcServer) -> None:
+        identity = await client.ask("eth_subscribe", "syncing")
+        assert await client.event(identity) is False
+        backend.progress = SyncProgress(1, 2, 9)
+        assert await client.event(identity) == {
+            "syncing": True,
+            "status": {"startingBlock": "0x1", "currentBlock": "0x2", "highestBlock": "0x9"},
+        }
+        backend.progress = None
+        assert await client.event(identity) is False
+
+    play(scenario)
+
+
 def test_subscriptions_of_a_connection_are_bounded() -> None:
     async def scenario(client: Client, backend: MemoryBackend, server: RpcServer) -> None:
         for _ in range(2):
-            assert isinstance(await client.ask("eth_subscribe", "syncing"), str)
-        assert (await client.ask("eth_subscribe", "syncing"))["code"] == -32005
+            assert isinstance(await client.ask("eth_subscribe", "newHeads"), str)
+        assert (await client.ask("eth_subscribe", "newHeads"))["code"] == -32005
 
     play(scenario, subscriptions_per_connection_max=2)
 

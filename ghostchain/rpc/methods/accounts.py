@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from ghostchain.chain.fee_tokens import HYBRID_TYPES
+from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.encoding.transactions import encode_transaction
-from ghostchain.primitives.types import Address
+from ghostchain.encoding.transactions import (
+    decode_transaction,
+    encode_transaction,
+    signing_payload,
+)
+from ghostchain.primitives.types import ZERO_ADDRESS, Address
 from ghostchain.rpc.accounts import fill_transaction, signed_transaction, with_empty_signatures
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.dispatch import Cost, Method
-from ghostchain.rpc.errors import refusal_error
+from ghostchain.rpc.errors import refusal_error, server_error
 from ghostchain.rpc.methods.transactions import receipt_when_included
 from ghostchain.rpc.parameters import (
     CallRequest,
@@ -21,9 +27,10 @@ from ghostchain.rpc.parameters import (
     address,
     call_request,
     data,
+    quantity,
     quantity_64,
 )
-from ghostchain.rpc.render import signed_json
+from ghostchain.rpc.render import pending_transaction_json, signed_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.typed_data import personal_message_digest, typed_data_digest
 from ghostchain.rpc.workers import Deadline
@@ -74,6 +81,40 @@ async def submit_signed(services: Services, request: CallRequest) -> Any:
     return answer
 
 
+def pending(services: Services, deadline: Deadline) -> list[Any]:
+    """What waits of the node's own accounts, as geth's eth_pendingTransactions."""
+    found = services.backend.pool_content().pending
+    return [
+        pending_transaction_json(item, decode_transaction(item.raw))
+        for who in services.backend.accounts()
+        for item in found.get(who, ())
+    ]
+
+
+async def resend(
+    services: Services, request: CallRequest, gas_price: int | None, gas_limit: int | None
+) -> str:
+    """Replaces what waits of an account of the node by the same with another price or gas."""
+    if request.nonce is None:
+        raise server_error("missing transaction nonce in transaction spec")
+
+    def find(deadline: Deadline) -> None:
+        content = services.backend.pool_content()
+        sides = (content.pending, content.queued)
+        waiting = [item for side in sides for item in side.get(request.sender or ZERO_ADDRESS, ())]
+        digest = signing_payload(fill_transaction(services, deadline, request))
+        if all(signing_payload(decode_transaction(item.raw)) != digest for item in waiting):
+            raise server_error(f"transaction {format_data(keccak256(digest))} not found")
+
+    await services.workers.run(find)
+    changed = replace(request, gas=gas_limit or request.gas)
+    if gas_price:
+        changed = replace(
+            changed, gas_price=gas_price, max_fee_per_gas=None, max_priority_fee_per_gas=None
+        )
+    return await send(services, changed)
+
+
 def signature(services: Services, who: Address, digest: bytes) -> str:
     r, s, y_parity = services.backend.sign(who, digest)
     return format_data(r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((27 + y_parity,)))
@@ -102,6 +143,8 @@ REQUEST = Parameter("transaction", call_request)
 ADDRESS = Parameter("address", address)
 MESSAGE = Parameter("message", data)
 TIMEOUT = Parameter("timeout in milliseconds", quantity_64, required=False)
+GAS_PRICE = Parameter("gas price", quantity, required=False)
+GAS_LIMIT = Parameter("gas limit", quantity_64, required=False)
 PASSWORD = Parameter("password", lambda value: value, required=False)
 
 METHODS = (
@@ -112,6 +155,8 @@ METHODS = (
     Method("eth_signTransaction", sign_transaction, (REQUEST,), Cost.SLOW),
     Method("eth_sendTransaction", send, (REQUEST,), Cost.AWAITED),
     Method("eth_sendTransactionSync", send_sync, (REQUEST, TIMEOUT), Cost.AWAITED),
+    Method("eth_pendingTransactions", pending, (), Cost.SLOW),
+    Method("eth_resend", resend, (REQUEST, GAS_PRICE, GAS_LIMIT), Cost.AWAITED),
     Method("eth_sign", sign, (ADDRESS, MESSAGE)),
     Method("personal_sign", personal_sign, (MESSAGE, ADDRESS, PASSWORD)),
     Method("eth_signTypedData_v4", sign_typed_data, (ADDRESS, Parameter("typed data", typed_data))),

@@ -9,9 +9,10 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.backend import ForkSettings
 from ghostchain.rpc.dispatch import Method
 from ghostchain.rpc.parameters import Parameter, data
+from ghostchain.rpc.render import sync_json
 from ghostchain.rpc.services import Services
 
-NAMESPACES = ("eth", "ghost", "net", "rpc", "txpool", "web3")
+NAMESPACES = ("debug", "erigon", "eth", "ghost", "net", "rpc", "txpool", "web3")
 DEVELOPMENT_NAMESPACES = ("anvil", "evm", "hardhat", "tenderly")
 
 
@@ -25,13 +26,7 @@ def block_number(services: Services) -> str:
 
 def syncing(services: Services) -> Any:
     progress = services.backend.syncing()
-    if progress is None:
-        return False
-    return {
-        "startingBlock": hex(progress.starting_block),
-        "currentBlock": hex(progress.current_block),
-        "highestBlock": hex(progress.highest_block),
-    }
+    return False if progress is None else sync_json(progress)
 
 
 def capabilities(services: Services) -> Any:

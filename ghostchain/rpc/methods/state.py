@@ -7,6 +7,7 @@ from typing import Any
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.execution.executor import StateView
+from ghostchain.primitives.account import Account
 from ghostchain.primitives.types import EMPTY_CODE_HASH, Address, Hash32
 from ghostchain.rpc.accounts import next_nonce
 from ghostchain.rpc.calls import account_at
@@ -40,6 +41,32 @@ def code(services: Services, who: Address, block: BlockId) -> str:
     view = view_at(services, block)
     code_hash = account_at(view, who).code_hash
     return "0x" if code_hash == EMPTY_CODE_HASH else format_data(view.code(code_hash))
+
+
+def account(services: Services, who: Address, block: BlockId) -> Any:
+    """As reth's eth_getAccount: `null` where there is none."""
+    encoded = view_at(services, block).account(who, keccak256(who))
+    if encoded is None:
+        return None
+    found = Account.decode(encoded)
+    return {
+        "balance": hex(found.balance),
+        "nonce": hex(found.nonce),
+        "codeHash": format_data(found.code_hash),
+        "storageRoot": format_data(found.storage_root),
+    }
+
+
+def account_info(services: Services, who: Address, block: BlockId) -> Any:
+    """As reth's eth_getAccountInfo: what three calls would say, at one block."""
+    view = view_at(services, block)
+    found = account_at(view, who)
+    has_code = found.code_hash != EMPTY_CODE_HASH
+    return {
+        "balance": hex(found.balance),
+        "nonce": hex(found.nonce),
+        "code": format_data(view.code(found.code_hash)) if has_code else "0x",
+    }
 
 
 def transaction_count(services: Services, who: Address, block: BlockId) -> str:
@@ -124,6 +151,8 @@ BLOCK = Parameter("block", block_id, required=False, default="latest")
 METHODS = (
     Method("eth_getBalance", balance, (ADDRESS, BLOCK)),
     Method("eth_getCode", code, (ADDRESS, BLOCK)),
+    Method("eth_getAccount", account, (ADDRESS, BLOCK)),
+    Method("eth_getAccountInfo", account_info, (ADDRESS, BLOCK)),
     Method("eth_getTransactionCount", transaction_count, (ADDRESS, BLOCK)),
     Method("eth_getStorageAt", storage_at, (ADDRESS, Parameter("key", storage_key), BLOCK)),
     Method(
