@@ -11,16 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any
 
 from ghostchain.chain import index
-from ghostchain.chain.columns import outcome_columns, transaction_columns
-from ghostchain.chain.fees import GAS_PER_BLOB, blob_base_fee
+from ghostchain.chain.amendments import (
+    NO_AMENDMENTS,
+    Amendments,
+    check_amendments,
+    decode_amendments,
+    merge_amendments,
+    put_pending,
+    read_pending,
+    refuse_too_many,
+)
+from ghostchain.chain.columns import outcome_columns, own_batch, transaction_columns
+from ghostchain.chain.fees import GAS_PER_BLOB, BlockFees, blob_base_fee
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.logs import (
     LocatedLog,
@@ -29,19 +38,24 @@ from ghostchain.chain.logs import (
     matching_logs,
     transaction_hash,
 )
-from ghostchain.chain.opening import OpenedStorage, open_storage
+from ghostchain.chain.opening import OpenedStorage, Unacknowledged, open_storage
+from ghostchain.chain.published import Published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.chain.validation import child_fees
 from ghostchain.chain.writer import (
     BlockWriter,
+    Draft,
     KnownSenders,
     Pending,
     Prepared,
     Preparer,
     Proposal,
+    Replay,
     Seal,
     SealedBlock,
+    check_by_hand,
     environment_of,
+    prefetch,
 )
 from ghostchain.encoding.attachments import decode_attachment
 from ghostchain.encoding.blocks import decode_header
@@ -53,85 +67,10 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
-from ghostchain.state.views import HistoricalView, LatestView, View
+from ghostchain.state.views import AmendedView, HistoricalView, LatestView, PendingState, View
 from ghostchain.storage.database import Snapshot
 
-__all__ = ["BlockFees", "Chain", "Draft", "SealedBlock"]
-
-Value = TypeVar("Value")
-
-HEADERS_KEPT = 1024
-# Bytes of bodies kept for readers, and as many of receipts.
-RECORD_BYTES_KEPT = 16 << 20
-# Blocks decoded and recovered ahead of the one that runs.
-PREPARED_AHEAD = 1
-
-
-@dataclass(frozen=True, slots=True)
-class BlockFees:
-    """Fees inside one block, in wei per (blob) gas, and the gas and blob gas it may use."""
-
-    base_fee: int
-    blob_base_fee: int
-    gas_limit: int
-    blob_gas_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A block that was run on the head and found valid, and is not committed.
-
-    sealed.outcomes: of each candidate where it was built. senders: of its transactions, in order.
-    """
-
-    sealed: SealedBlock
-    senders: tuple[Address, ...]
-
-    @property
-    def block(self) -> Block:
-        return self.sealed.block
-
-    @property
-    def hash(self) -> Hash32:
-        return self.sealed.hash
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What readers see: the head, and the database as of it."""
-
-    header: Header
-    hash: Hash32
-    snapshot: Snapshot
-
-    def block_hash(self, number: int) -> bytes | None:
-        return index.read_hash(self.snapshot, number)
-
-
-class Recent(Generic[Value]):
-    """A bounded cache by block number for many threads; the oldest entries go first. What is in
-    a block never changes, so nothing here is ever stale."""
-
-    def __init__(self, *, size_max: int) -> None:
-        """size_max: of all entries together, in the unit of `put`."""
-        self._entries: dict[int, tuple[Value, int]] = {}
-        self._size = 0
-        self._size_max = size_max
-        self._lock = threading.Lock()
-
-    def get(self, number: int) -> Value | None:
-        found = self._entries.get(number)
-        return None if found is None else found[0]
-
-    def put(self, number: int, value: Value, size: int = 1) -> None:
-        """An entry larger than the whole cache is not kept."""
-        with self._lock:
-            if number in self._entries or size > self._size_max:
-                return
-            while self._size + size > self._size_max:
-                self._size -= self._entries.pop(next(iter(self._entries)))[1]
-            self._entries[number] = value, size
-            self._size += size
+__all__ = ["BlockFees", "Chain", "Draft", "Replay", "SealedBlock"]
 
 
 class Chain:
@@ -145,7 +84,7 @@ class Chain:
         self._writing = threading.Lock()
         # Held while what is settled and what is published move to the next block.
         self._committing = threading.Lock()
-        self._published = Published(storage.head, storage.head_hash, storage.database.snapshot())
+        self._published = _published(storage)
         self._begin = index.read_begin(self._published.snapshot)
         self._writer = BlockWriter(
             self.config,
@@ -156,10 +95,9 @@ class Chain:
             storage.head,
         )
         self._proofs = ProofService(self._trie_base)
-        self._headers: Recent[tuple[Hash32, Header]] = Recent(size_max=HEADERS_KEPT)
-        self._bodies: Recent[BodyRecord] = Recent(size_max=RECORD_BYTES_KEPT)
-        self._receipts: Recent[ReceiptsRecord] = Recent(size_max=RECORD_BYTES_KEPT)
         self._listeners: list[Callable[[Header], None]] = []
+        self._amend_listeners: list[Callable[[], None]] = []
+        self._rewind_listeners: list[Callable[[Header], None]] = []
         # The draft whose changes stand in executor and trie.
         self._drafted: tuple[Draft, Pending] | None = None
         self._closed = False
@@ -190,8 +128,8 @@ class Chain:
         try:
             chain = cls(genesis, storage)
             # Blocks whose records were written but whose batch was not: decided, so run again.
-            for block in storage.unacknowledged:
-                chain.import_block(block)
+            for found in storage.unacknowledged:
+                chain._run_again(found)
         except BaseException:
             storage.close()
             raise
@@ -231,11 +169,32 @@ class Chain:
         published = self._published
         return published.header, published.hash, published.snapshot
 
-    def subscribe(self, listener: Callable[[Header], None]) -> Callable[[], None]:
+    def subscribe(
+        self,
+        listener: Callable[[Header], None],
+        *,
+        on_rewind: Callable[[Header], None] | None = None,
+        on_amend: Callable[[], None] | None = None,
+    ) -> Callable[[], None]:
         """Calls listener with each new head, on the writer's thread, after it is durable and
-        readable. It must not raise and must return soon. Returns what ends the subscription."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        readable. It must not raise and must return soon. Returns what ends the subscription.
+
+        Of a development chain also: on_rewind with the head to which blocks were taken back,
+        on_amend after the head's state was changed by hand.
+        """
+        joined: list[tuple[list[Any], Any]] = [(self._listeners, listener)]
+        if on_rewind is not None:
+            joined.append((self._rewind_listeners, on_rewind))
+        if on_amend is not None:
+            joined.append((self._amend_listeners, on_amend))
+        for listeners, one in joined:
+            listeners.append(one)
+
+        def unsubscribe() -> None:
+            for listeners, one in joined:
+                listeners.remove(one)
+
+        return unsubscribe
 
     # ---- reading blocks ----
 
@@ -253,19 +212,21 @@ class Chain:
         return index.read_number(self._published.snapshot, block_hash)
 
     def _entry(self, number: int) -> tuple[Hash32, Header] | None:
-        published = self._published
+        return self._entry_of(self._published, number)
+
+    def _entry_of(self, published: Published, number: int) -> tuple[Hash32, Header] | None:
         if not 0 <= number <= published.header.number:
             return None
         if number == published.header.number:
             return published.hash, published.header
-        kept = self._headers.get(number)
+        kept = published.kept.headers.get(number)
         if kept is None:
             entry = index.read_entry(published.snapshot, number)
             if entry is None:
                 assert number < self.begin, "every number after the beginning has a header"
                 return None
             kept = entry.hash, decode_header(entry.header)
-            self._headers.put(number, kept)
+            published.kept.headers.put(number, kept)
         return kept
 
     def block(self, key: int | bytes) -> Block | None:
@@ -280,26 +241,28 @@ class Chain:
 
     def body(self, number: int) -> BodyRecord | None:
         """The body of a block after genesis: transactions and senders one by one."""
-        kept = self._bodies.get(number)
+        published = self._published
+        kept = published.kept.bodies.get(number)
         if kept is not None:
             return kept
-        entry = index.read_entry(self._published.snapshot, number) if number > 0 else None
+        entry = index.read_entry(published.snapshot, number) if number > 0 else None
         if entry is None or entry.body is None:
             return None
         record = BodyRecord.parse(self._storage.files.read(entry.body))
-        self._bodies.put(number, record, len(record.data))
+        published.kept.bodies.put(number, record, len(record.data))
         return record
 
     def receipts_record(self, number: int) -> ReceiptsRecord | None:
         """The receipts of a block after genesis: one by one, and their columns."""
-        kept = self._receipts.get(number)
+        published = self._published
+        kept = published.kept.receipts.get(number)
         if kept is not None:
             return kept
-        entry = index.read_entry(self._published.snapshot, number) if number > 0 else None
+        entry = index.read_entry(published.snapshot, number) if number > 0 else None
         if entry is None or entry.receipts is None:
             return None
         record = ReceiptsRecord.parse(self._storage.files.read(entry.receipts))
-        self._receipts.put(number, record, len(record.data))
+        published.kept.receipts.put(number, record, len(record.data))
         return record
 
     def attachment(self, number: int) -> bytes | None:
@@ -357,16 +320,26 @@ class Chain:
     # ---- reading state ----
 
     def state_at(self, number: int) -> View:
-        """The state after block `number`, unmoved by later blocks.
+        """The state after block `number`, unmoved by later blocks. At the head of a development
+        chain it has the pending amendments.
 
         Raises: StateUnavailable.
         """
         published = self._published
         if number == published.header.number:
-            return LatestView(published.snapshot, published.block_hash)
+            latest = LatestView(published.snapshot, published.block_hash)
+            pending = published.pending
+            return latest if pending is None else AmendedView(latest, pending)
         if not 0 <= number < published.header.number:
             raise StateUnavailable(f"block {number} is not known")
         return HistoricalView(published.snapshot, published.block_hash, number)
+
+    def _settled_state(self, number: int) -> View:
+        """The state that the block's state root is of."""
+        published = self._published
+        if number == published.header.number:
+            return LatestView(published.snapshot, published.block_hash)
+        return self.state_at(number)
 
     @property
     def oldest_state(self) -> int:
@@ -378,7 +351,7 @@ class Chain:
 
         Raises: StateUnavailable for more than 128 blocks behind the head.
         """
-        view = self.state_at(number)
+        view = self._settled_state(number)
         entry = self._entry(number)
         assert entry is not None, "a readable state has a header"
         return self._proofs.prove(view, number, entry[1].state_root, address, slots)
@@ -455,11 +428,19 @@ class Chain:
         withdrawals: Sequence[Withdrawal] = (),
         parent_beacon_block_root: Hash32 = ZERO_HASH,
         gas_limit: int | None = None,
+        base_fee: int | None = None,
+        excess_blob_gas: int | None = None,
+        is_free: bool = False,
     ) -> SealedBlock:
         """The next block holds what is valid and fits of the batch (recovered), in its order, and
         is committed. gas_limit: where the limit moves to.
 
-        Raises: InvalidBlock when no block can be made so; StorageFailed.
+        On a development chain the block begins with the pending amendments, and may be made by
+        hand: base_fee (wei per gas) and excess_blob_gas as given instead of what the parent
+        demands; with is_free any timestamp, the parent's and earlier ones too, and gas_limit in
+        one step. A block by hand cannot be exported.
+        Raises: InvalidBlock when no block can be made so; StorageFailed; ValueError for what only a
+        development chain allows, or values out of range.
         """
         proposal = Proposal(
             timestamp=timestamp,
@@ -469,11 +450,88 @@ class Chain:
             withdrawals=tuple(withdrawals),
             parent_beacon_block_root=parent_beacon_block_root,
             gas_limit=gas_limit,
+            base_fee=base_fee,
+            excess_blob_gas=excess_blob_gas,
+            is_free=is_free,
         )
+        if proposal.is_by_hand:
+            self._refuse_by_hand()
+            check_by_hand(proposal)
         with self._writing:
+            proposal = replace(proposal, amendments=self.pending_amendments)
             pending = self._build(batch, proposal)
             self._commit(pending.sealed, self._stage(pending))
         return pending.sealed
+
+    # ---- by hand, on a development chain ----
+
+    @property
+    def pending_amendments(self) -> Amendments:
+        """What the head's state has been changed to by hand, and the next block begins with."""
+        pending = self._published.pending
+        return NO_AMENDMENTS if pending is None else pending.amendments
+
+    def amend(self, amendments: Amendments) -> None:
+        """The head's state is changed so, durably: readers see it now, the next block begins with
+        it. Cost: one synchronous batch of these amendments, and a copy of the pending ones' names.
+
+        Raises: ValueError on a chain with consensus, or for what no account can have;
+        StorageFailed.
+        """
+        self._refuse_by_hand()
+        with self._writing:
+            self._refuse_if_failed()
+            before = self.pending_amendments
+            merged = merge_amendments(before, amendments)
+            check_amendments(amendments)
+            refuse_too_many(merged)
+            batch = self._storage.database.batch()
+            put_pending(batch, before, amendments)
+            self._storage.database.commit(batch)
+            state = self._published.pending or PendingState({})
+            with self._committing:
+                self._published = replace(
+                    self._published, pending=state.with_more(merged, amendments)
+                )
+        for listener in tuple(self._amend_listeners):
+            listener()
+
+    def amendments_of(self, number: int) -> Amendments | None:
+        """What a block that was made by hand began with; None for all other blocks."""
+        locator = index.read_by_hand(self._published.snapshot, number)
+        return None if locator is None else decode_amendments(self._storage.files.read(locator))
+
+    def replay(self, number: int) -> Replay:
+        """What running a block after genesis once more takes.
+
+        Raises: StateUnavailable when the block, or the state before it, is not kept.
+        """
+        body, header = self.body(number), self.header(number)
+        if body is None or header is None:
+            raise StateUnavailable(f"block {number} is not kept")
+        return Replay(
+            self.state_at(number - 1),
+            self.environment_for(header),
+            own_batch(body),
+            body.block().withdrawals,
+            self.amendments_of(number) or NO_AMENDMENTS,
+        )
+
+    def _run_again(self, found: Unacknowledged) -> None:
+        """A block of this node's own records is the head. Only what was made by hand is believed to
+        follow its parent; what it yields is compared with its header in any case."""
+        if found.by_hand is None:
+            self.import_block(found.body.block())
+            return
+        by_hand = decode_amendments(found.by_hand)
+        prepared = Prepared(found.body.block(), own_batch(found.body), by_hand)
+        with self._writing:
+            pending = self._run(prepared, self.head, self.head_hash)
+            self._commit(pending.sealed, self._stage(pending))
+
+    def _refuse_by_hand(self) -> None:
+        if self.config.consensus is not None:
+            raise ValueError("only a development chain, without consensus, is changed by hand")
 
     def import_block(self, block: Block | bytes) -> SealedBlock:
         """The block is checked in full, run, and committed as the next one.
@@ -513,7 +571,7 @@ class Chain:
         ):
             parent, parent_hash = self.head, self.head_hash
             prepare = Preparer(self.config, parent, parent_hash).prepare
-            ahead = _prefetch(blocks, lambda block: preparing.submit(prepare, block))
+            ahead = prefetch(blocks, lambda block: preparing.submit(prepare, block))
             flight: tuple[SealedBlock, Future[None]] | None = None
             try:
                 for prepared, seal in ahead:
@@ -625,7 +683,10 @@ class Chain:
         with self._committing:
             self._writer.settle()
             self._published = Published(
-                sealed.block.header, sealed.hash, self._storage.database.snapshot()
+                sealed.block.header,
+                sealed.hash,
+                self._storage.database.snapshot(),
+                kept=self._published.kept,
             )
         self._proofs.forget_old(sealed.block.header.number)
         for listener in tuple(self._listeners):
@@ -669,19 +730,11 @@ class Chain:
         return self._storage
 
 
-def _prefetch(
-    blocks: Iterable[tuple[Block | bytes, Seal | None]],
-    submit: Callable[[Block | bytes], Future[Prepared]],
-) -> Iterator[tuple[Future[Prepared], Seal | None]]:
-    """The blocks being prepared, a few ahead of the one that is asked for."""
-    ahead: deque[tuple[Future[Prepared], Seal | None]] = deque()
-    try:
-        for block, seal in blocks:
-            ahead.append((submit(block), seal))
-            if len(ahead) > PREPARED_AHEAD:
-                yield ahead.popleft()
-    except Exception:
-        # The source ends badly, and what it gave before is whole.
-        yield from ahead
-        raise
-    yield from ahead
+def _published(storage: OpenedStorage) -> Published:
+    amendments = read_pending(storage.database)
+    return Published(
+        storage.head,
+        storage.head_hash,
+        storage.database.snapshot(),
+        PendingState(amendments) if amendments else None,
+    )

@@ -14,7 +14,7 @@ import numpy as np
 
 from ghostchain._native import ffi
 from ghostchain.chain import fees
-from ghostchain.chain.records import receipts_parts
+from ghostchain.chain.records import BodyRecord, receipts_parts
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.errors import BlockReason, InvalidBlock, InvalidTransaction
 from ghostchain.primitives.errors import TransactionReason as Reason
@@ -114,6 +114,13 @@ def refuse_overpromised(header: Header, batch: TransactionBatch) -> None:
             BlockReason.INVALID_GAS_USED,
             f"gas used {header.gas_used}, but {len(batch)} transactions use {least} at least",
         )
+
+
+def own_batch(body: BodyRecord) -> TransactionBatch:
+    """The transactions of a block of this chain, with the senders that its record keeps."""
+    batch = TransactionBatch.decode(body.raws())
+    batch.recover(senders=body.senders())
+    return batch
 
 
 def raw_transactions(batch: TransactionBatch, indices: Sequence[int]) -> tuple[bytes, ...]:

@@ -5,6 +5,8 @@ Pure functions of integers. Units: gas, wei per gas, blob gas.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ghostchain.execution.forks import BlobSchedule
 from ghostchain.primitives.transaction import SignatureScheme
 
@@ -32,6 +34,16 @@ GAS_PER_BLOB = 1 << 17
 BLOB_BASE_FEE_MIN = 1
 # EIP-7918: execution gas that a blob costs its carrier, the floor of the blob price.
 BLOB_BASE_COST = 1 << 13
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFees:
+    """Fees inside one block, in wei per (blob) gas, and the gas and blob gas it may use."""
+
+    base_fee: int
+    blob_base_fee: int
+    gas_limit: int
+    blob_gas_max: int
 
 
 def next_base_fee(*, gas_limit: int, gas_used: int, base_fee: int) -> int:

@@ -4,6 +4,7 @@ H | block 8         hash 32 | body locator 16 | receipts locator 16 | header RLP
 B | block hash 32   block 8
 t | tx hash 32      block 8 | index 4
 A | block 8         locator 16 of what travels beside the block, on a chain with consensus
+d | block 8         locator 16 of what a block made by hand began with, on a development chain
 m | head            block 8 | hash 32 | end of the block files 12
 m | certificate     block 8 | certificate that committed the head, as this node has it
 m | blooms          block 8: the bloom file is on disk up to there
@@ -30,6 +31,7 @@ HEADER = b"H"
 BLOCK = b"B"
 TRANSACTION = b"t"
 ATTACHMENT = b"A"
+BY_HAND = b"d"
 HEAD = b"mhead"
 CERTIFICATE = b"mcertificate"
 BLOOMS = b"mblooms"
@@ -100,6 +102,16 @@ def put_seal(batch: Batch, number: int, attachment: Locator, certificate: bytes)
     stamp = number_bytes(number)
     batch.put(ATTACHMENT + stamp, attachment.encode())
     batch.put(CERTIFICATE, stamp + certificate)
+
+
+def put_by_hand(batch: Batch, number: int, amendments: Locator) -> None:
+    """The block was made by hand, with these amendments."""
+    batch.put(BY_HAND + number_bytes(number), amendments.encode())
+
+
+def read_by_hand(reader: Reader, number: int) -> Locator | None:
+    stored = reader.get(BY_HAND + number_bytes(number))
+    return None if stored is None else Locator.decode(stored)
 
 
 def read_attachment(reader: Reader, number: int) -> Locator | None:

@@ -23,11 +23,10 @@ from ghostchain.chain import index
 from ghostchain.chain.genesis import Genesis, genesis_changes
 from ghostchain.chain.journal import restore_records
 from ghostchain.chain.logs import BloomFile
-from ghostchain.chain.records import BODY, BodyRecord
+from ghostchain.chain.records import AMENDMENTS, BODY, BodyRecord, tag_of
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_header, encode_header
-from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import EMPTY_ROOT, Hash32
@@ -49,6 +48,14 @@ RECOVERY_CACHE_BYTES = 64 << 20
 UNACKNOWLEDGED_MAX = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Unacknowledged:
+    """A block to be run again. by_hand: the amendments record, of a block made by hand."""
+
+    body: BodyRecord
+    by_hand: bytes | None
+
+
 @dataclass(slots=True)
 class OpenedStorage:
     """An open data directory and its head. unacknowledged: blocks to be run again."""
@@ -60,7 +67,7 @@ class OpenedStorage:
     state: StateStore
     head: Header
     head_hash: Hash32
-    unacknowledged: list[Block]
+    unacknowledged: list[Unacknowledged]
 
     def close(self) -> None:
         self.database.close()
@@ -160,14 +167,17 @@ def _checked_head(database: Database, head: index.Head) -> Header:
     return header
 
 
-def _unacknowledged(files: SegmentLog, head: index.Head) -> list[Block]:
+def _unacknowledged(files: SegmentLog, head: index.Head) -> list[Unacknowledged]:
     """Whole blocks in the files beyond the head.
 
     Raises: StorageCorrupt when there are more than one kill can leave.
     """
-    blocks: list[Block] = []
+    blocks: list[Unacknowledged] = []
     expected = head.number + 1
+    by_hand: bytes | None = None
     for record in files.scan(head.end):
+        if record.tag == tag_of(expected, AMENDMENTS):
+            by_hand = record.payload
         if record.tag & 1 != BODY or record.tag >> 1 != expected:
             continue
         if len(blocks) == UNACKNOWLEDGED_MAX:
@@ -175,7 +185,8 @@ def _unacknowledged(files: SegmentLog, head: index.Head) -> list[Block]:
                 f"the database ends at block {head.number}, but the block files go on beyond "
                 f"block {expected - 1}: it lost blocks that it had acknowledged"
             )
-        blocks.append(BodyRecord.parse(record.payload).block())
+        blocks.append(Unacknowledged(BodyRecord.parse(record.payload), by_hand))
+        by_hand = None
         expected += 1
     return blocks
 

@@ -1,5 +1,6 @@
-"""What the block files hold: a body and a receipts record for each block, and on a chain with
-consensus what travels beside it (`encoding/attachments.py`).
+"""What the block files hold: a body and a receipts record for each block; on a chain with
+consensus what travels beside it (`encoding/attachments.py`), on a development chain, before them,
+what it began with (`chain/amendments.py`) when the block was made by hand.
 
     body      counts: transactions u32, header bytes u32, withdrawals u32
               header RLP | withdrawals: index u64, validator u64, address 20, gwei u64 each
@@ -32,6 +33,7 @@ from ghostchain.state.changes import Column
 BODY = 0
 RECEIPTS = 1
 ATTACHMENT = 1 << 63
+AMENDMENTS = 1 << 62
 BODY_COUNTS = struct.Struct(">III")
 WITHDRAWAL = struct.Struct(">QQ20sQ")
 COUNT = struct.Struct(">I")

@@ -82,16 +82,7 @@ def check_header(config: ChainConfig, header: Header, parent: Header, parent_has
 
     Raises: InvalidBlock with the reason.
     """
-    if header.parent_hash != parent_hash:
-        raise InvalidBlock(
-            BlockReason.UNKNOWN_PARENT,
-            f"the parent 0x{header.parent_hash.hex()} is not the head 0x{parent_hash.hex()}",
-        )
-    if header.number != parent.number + 1:
-        raise InvalidBlock(
-            BlockReason.INVALID_BLOCK_NUMBER,
-            f"number {header.number} after {parent.number}",
-        )
+    _check_link(header, parent, parent_hash)
     if header.timestamp < parent.timestamp + config.timestamp_step_min:
         raise InvalidBlock(
             BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT,
@@ -103,11 +94,7 @@ def check_header(config: ChainConfig, header: Header, parent: Header, parent_has
             BlockReason.INVALID_GASLIMIT,
             f"gas limit {header.gas_limit} after {parent.gas_limit}",
         )
-    if header.gas_used > header.gas_limit:
-        raise InvalidBlock(
-            BlockReason.GAS_USED_OVERFLOW,
-            f"gas used {header.gas_used} above the limit {header.gas_limit}",
-        )
+    _check_gas_used(header)
     wanted = child_fees(config, parent, header.timestamp)
     if header.base_fee_per_gas != wanted.base_fee:
         raise InvalidBlock(
@@ -118,6 +105,35 @@ def check_header(config: ChainConfig, header: Header, parent: Header, parent_has
         raise InvalidBlock(
             BlockReason.INCORRECT_EXCESS_BLOB_GAS,
             f"excess blob gas {header.excess_blob_gas}, not {wanted.excess_blob_gas}",
+        )
+
+
+def check_place(config: ChainConfig, header: Header, parent: Header, parent_hash: bytes) -> None:
+    """The header is the next after parent and has the form of one, whatever its time, gas limit and
+    fees. Raises: InvalidBlock with the reason."""
+    _check_link(header, parent, parent_hash)
+    _check_form(config, header)
+    _check_gas_used(header)
+
+
+def _check_link(header: Header, parent: Header, parent_hash: bytes) -> None:
+    if header.parent_hash != parent_hash:
+        raise InvalidBlock(
+            BlockReason.UNKNOWN_PARENT,
+            f"the parent 0x{header.parent_hash.hex()} is not the head 0x{parent_hash.hex()}",
+        )
+    if header.number != parent.number + 1:
+        raise InvalidBlock(
+            BlockReason.INVALID_BLOCK_NUMBER,
+            f"number {header.number} after {parent.number}",
+        )
+
+
+def _check_gas_used(header: Header) -> None:
+    if header.gas_used > header.gas_limit:
+        raise InvalidBlock(
+            BlockReason.GAS_USED_OVERFLOW,
+            f"gas used {header.gas_used} above the limit {header.gas_limit}",
         )
 
 

@@ -10,13 +10,16 @@ then refuses all further ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ghostchain.chain import index
+from ghostchain.chain.amendments import Amendments, delete_pending, encode_amendments
 from ghostchain.chain.columns import (
     CandidateOutcomes,
     candidate_outcomes,
@@ -28,16 +31,18 @@ from ghostchain.chain.columns import (
     transaction_columns,
 )
 from ghostchain.chain.config import ChainConfig
-from ghostchain.chain.fees import next_gas_limit
+from ghostchain.chain.fees import GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
-from ghostchain.chain.records import ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
+from ghostchain.chain.records import AMENDMENTS, ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
 from ghostchain.chain.validation import (
     BLOCK_BYTES_MAX,
     EXTRA_DATA_BYTES_MAX,
     check_block_size,
+    check_header,
     check_next,
     check_outcome,
+    check_place,
     child_fees,
 )
 from ghostchain.contracts import registry
@@ -46,6 +51,7 @@ from ghostchain.encoding.blocks import decode_block, encode_block, encode_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor
 from ghostchain.execution.forks import Fork
+from ghostchain.primitives.amendment import NO_AMENDMENTS
 from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import BlockReason, InvalidBlock
 from ghostchain.primitives.header import Header
@@ -53,7 +59,7 @@ from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, H
 from ghostchain.state.changes import columns_of
 from ghostchain.state.keys import number_bytes
 from ghostchain.state.store import StateStore, nodes_of
-from ghostchain.state.views import WriterView
+from ghostchain.state.views import View, WriterView
 from ghostchain.storage.database import Database
 from ghostchain.storage.files import SegmentLog
 from ghostchain.storage.memory import return_free_memory
@@ -62,9 +68,15 @@ from ghostchain.trie.merkle import Forest
 EXECUTOR_CACHE_BYTES = 32 << 20
 FOREST_CACHE_BYTES = 32 << 20
 NO_NONCE = bytes(8)
+# Blocks decoded and recovered ahead of the one that runs.
+PREPARED_AHEAD = 1
 # RLP beside header, transactions and withdrawals: list heads and the empty ommers.
 BLOCK_FRAME_BYTES = 64
 WITHDRAWAL_BYTES_MAX = 48
+# By hand: a blob base fee that can still be computed at once.
+EXCESS_BLOB_GAS_MAX = 1 << 30
+# By hand: hundreds of full blocks below where the next one no longer fits a header.
+BASE_FEE_END = 1 << 128
 
 
 KnownSenders = Callable[[Sequence[Hash32]], Sequence[Address | None]]
@@ -73,10 +85,15 @@ KnownSenders = Callable[[Sequence[Hash32]], Sequence[Address | None]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A block whose transactions are decoded and their senders known."""
+    """A block whose transactions are decoded and their senders known.
+
+    by_hand: what it began with, when it was made by hand and stands in this node's own records;
+    its header then need not be what its parent demands. None for all other blocks.
+    """
 
     block: Block
     batch: TransactionBatch
+    by_hand: Amendments | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +109,46 @@ class SealedBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A block that was run on the head and found valid, and is not committed.
+
+    sealed.outcomes: of each candidate where it was built. senders: of its transactions, in order.
+    """
+
+    sealed: SealedBlock
+    senders: tuple[Address, ...]
+
+    @property
+    def block(self) -> Block:
+        return self.sealed.block
+
+    @property
+    def hash(self) -> Hash32:
+        return self.sealed.hash
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What running a block once more takes: `Executor(view).run_block(environment, batch,
+    withdrawals, amendments=amendments)`."""
+
+    view: View
+    environment: BlockEnvironment
+    batch: TransactionBatch
+    withdrawals: tuple[Withdrawal, ...]
+    amendments: Amendments
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
-    """A block that was run and checked, its changes pending in executor and trie."""
+    """A block that was run and checked, its changes pending in executor and trie. by_hand: as of
+    `Prepared`."""
 
     sealed: SealedBlock
     encoded: bytes
     batch: TransactionBatch
     result: BlockResult
+    by_hand: Amendments | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +162,11 @@ class Seal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What a builder decides about a block. gas_limit: where the limit moves to, None to stay."""
+    """What a builder decides about a block. gas_limit: where the limit moves to, None to stay.
+
+    On a development chain also (`Chain.build_block`): amendments, base_fee, excess_blob_gas; and
+    is_free, that time and gas limit are as said, whatever the parent's.
+    """
 
     timestamp: int
     coinbase: Address
@@ -121,6 +175,29 @@ class Proposal:
     withdrawals: tuple[Withdrawal, ...] = ()
     parent_beacon_block_root: Hash32 = ZERO_HASH
     gas_limit: int | None = None
+    amendments: Amendments = field(default_factory=lambda: NO_AMENDMENTS)
+    base_fee: int | None = None
+    excess_blob_gas: int | None = None
+    is_free: bool = False
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether anything is asked that only a development chain allows."""
+        settings = (self.base_fee, self.excess_blob_gas)
+        return self.is_free or bool(self.amendments) or any(one is not None for one in settings)
+
+
+def check_by_hand(proposal: Proposal) -> None:
+    """Raises: ValueError for what no header can say, or nobody can reckon with."""
+    if not 0 <= proposal.timestamp < 1 << 64:
+        raise ValueError("a timestamp is below 2^64")
+    if proposal.gas_limit is not None and not 0 < proposal.gas_limit <= GAS_LIMIT_MAX:
+        raise ValueError(f"a gas limit is between 1 and {GAS_LIMIT_MAX}")
+    if proposal.base_fee is not None and not 0 <= proposal.base_fee < BASE_FEE_END:
+        raise ValueError("a base fee is below 2^128")
+    excess = proposal.excess_blob_gas
+    if excess is not None and not 0 <= excess <= EXCESS_BLOB_GAS_MAX:
+        raise ValueError(f"excess blob gas is at most {EXCESS_BLOB_GAS_MAX}")
 
 
 class Preparer:
@@ -178,6 +255,24 @@ class Preparer:
         found = dict(zip(unknown, rest.senders(), strict=True))
         senders = [found[index] if sender is None else sender for index, sender in enumerate(known)]
         batch.recover(senders=senders)
+
+
+def prefetch(
+    blocks: Iterable[tuple[Block | bytes, Seal | None]],
+    submit: Callable[[Block | bytes], Future[Prepared]],
+) -> Iterator[tuple[Future[Prepared], Seal | None]]:
+    """The blocks being prepared, a few ahead of the one that is asked for."""
+    ahead: deque[tuple[Future[Prepared], Seal | None]] = deque()
+    try:
+        for block, seal in blocks:
+            ahead.append((submit(block), seal))
+            if len(ahead) > PREPARED_AHEAD:
+                yield ahead.popleft()
+    except Exception:
+        # The source ends badly, and what it gave before is whole.
+        yield from ahead
+        raise
+    yield from ahead
 
 
 def block_size(block: Block) -> int:
@@ -251,9 +346,13 @@ class BlockWriter:
         """
         block = prepared.block
         header = block.header
-        check_next(self._config, header, parent, parent_hash)
+        check = check_next if prepared.by_hand is None else check_place
+        check(self._config, header, parent, parent_hash)
         result = self._executor.run_block(
-            environment_of(self._config, header), prepared.batch, block.withdrawals
+            environment_of(self._config, header),
+            prepared.batch,
+            block.withdrawals,
+            amendments=prepared.by_hand or NO_AMENDMENTS,
         )
         try:
             check_outcome(self._config, header, result)
@@ -263,7 +362,8 @@ class BlockWriter:
                     BlockReason.INVALID_STATE_ROOT,
                     f"state root 0x{header.state_root.hex()}, not 0x{state_root.hex()}",
                 )
-            return self._pending(block, prepared.batch, result, len(prepared.batch))
+            pending = self._pending(block, prepared.batch, result, len(prepared.batch))
+            return replace(pending, by_hand=prepared.by_hand)
         except BaseException:
             self.discard()
             raise
@@ -285,20 +385,40 @@ class BlockWriter:
         candidate_count = len(batch)
         batch = _within_block_size(batch, len(proposal.withdrawals))
         result = self._executor.run_block(
-            environment_of(self._config, draft), batch, proposal.withdrawals, skip_invalid=True
+            environment_of(self._config, draft),
+            batch,
+            proposal.withdrawals,
+            skip_invalid=True,
+            amendments=proposal.amendments,
         )
         try:
             header = self._seal(draft, result)
             included = np.flatnonzero(outcome_columns(result.native)["included"]).tolist()
             transactions = raw_transactions(batch, included)
             block = Block(header, transactions, tuple(proposal.withdrawals))
-            return self._pending(block, batch, result, candidate_count)
+            pending = self._pending(block, batch, result, candidate_count)
+            if proposal.is_by_hand and self._is_by_hand(proposal, header, parent, parent_hash):
+                pending = replace(pending, by_hand=proposal.amendments)
+            return pending
         except BaseException:
             self.discard()
             raise
 
+    def _is_by_hand(
+        self, proposal: Proposal, header: Header, parent: Header, parent_hash: Hash32
+    ) -> bool:
+        """Whether the block could not be imported as any other."""
+        if proposal.amendments:
+            return True
+        try:
+            check_header(self._config, header, parent, parent_hash)
+        except InvalidBlock:
+            return True
+        return False
+
     def _check_proposal(self, proposal: Proposal, parent: Header) -> None:
-        if proposal.timestamp < parent.timestamp + self._config.timestamp_step_min:
+        earliest = parent.timestamp + self._config.timestamp_step_min
+        if proposal.timestamp < earliest and not proposal.is_free:
             raise InvalidBlock(
                 BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT,
                 f"timestamp {proposal.timestamp} after {parent.timestamp}",
@@ -309,7 +429,9 @@ class BlockWriter:
     def _draft(self, proposal: Proposal, parent: Header, parent_hash: Hash32) -> Header:
         """The header before execution; what execution yields is zero."""
         demanded = child_fees(self._config, parent, proposal.timestamp)
+        base_fee, excess = proposal.base_fee, proposal.excess_blob_gas
         wanted = parent.gas_limit if proposal.gas_limit is None else proposal.gas_limit
+        gas_limit = wanted if proposal.is_free else next_gas_limit(parent.gas_limit, wanted)
         return Header(
             parent_hash=parent_hash,
             ommers_hash=EMPTY_OMMERS_HASH,
@@ -320,16 +442,16 @@ class BlockWriter:
             bloom=bytes(256),
             difficulty=0,
             number=parent.number + 1,
-            gas_limit=next_gas_limit(parent.gas_limit, wanted),
+            gas_limit=gas_limit,
             gas_used=0,
             timestamp=proposal.timestamp,
             extra_data=proposal.extra_data,
             prev_randao=proposal.prev_randao,
             nonce=NO_NONCE,
-            base_fee_per_gas=demanded.base_fee,
+            base_fee_per_gas=demanded.base_fee if base_fee is None else base_fee,
             withdrawals_root=ZERO_HASH,
             blob_gas_used=0,
-            excess_blob_gas=demanded.excess_blob_gas,
+            excess_blob_gas=demanded.excess_blob_gas if excess is None else excess,
             parent_beacon_block_root=proposal.parent_beacon_block_root,
         )
 
@@ -384,6 +506,10 @@ class BlockWriter:
         self._forest.commit()
         self._staged = number, sealed.hash
         records = [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
+        if pending.by_hand is not None:
+            # First: where the body is found after a kill, what it needs to be run again is too.
+            began = encode_amendments(pending.by_hand)
+            records.insert(0, (tag_of(number, AMENDMENTS), [began]))
         if seal is not None:
             records.append((tag_of(number, ATTACHMENT), [seal.attachment]))
 
@@ -391,7 +517,7 @@ class BlockWriter:
             batch = self._database.batch()
             put_state(batch)
             index.put_transactions(batch, number, transactions["hash"])
-            self._write(batch, sealed, pending.encoded, records, seal)
+            self._write(batch, pending, records, seal)
             del batch
             if self._state.is_flushing:
                 # A good moment: the largest of all batches has just been freed.
@@ -402,14 +528,18 @@ class BlockWriter:
     def _write(
         self,
         batch: Any,
-        sealed: SealedBlock,
-        encoded: bytes,
+        pending: Pending,
         records: list[tuple[int, list[bytes]]],
         seal: Seal | None,
     ) -> None:
         """Records, then the batch that names them: after this the block is durable."""
+        sealed, encoded = pending.sealed, pending.encoded
         number = sealed.block.header.number
-        body, receipts, *attachment = self._journal.append(batch, number, records)
+        locators = self._journal.append(batch, number, records)
+        if pending.by_hand is not None:
+            index.put_by_hand(batch, number, locators.pop(0))
+            delete_pending(batch, pending.by_hand)
+        body, receipts, *attachment = locators
         if seal is not None:
             index.put_seal(batch, number, attachment[0], seal.certificate)
         self._blooms.put(number, sealed.block.header.bloom)

@@ -20,10 +20,12 @@ from typing import Any, Protocol
 from ghostchain._native import ffi, lib
 from ghostchain.crypto.signing import authority_of
 from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.execution.amendments import native_amendments
 from ghostchain.execution.contracts import ContractRunner, plug
 from ghostchain.execution.forks import Fork
 from ghostchain.execution.wasm_engine import ensure_engine
 from ghostchain.primitives.account import ACCOUNT_BYTES
+from ghostchain.primitives.amendment import NO_AMENDMENTS, Amendments
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import (
     BlockReason,
@@ -663,8 +665,11 @@ class Executor:
         *,
         skip_invalid: bool = False,
         system_calls: bool = True,
+        amendments: Amendments = NO_AMENDMENTS,
     ) -> BlockResult:
         """Runs the system calls, the batch in order, withdrawals and requests; pending afterwards.
+
+        amendments: accounts changed by hand before all else, as part of the block's changes.
 
         The batch must be recovered and must outlive the result. skip_invalid (building): leaves
         out what is invalid or does not fit; its outcome tells the reason. Without system_calls the
@@ -678,6 +683,9 @@ class Executor:
         _fill_environment(self._environment, env)
         native = ffi.new("ghost_block_result *")
         self.run_count += 1
+        kept: list[Any] = []
+        items = native_amendments(amendments, kept) if amendments else ffi.NULL
+        lib.ghost_executor_amend(self._native, items, len(amendments))
         status = lib.ghost_executor_run_block(
             self._native,
             self._environment,

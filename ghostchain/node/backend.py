@@ -14,7 +14,6 @@ from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
 from ghostchain.crypto.secp256k1 import sign
-from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import (
     BlockEnvironment,
     CallFlag,
@@ -104,7 +103,11 @@ class NodeBackend:
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
         self._listeners: list[Callable[[Event], None]] = []
         self._executors = HeadExecutors(chain)
-        chain.subscribe(self._on_head)
+        chain.subscribe(
+            self._on_head,
+            on_rewind=lambda header: self._executors.forget(),
+            on_amend=self._executors.forget,
+        )
 
     def attach(
         self,
@@ -227,19 +230,14 @@ class NodeBackend:
         )
 
     def trace_block(self, number: int) -> Trace:
-        body, header = self._chain.body(number), self._chain.header(number)
-        if body is None or header is None:
-            raise StateUnavailable(f"block {number} is not kept")
+        block = self._chain.replay(number)
         executor = Executor(
-            self.state_at(number - 1),
-            contracts=registry.RUN,
-            cache_bytes_max=EXECUTOR_CACHE_BYTES,
+            block.view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
         )
-        block = body.block()
-        batch = TransactionBatch.decode(block.transactions)
-        batch.recover(senders=[body.sender(index) for index in range(len(body))])
         with recording(executor) as recorder:
-            executor.run_block(self._chain.environment_for(header), batch, block.withdrawals)
+            executor.run_block(
+                block.environment, block.batch, block.withdrawals, amendments=block.amendments
+            )
             return recorder.trace()
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:

@@ -7,14 +7,14 @@ their nonce, not as known already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from ghostchain.chain.chain import Chain
 from ghostchain.crypto.keccak import keccak256_batch
 from ghostchain.node.accounts import sender_states
 from ghostchain.primitives.errors import StorageFailed
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import Hash32
+from ghostchain.primitives.types import Address, Hash32
 from ghostchain.storage.files import storage_failure
 from ghostchain.txpool.driver import PoolDriver
 
@@ -31,7 +31,7 @@ class PoolFollower:
         self._chain = chain
         self._on_failure = on_failure
         self._pool: PoolDriver | None = None
-        chain.subscribe(self._on_head)
+        chain.subscribe(self._on_head, on_rewind=self._on_rewind, on_amend=self._on_amend)
 
     def attach(self, pool: PoolDriver) -> None:
         """The pool that follows from here on."""
@@ -44,6 +44,28 @@ class PoolFollower:
             follow(self._pool, self._chain, header.number)
         except OSError as error:
             self._on_failure(storage_failure(error, self._pool.path))
+
+    def _on_rewind(self, header: Header) -> None:
+        """Blocks were taken back: every sender stands where this head has it."""
+        if self._pool is not None:
+            self._refresh(self._pool, None)
+
+    def _on_amend(self) -> None:
+        """Accounts of the head were changed by hand: their transactions count and pay anew."""
+        if self._pool is not None:
+            self._refresh(self._pool, self._chain.pending_amendments.keys()
+
+    def _refresh(self, pool: PoolDriver, senders: Set[Address] | None) -> None:
+        """These senders, or all, stand where the head's state has them."""
+        try:
+            with pool.lock:
+                waiting = set(pool.pool.senders)
+                if senders is not None:
+                    waiting &= senders
+                view = self._chain.state_at(self._chain.head.number)
+                pool.on_head((), sender_states(view, waiting))
+        except OSError as error:
+            self._on_failure(storage_failure(error, pool.path))
 
 
 def follow(pool: PoolDriver, chain: Chain, number: int) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ghostchain.crypto.keccak import keccak256
+from ghostchain.primitives.amendment import AccountAmendment, Amendments
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
-from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT
+from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT, Address, Hash32
 from ghostchain.state import keys
 from ghostchain.state.changes import expand
 from ghostchain.state.store import StateStore, oldest_readable
@@ -188,6 +189,86 @@ class OverlaidView:
     def code(self, code_hash: bytes) -> bytes:
         overridden = self._codes.get(code_hash)
         return self._base.code(code_hash) if overridden is None else overridden
+
+
+class PendingState:
+    """Amendments made ready for reading. Not to be changed; `with_more` gives another."""
+
+    __slots__ = ("_code_hashes", "_codes", "amendments")
+
+    def __init__(self, amendments: Amendments) -> None:
+        self.amendments = dict(amendments)
+        self._code_hashes = {
+            bytes(address): bytes(keccak256(one.code))
+            for address, one in amendments.items()
+            if one.code is not None
+        }
+        self._codes = {
+            self._code_hashes[address]: one.code
+            for address, one in amendments.items()
+            if one.code is not None
+        }
+
+    def with_more(self, merged: Amendments, added: Amendments) -> PendingState:
+        """The state after `added` too; merged: this one's amendments and those. Cost: one copy of
+        the names, and a hash of each code that is new."""
+        more = PendingState({address: merged[address] for address in added})
+        more.amendments = dict(merged)
+        more._code_hashes = {**self._code_hashes, **more._code_hashes}
+        more._codes = {**self._codes, **more._codes}
+        return more
+
+    def code(self, code_hash: bytes) -> bytes | None:
+        return self._codes.get(code_hash)
+
+    def account(self, address: bytes, record: bytes | None) -> bytes | None:
+        """The flat record, where `record` is what stands beneath; as the native core will have it
+        (`native/executor/amend.c`)."""
+        one = self.amendments.get(Address(address))
+        if one is None:
+            return record
+        beneath = record or _ABSENT
+        nonce, balance, root, code_hash = beneath[:8], beneath[8:40], beneath[40:72], beneath[72:]
+        if one.nonce is not None:
+            nonce = one.nonce.to_bytes(8, "big")
+        if one.balance is not None:
+            balance = one.balance.to_bytes(32, "big")
+        if one.code is not None:
+            code_hash = self._code_hashes[address]
+        if one.clear_storage:
+            root = bytes(EMPTY_ROOT)
+        if any(map(any, one.slots.values())):
+            root = _OVERRIDDEN_ROOT
+        amended = nonce + balance + root + code_hash
+        return None if amended == _ABSENT else amended
+
+
+class AmendedView:
+    """The state of the head with what waits for the next block."""
+
+    __slots__ = ("_base", "_pending", "block_hash")
+
+    def __init__(self, base: View, pending: PendingState) -> None:
+        self._base = base
+        self._pending = pending
+        self.block_hash = base.block_hash
+
+    def account(self, address: bytes, hashed: bytes) -> bytes | None:
+        return self._pending.account(address, self._base.account(address, hashed))
+
+    def slot(
+        self, address: bytes, hashed_address: bytes, key: bytes, hashed_key: bytes
+    ) -> bytes | None:
+        one: AccountAmendment | None = self._pending.amendments.get(Address(address))
+        if one is not None:
+            value = one.slots.get(Hash32(key))
+            if value is not None or one.clear_storage:
+                return value
+        return self._base.slot(address, hashed_address, key, hashed_key)
+
+    def code(self, code_hash: bytes) -> bytes:
+        pending = self._pending.code(code_hash)
+        return self._base.code(code_hash) if pending is None else pending
 
 
 def read_code(get: Callable[[bytes], bytes | None], code_hash: bytes) -> bytes:

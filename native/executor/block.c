@@ -239,7 +239,8 @@ static int settle_supply(ghost_executor *executor) {
     if (slot == NULL)
         return state->status;
     u256 supply;
-    u256_add(&supply, &slot->slot.value, &state->minted);
+    if (u256_add(&supply, &slot->slot.value, &state->minted))
+        supply = (u256){{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
     if (u256_sub(&supply, &supply, &state->burnt))
         supply = u256_from_u64(0);
     ghost_state_store_slot(state, &coin->account, &slot->slot, &supply);
@@ -328,7 +329,9 @@ static int run_body(const block_job *job) {
     executor->coinbase = state_account(&executor->state, &coinbase);
     if (executor->coinbase == NULL)
         return executor->state.status;
-    int status = has_system ? begin_calls(executor, env) : GHOST_OK;
+    int status = amend_state(executor);
+    if (status == GHOST_OK && has_system)
+        status = begin_calls(executor, env);
     if (status == GHOST_OK)
         status = run_transactions(executor, job->transactions, job->transaction_count,
                                   job->flags, job->result);
@@ -396,6 +399,7 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
         status = deep_run(work_body, &job);
     else
         work_body(&job);
+    ghost_executor_amend(executor, NULL, 0);
     if (status == GHOST_OK)
         status = job.status;
     if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)

@@ -85,13 +85,25 @@ static bool hash_slots(change_set *changes) {
     return true;
 }
 
+static bool has_lost_storage(const account_entry *entry) {
+    return entry->wiped && entry->stored &&
+           memcmp(entry->storage_root.bytes, ghost_empty_root, sizeof ghost_empty_root) != 0;
+}
+
+/* What was written again after its storage was wiped counts, though the value is the old one. */
+static bool slot_differs(const slot_before *before) {
+    const slot_entry *slot = before->entry;
+    return !u256_equal(&slot->slot.value, &before->value) ||
+           (!u256_is_zero(&slot->slot.value) && has_lost_storage(slot->account));
+}
+
 /* Chains the slots that differ to their accounts and sees to it that all are hashed. */
 static bool chain_slots(ghost_state *state, change_set *changes) {
     changes->unhashed.count = 0;
     for (size_t i = 0; i < state->dirty_slots.count; i++) {
         slot_before *before = &state->dirty_slots.items[i];
         slot_entry *slot = before->entry;
-        if (!slot->account->present || u256_equal(&slot->slot.value, &before->value))
+        if (!slot->account->present || !slot_differs(before))
             continue;
         before->next = slot->account->changed_slots;
         slot->account->changed_slots = i + 1;
@@ -105,9 +117,7 @@ static bool chain_slots(ghost_state *state, change_set *changes) {
 }
 
 static bool loses_storage(const account_before *before) {
-    const account_entry *entry = before->entry;
-    return entry->wiped && !before->wiped && entry->stored &&
-           memcmp(entry->storage_root.bytes, ghost_empty_root, sizeof ghost_empty_root) != 0;
+    return !before->wiped && has_lost_storage(before->entry);
 }
 
 static bool differs(const account_before *before) {

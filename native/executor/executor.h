@@ -128,6 +128,27 @@ typedef struct ghost_block_result {
     size_t code_count;
 } ghost_block_result;
 
+/* Which parts of an account an amendment sets. */
+enum ghost_amend_field {
+    GHOST_AMEND_NONCE = 1,
+    GHOST_AMEND_BALANCE = 2,
+    GHOST_AMEND_CODE = 4,
+    GHOST_AMEND_CLEAR_STORAGE = 8         /* before the slots are set */
+};
+
+/* An account changed by hand before a block (development chains). An account that is empty
+ * afterwards goes (EIP-161) unless it has storage: its own, not cleared, or a slot set here. */
+typedef struct ghost_amendment {
+    uint8_t address[20];
+    uint32_t fields;                /* enum ghost_amend_field, or'ed */
+    uint64_t nonce;
+    uint8_t balance[32];
+    const uint8_t *code;
+    size_t code_length;
+    const uint8_t *slots;           /* slot_count times key 32 | value 32 */
+    size_t slot_count;
+} ghost_amendment;
+
 typedef struct ghost_executor ghost_executor;
 
 /* An executor over the loader's state. Between blocks it keeps at most about cache_bytes_max of
@@ -145,6 +166,10 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
                              const ghost_tx *transactions, size_t transaction_count,
                              const ghost_withdrawal *withdrawals, size_t withdrawal_count,
                              uint32_t flags, ghost_block_result *result);
+/* The next ghost_executor_run_block begins with these, which must live until it returns: what they
+ * change is among its changes. No address twice. */
+void ghost_executor_amend(ghost_executor *executor, const ghost_amendment *amendments,
+                          size_t count);
 /* Adopts the pending changes. storage_root of the changed accounts is taken from result->accounts
  * as ghost_forest_apply filled it. */
 void ghost_executor_commit(ghost_executor *executor);

@@ -277,6 +277,12 @@ void state_revert(ghost_state *state, const snapshot *to);
 bool state_warm_account(ghost_state *state, account_entry *account);   /* true: it was cold */
 bool state_warm_slot(ghost_state *state, slot_entry *slot);
 void state_touch(ghost_state *state, account_entry *account);
+/* Keeps what the account was before the block, the first time the block changes it. */
+void state_keep_account(ghost_state *state, account_entry *account);
+/* Outside any journal, for the time between transactions: */
+void state_wipe_storage(ghost_state *state, account_entry *account);
+void state_delete_account(ghost_state *state, account_entry *account);
+void state_put_slot(ghost_state *state, slot_entry *slot, const u256 *value);
 void state_set_balance(ghost_state *state, account_entry *account, const u256 *balance);
 void state_set_nonce(ghost_state *state, account_entry *account, uint64_t nonce);
 void state_set_code(ghost_state *state, account_entry *account, code_entry *code);
@@ -377,6 +383,8 @@ struct ghost_executor {
     u256 blob_fee;                /* of these two: */
     uint64_t blob_excess, blob_fraction;
     fee_token fee_tokens[FEE_TOKENS];
+    const ghost_amendment *amendments;            /* with which the next block begins */
+    size_t amendment_count;
 
     LIST_OF(ghost_tx_outcome) outcomes;
     LIST_OF(ghost_fee_rate) fee_rates;
@@ -444,6 +452,11 @@ void fees_take_token(ghost_executor *executor, const tx_terms *terms);
  * outcome listed last. False: the loader failed, or memory is out. */
 bool fees_settle_token(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
                        uint64_t gas_used);
+
+/* ---- amend.c ---- */
+
+/* Applies the amendments, before anything else of the block. GHOST_OK or what stopped it. */
+int amend_state(ghost_executor *executor);
 
 /* ---- deep.c ---- */
 

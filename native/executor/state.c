@@ -31,7 +31,7 @@ static void journal_account(ghost_state *state, enum journal_kind kind, account_
 }
 
 /* Keeps what the account was before the block, the first time the block changes it. */
-static void keep_account(ghost_state *state, account_entry *entry) {
+void state_keep_account(ghost_state *state, account_entry *entry) {
     if (entry->dirty_block == state->block)
         return;
     entry->dirty_block = state->block;
@@ -54,13 +54,20 @@ static void keep_slot(ghost_state *state, slot_entry *entry) {
     if (entry->dirty_block == state->block)
         return;
     entry->dirty_block = state->block;
-    keep_account(state, entry->account);
+    state_keep_account(state, entry->account);
     if (!LIST_RESERVE(state->dirty_slots, 1)) {
         fail(state);
         return;
     }
     state->dirty_slots.items[state->dirty_slots.count++] =
         (slot_before){.entry = entry, .value = entry->slot.value};
+}
+
+void state_put_slot(ghost_state *state, slot_entry *slot, const u256 *value) {
+    if (u256_equal(&slot->slot.value, value))
+        return;
+    keep_slot(state, slot);
+    slot->slot.value = *value;
 }
 
 /* ---- blocks and transactions ---- */
@@ -95,13 +102,8 @@ void state_begin_transaction(ghost_state *state) {
     state->transients.count = 0;
 }
 
-static void delete_account(ghost_state *state, account_entry *entry) {
-    keep_account(state, entry);
-    entry->account.nonce = 0;
-    entry->account.balance = u256_from_u64(0);
-    entry->account.code_hash = ghost_empty_code_hash;
-    entry->code = NULL;
-    entry->present = false;
+void state_wipe_storage(ghost_state *state, account_entry *entry) {
+    state_keep_account(state, entry);
     entry->wiped = true;
     for (slot_entry *slot = entry->slots; slot != NULL; slot = slot->next) {
         if (u256_is_zero(&slot->slot.value))
@@ -109,6 +111,15 @@ static void delete_account(ghost_state *state, account_entry *entry) {
         keep_slot(state, slot);
         slot->slot.value = u256_from_u64(0);
     }
+}
+
+void state_delete_account(ghost_state *state, account_entry *entry) {
+    state_wipe_storage(state, entry);
+    entry->account.nonce = 0;
+    entry->account.balance = u256_from_u64(0);
+    entry->account.code_hash = ghost_empty_code_hash;
+    entry->code = NULL;
+    entry->present = false;
 }
 
 void state_end_transaction(ghost_state *state) {
@@ -119,11 +130,11 @@ void state_end_transaction(ghost_state *state) {
         if (entry->destroyed == state->stamp) {
             entry->destroyed = 0;
             state_burn(state, &entry->account.balance);
-            delete_account(state, entry);
+            state_delete_account(state, entry);
         } else if (!ghost_account_is_empty(&entry->account)) {
             entry->present = true;
         } else if (entry->present) {
-            delete_account(state, entry);
+            state_delete_account(state, entry);
         }
     }
     state->journal.count = 0;
@@ -242,7 +253,7 @@ void state_touch(ghost_state *state, account_entry *account) {
 }
 
 void state_set_balance(ghost_state *state, account_entry *account, const u256 *balance) {
-    keep_account(state, account);
+    state_keep_account(state, account);
     journal_entry *entry = journal_add(state, JOURNAL_BALANCE);
     entry->at.account = account;
     entry->old.word = account->account.balance;
@@ -250,7 +261,7 @@ void state_set_balance(ghost_state *state, account_entry *account, const u256 *b
 }
 
 void state_set_nonce(ghost_state *state, account_entry *account, uint64_t nonce) {
-    keep_account(state, account);
+    state_keep_account(state, account);
     journal_entry *entry = journal_add(state, JOURNAL_NONCE);
     entry->at.account = account;
     entry->old.number = account->account.nonce;
@@ -258,7 +269,7 @@ void state_set_nonce(ghost_state *state, account_entry *account, uint64_t nonce)
 }
 
 void state_set_code(ghost_state *state, account_entry *account, code_entry *code) {
-    keep_account(state, account);
+    state_keep_account(state, account);
     journal_entry *entry = journal_add(state, JOURNAL_CODE);
     entry->at.account = account;
     entry->old.code.hash = account->account.code_hash;

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ghostchain.chain.chain import Chain, Recent, SealedBlock
+from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.genesis import account_of, encode_account
 from ghostchain.chain.networks import TEST_KEYS, network
+from ghostchain.chain.published import Recent
 from ghostchain.chain.transfer import export_file, import_file, read_blocks
 from ghostchain.chain.validation import BLOCK_BYTES_MAX
 from ghostchain.chain.verify import verify_state
