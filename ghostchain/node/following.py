@@ -53,7 +53,7 @@ class PoolFollower:
     def _on_amend(self) -> None:
         """Accounts of the head were changed by hand: their transactions count and pay anew."""
         if self._pool is not None:
-            self._refresh(self._pool, self._chain.pending_amendments.keys()
+            self._refresh(self._pool, self._chain.pending_amendments.keys())
 
     def _refresh(self, pool: PoolDriver, senders: Set[Address] | None) -> None:
         """These senders, or all, stand where the head's state has them."""
