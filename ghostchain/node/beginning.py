@@ -168,6 +168,7 @@ class Beginner:
 
         return NodeDoors(
             find_transactions=nothing,
+            find_waiting=lambda count_max: (),
             find_block=lambda block_id: None,
             matches=lambda block: True,
             submit=lambda transactions, done: done([Verdict.REFUSED] * len(transactions)),

@@ -47,6 +47,7 @@ from ghostchain.p2p.effects import (
     Effect,
     FindBlock,
     FindTransactions,
+    FindWaiting,
     Heard,
     Matches,
     Offended,
@@ -67,7 +68,7 @@ WILDCARDS = ("0.0.0.0", "::", "")
 
 @dataclass(frozen=True, slots=True)
 class NodeDoors:
-    """What the network uses of the node; see p2p/effects.py and p2p/driver.py for the first four.
+    """What the network uses of the node; see p2p/effects.py and p2p/driver.py for the first five.
 
     on_consensus: a message of consensus, its sender, and the body of a proposal. on_sync: a frame
     of its channel. on_peer: a peer is up; on_peer_gone: it is no longer; on_peer_head: it says that
@@ -77,6 +78,7 @@ class NodeDoors:
     """
 
     find_transactions: FindTransactions
+    find_waiting: FindWaiting
     find_block: FindBlock
     matches: Matches
     submit: Submitter
@@ -164,6 +166,7 @@ class Networking:
             now_ns=self._clock.now_ns,
             sign=self._node_identity.private_key.sign,
             find_transactions=doors.find_transactions,
+            find_waiting=doors.find_waiting,
             find_block=doors.find_block,
             matches=doors.matches,
             submit=doors.submit,

@@ -71,6 +71,7 @@ from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import SyncProgress
 from ghostchain.storage.disk import RealDisk
 from ghostchain.storage.wal import WriteAheadLog
+from ghostchain.txpool.core import BLOB_TYPE
 from ghostchain.txpool.effects import Accepted, Effect
 
 logger = logging.getLogger(__name__)
@@ -283,14 +284,21 @@ class Validating:
         identity = Identity(
             node_identity.key, chain.config.chain_id, chain.genesis.hash, f"ghostd/v{__version__}"
         )
-        by_hash = parts.pool.pool.by_hash
+        pool = parts.pool
+        by_hash = pool.pool.by_hash
 
         def find_transactions(hashes: Sequence[Hash32]) -> Sequence[bytes | None]:
             found = (by_hash.get(one) for one in hashes)
             return [None if one is None else canonical_of(one) for one in found]
 
+        def find_waiting(count_max: int) -> Sequence[Hash32]:
+            with pool.lock:
+                found = pool.pool.earliest(count_max)
+            return [one.hash for one in found if one.type != BLOB_TYPE]
+
         doors = NodeDoors(
             find_transactions=find_transactions,
+            find_waiting=find_waiting,
             find_block=application.find_block,
             matches=application.rules.matches,
             submit=self._admission.submit,

@@ -27,6 +27,7 @@ from ghostchain.p2p.effects import (
     Effects,
     FindBlock,
     FindTransactions,
+    FindWaiting,
     Heard,
     Matches,
     Offended,
@@ -103,6 +104,7 @@ class PeerCore:
         port: int | None,
         chance: Chance,
         find_transactions: FindTransactions,
+        find_waiting: FindWaiting,
         find_block: FindBlock,
         matches: Matches,
         limits: PeerLimits | None = None,
@@ -119,7 +121,9 @@ class PeerCore:
             matches=matches,
             peers=lambda: tuple(self.up),
         )
-        self.gossip = Gossip(find_transactions=find_transactions, chance=chance)
+        self.gossip = Gossip(
+            find_transactions=find_transactions, find_waiting=find_waiting, chance=chance
+        )
         self.discovery = Discovery(
             identity.key,
             identity.chain_id,
@@ -315,7 +319,7 @@ class PeerCore:
         connection.is_up = True
         connection.pinged_ns = now_ns
         self.up[connection.peer] = connection
-        self.gossip.on_up(connection.peer)
+        self.gossip.on_up(connection.peer, now_ns=now_ns)
         effects: list[Effect] = [PeerUp(self._info(connection, now_ns))]
         effects.extend(self.discovery.on_up(connection, now_ns=now_ns))
         early, connection.early, connection.early_bytes = connection.early, [], 0

@@ -25,6 +25,7 @@ from ghostchain.p2p.effects import (
     Effects,
     FindBlock,
     FindTransactions,
+    FindWaiting,
     Matches,
     Peer,
     PeerInfo,
@@ -67,17 +68,18 @@ or later, on the driver's thread."""
 class Ports:
     """What the driver uses of the node.
 
-    sign: with the node key. find_transactions, find_block, matches: see effects.py. submit: see
-    Submitter. handlers: of the channels that are not ours (votes, proposals, evidence, sync).
-    listener: is told of PeerUp, PeerDown, Heard, Offended, Banned, for status, metrics and logs,
-    and to greet. keep_book: replaces what is kept on disk, atomically. now_ns: Unix time that only
-    goes forward.
+    sign: with the node key. find_transactions, find_waiting, find_block, matches: see effects.py.
+    submit: see Submitter. handlers: of the channels that are not ours (votes, proposals, evidence,
+    sync). listener: is told of PeerUp, PeerDown, Heard, Offended, Banned, for status, metrics and
+    logs, and to greet. keep_book: replaces what is kept on disk, atomically. now_ns: Unix time that
+    only goes forward.
     """
 
     transport: Transport
     now_ns: Callable[[], int]
     sign: Signer
     find_transactions: FindTransactions
+    find_waiting: FindWaiting
     find_block: FindBlock
     matches: Matches
     submit: Submitter
@@ -110,6 +112,7 @@ class PeerDriver:
             port=port,
             chance=chance,
             find_transactions=ports.find_transactions,
+            find_waiting=ports.find_waiting,
             find_block=ports.find_block,
             matches=ports.matches,
             limits=limits,

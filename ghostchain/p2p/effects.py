@@ -228,6 +228,10 @@ Effects = tuple[Effect, ...]
 FindTransactions = Callable[[Sequence[Hash32]], Sequence[bytes | None]]
 """The canonical bytes of those that are at hand, in the order asked; None for the others."""
 
+FindWaiting = Callable[[int], Sequence[Hash32]]
+"""Hashes of transactions that wait, at most so many, those that could be in the next block first.
+Those with blobs are left out."""
+
 FindBlock = Callable[[Hash32], WholeBlock | None]
 """A block that is being decided, or was."""
 

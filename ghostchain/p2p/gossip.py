@@ -3,7 +3,9 @@
 What the pool accepted, from whomever, goes once to every peer that is not known to have it: as it
 is to as many as the square root of their number, chosen at random, to the others as a hash. It
 waits PUSH_NS for company, so that a busy node says few large messages rather than many small; the
-hash waits ANNOUNCE_NS, in which most of the others have it, and have said so.
+hash waits ANNOUNCE_NS, in which most of the others have it, and have said so. A peer that comes
+later is told the hashes of what waits by then: what was accepted before there was anybody to tell,
+or was known before a restart, spreads like that.
 
 A hash that is not known waits ASK_NS, since the transaction itself may be on its way, and is then
 asked for from who announced it first; after a timeout, or when that peer does not have it any
@@ -36,6 +38,7 @@ from ghostchain.p2p.effects import (
     Effect,
     Effects,
     FindTransactions,
+    FindWaiting,
     Peer,
     Send,
     Submit,
@@ -76,6 +79,9 @@ WANTED_OF_PEER_MAX = 2_048
 
 ASKED_OF_PEER_MAX = 512
 """Hashes asked of one peer and not answered."""
+
+GREETING_HASHES_MAX = HASHES_MAX
+"""Of what waits, told to a peer that comes."""
 
 REQUEST_HASHES_MAX = 256
 TELLERS_MAX = 4
@@ -130,10 +136,13 @@ class Want:
 
 
 class Gossip:
-    """Transactions to and from the peers. For find_transactions see effects.py."""
+    """Transactions to and from the peers. For find_transactions and find_waiting see effects.py."""
 
-    def __init__(self, *, find_transactions: FindTransactions, chance: Chance) -> None:
+    def __init__(
+        self, *, find_transactions: FindTransactions, find_waiting: FindWaiting, chance: Chance
+    ) -> None:
         self._find_transactions = find_transactions
+        self._find_waiting = find_waiting
         self._chance = chance
         self.talks: dict[Peer, Talk] = {}
         self.wants: dict[Hash32, Want] = {}
@@ -150,8 +159,17 @@ class Gossip:
 
     # ---- peers ----
 
-    def on_up(self, peer: Peer) -> None:
-        self.talks[peer] = Talk()
+    def on_up(self, peer: Peer, *, now_ns: int) -> None:
+        """It is told what waits here, soon. Cost: linear in what waits."""
+        talk = self.talks[peer] = Talk()
+        talk.hashes.update(dict.fromkeys(self._find_waiting(GREETING_HASHES_MAX)))
+        blobs = list(self._sidecars)
+        at_hand = self._find_transactions(blobs)
+        talk.hashes.update(
+            (one, None) for one, raw in zip(blobs, at_hand, strict=True) if raw is not None
+        )
+        if talk.hashes:
+            self._announce_ns = self._announce_ns or now_ns + ANNOUNCE_NS
 
     def on_closed(self, peer: Peer, *, now_ns: int) -> None:
         """What was asked of it is asked of others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import filterfalse, islice
 
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.types import Address, Hash32
@@ -202,6 +203,18 @@ class Pool:
             _, _, transaction, queue = heapq.heappop(heap)
             yield transaction
             push(queue, transaction.nonce + 1)
+
+    def earliest(self, count_max: int) -> list[PoolTransaction]:
+        """What waits, at most so many: pending before gapped, each by arrival. Cost: linear in what
+        waits."""
+
+        def is_pending(one: PoolTransaction) -> bool:
+            return one.nonce < self.senders[one.sender].pending_end
+
+        everything = self.by_hash.values()
+        chosen = list(islice(filter(is_pending, everything), count_max))
+        chosen.extend(islice(filterfalse(is_pending, everything), count_max - len(chosen)))
+        return chosen
 
     def next_nonce(self, sender: Address) -> int | None:
         """The nonce after the sender's pending run; None when the pool knows nothing of it."""

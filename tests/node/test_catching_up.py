@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from ghostchain.chain.networks import TEST_KEYS
-from ghostchain.crypto.signing import sign_transaction
+from ghostchain.crypto.signing import Secp256k1Signer, sign_transaction
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address
 from tests.node.process import Ghostd, RpcFailure, run_ghostd
 
+SENDER = Secp256k1Signer(TEST_KEYS[0]).address
 RECIPIENT = Address(b"\x77" * 20)
 INTERVAL = 20
 BLOCKS = 50
@@ -78,6 +79,21 @@ def test_a_new_node_fetches_all_blocks(source: Ghostd, tmp_path: Path) -> None:
         "db", "verify", "--network", "devnet", "--data-dir", str(tmp_path / "new")
     )
     assert verified.returncode == 0, verified.stderr
+
+
+def test_what_waited_before_there_were_peers_spreads(source: Ghostd, tmp_path: Path) -> None:
+    """Taken by a node that reached nobody, kept by its journal, told to the peer that it meets at
+    last: the validator puts it into a block."""
+    nonce = int(source.call("eth_getTransactionCount", "0x" + SENDER.hex(), "latest"), 16)
+    raw = transfer(nonce, int(source.call("eth_chainId"), 16))
+    nobody = f"{bootnode(source).rpartition(':')[0]}:1"
+    with Ghostd(*NETWORK, "--bootnodes", nobody, data_dir=tmp_path / "new") as node:
+        sent = node.call("eth_sendRawTransaction", raw)
+        assert node.call("net_peerCount") == "0x0"
+    assert source.call("eth_getTransactionByHash", sent) is None
+    with Ghostd(*NETWORK, "--bootnodes", bootnode(source), data_dir=tmp_path / "new"):
+        receipt = source.wait_for_receipt(sent)
+    assert receipt["status"] == "0x1"
 
 
 def test_a_new_node_begins_from_a_snapshot(source: Ghostd, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class Node:
             now_ns=lambda: self.network.now_ns,
             sign=lambda data: sign(self.seed, data),
             find_transactions=lambda hashes: [self.pool.get(one) for one in hashes],
+            find_waiting=lambda count_max: list(self.pool)[:count_max],
             find_block=self.blocks.get,
             matches=matches,
             submit=self.submit,

@@ -80,6 +80,36 @@ def test_accepted_transactions_go_out_once_to_everybody() -> None:
     )
 
 
+def test_a_peer_that_comes_later_is_told_what_waits() -> None:
+    """What was accepted while there was nobody to tell, or waits again after a restart; as hashes,
+    so that it asks for what it lacks."""
+    network = Network()
+    node, other = network.add(1), network.add(2)
+    raws = raws_of(40)
+    node.accept(raws[:20])
+    node.pool.update(zip(map(keccak256, raws[20:]), raws[20:], strict=True))
+    network.run(1)
+    network.connect(node, other)
+    network.run(1)
+    assert sorted(other.submitted) == sorted(raws)
+    assert not node.submitted
+    stranger = another(network, node, 3)
+    network.run(1)
+    assert not said(stranger, Transactions)
+    (told,) = said(stranger, TransactionHashes)
+    assert set(told.hashes) == set(map(keccak256, raws))
+
+
+def test_what_a_later_peer_is_told_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip, "GREETING_HASHES_MAX", 30)
+    network = Network()
+    node = network.add(1)
+    node.accept(raws_of(40))
+    stranger = another(network, node, 2)
+    network.run(1)
+    assert [len(one.hashes) for one in said(stranger, TransactionHashes)] == [30]
+
+
 def test_nobody_is_told_what_it_told() -> None:
     network, node, stranger = beside_stranger()
     raws = raws_of(3)

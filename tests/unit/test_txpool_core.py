@@ -58,6 +58,21 @@ def only(effects: tuple, kind: type) -> list:
     return [effect for effect in effects if isinstance(effect, kind)]
 
 
+def test_the_earliest_that_could_run_are_told_first() -> None:
+    """By arrival, whatever they pay; what waits behind a gap comes last."""
+    pool = Pool()
+    first, gapped, second = waiting(ALICE, 0, fee=2), waiting(BOB, 1, fee=9), waiting(ALICE, 1)
+    for one in (first, gapped, second):
+        pool.on_transactions([one], RICH)
+    assert pool.earliest(10) == [first, second, gapped]
+    assert pool.earliest(2) == [first, second]
+    assert pool.earliest(1) == [first]
+    assert pool.earliest(0) == []
+    closing = waiting(BOB, 0)
+    pool.on_transactions([closing], RICH)
+    assert pool.earliest(10) == [first, gapped, second, closing]
+
+
 def test_ready_transaction_is_pending() -> None:
     """The sender's next nonce can run at once."""
     pool = Pool()
