@@ -97,6 +97,8 @@ class CallFlag(IntFlag):
     NO_GAS_CAP = 16
     KEEP = 32
     RECORD_ACCESS = 64
+    LOG_TRANSFERS = 128
+    SHOW_BASE_FEE = 256
 
 
 class ExecutorFailed(GhostError):
@@ -108,7 +110,8 @@ class BlockEnvironment:
     """What a block shows to its transactions.
 
     Units: timestamp in seconds, base_fee in wei per gas. deposit_contract: whose logs are deposits
-    (EIP-6110). hybrid: what GhostChain adds to Ethereum holds.
+    (EIP-6110). hybrid: what GhostChain adds to Ethereum holds. blob_base_fee: in wei per blob gas,
+    where it is not to follow from the excess.
     """
 
     fork: Fork
@@ -126,6 +129,7 @@ class BlockEnvironment:
     parent_hash: Hash32 = ZERO_HASH
     parent_beacon_block_root: Hash32 = ZERO_HASH
     deposit_contract: Address = ZERO_ADDRESS
+    blob_base_fee: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,7 @@ class CallResult:
 
     exit_reason: why a module was refused (WASM_INVALID), else empty.
     gas_used: as a receipt would show. gas_intrinsic: what the transaction needs at least.
+    gas_peak: before refunds. transfers: which of the logs are of LOG_TRANSFERS, in no receipt.
     accessed_*: with RECORD_ACCESS, first use first.
     """
 
@@ -176,6 +181,8 @@ class CallResult:
     accessed_accounts: tuple[Address, ...]
     accessed_slots: tuple[tuple[Address, Hash32], ...]
     exit_reason: str = ""
+    gas_peak: int = 0
+    transfers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,7 +454,7 @@ class BlockResult:
 # ---- values into native records ----
 
 
-def _fill_environment(native: Any, env: BlockEnvironment) -> None:
+def fill_environment(native: Any, env: BlockEnvironment) -> None:
     if env.hybrid:
         ensure_engine()
     for name in (
@@ -471,9 +478,11 @@ def _fill_environment(native: Any, env: BlockEnvironment) -> None:
     ):
         setattr(native, name, getattr(env, name))
     native.base_fee = env.base_fee.to_bytes(32, "big")
+    native.has_blob_base_fee = env.blob_base_fee is not None
+    native.blob_base_fee = (env.blob_base_fee or 0).to_bytes(32, "big")
 
 
-def _native_withdrawals(withdrawals: Sequence[Withdrawal]) -> Any:
+def native_withdrawals(withdrawals: Sequence[Withdrawal]) -> Any:
     native = ffi.new("ghost_withdrawal[]", len(withdrawals))
     for item, withdrawal in zip(native, withdrawals, strict=True):
         item.index = withdrawal.index
@@ -562,7 +571,7 @@ def _native_message(message: Message, kept: list[Any]) -> Any:
     return native
 
 
-def _call_result(native: Any) -> CallResult:
+def call_result(native: Any) -> CallResult:
     accounts = _bytes(native.accessed_accounts, 20 * native.accessed_account_count)
     slots = [native.accessed_slots[i] for i in range(native.accessed_slot_count)]
     return CallResult(
@@ -580,12 +589,14 @@ def _call_result(native: Any) -> CallResult:
             (Address(_bytes(slot.address, 20)), Hash32(_bytes(slot.key, 32))) for slot in slots
         ),
         exit_reason=_text(native.exit_reason),
+        gas_peak=native.gas_peak,
+        transfers=frozenset(i for i in range(native.log_count) if native.logs[i].is_transfer),
     )
 
 
 # ---- the executor ----
 
-_BLOCK_REASONS = {
+BLOCK_REASONS = {
     lib.GHOST_BLOCK_SYSTEM_CALL_FAILED: BlockReason.SYSTEM_CONTRACT_CALL_FAILED,
     lib.GHOST_BLOCK_SYSTEM_CONTRACT_EMPTY: BlockReason.SYSTEM_CONTRACT_EMPTY,
     lib.GHOST_BLOCK_DEPOSIT_LAYOUT: BlockReason.INVALID_DEPOSIT_EVENT_LAYOUT,
@@ -594,7 +605,7 @@ _BLOCK_REASONS = {
 
 def _invalid_block(native: Any) -> InvalidBlock:
     if native.reason != lib.GHOST_BLOCK_INVALID_TRANSACTION:
-        return InvalidBlock(_BLOCK_REASONS[native.reason])
+        return InvalidBlock(BLOCK_REASONS[native.reason])
     index = native.failed_index
     reason = TransactionReason(native.outcomes[index].reason)
     return InvalidBlock(
@@ -680,7 +691,7 @@ class Executor:
         flags = (lib.GHOST_BLOCK_SKIP_INVALID if skip_invalid else 0) | (
             0 if system_calls else lib.GHOST_BLOCK_NO_SYSTEM
         )
-        _fill_environment(self._environment, env)
+        fill_environment(self._environment, env)
         native = ffi.new("ghost_block_result *")
         self.run_count += 1
         kept: list[Any] = []
@@ -691,12 +702,12 @@ class Executor:
             self._environment,
             batch.pointer,
             len(batch),
-            _native_withdrawals(withdrawals),
+            native_withdrawals(withdrawals),
             len(withdrawals),
             flags,
             native,
         )
-        self._check(status)
+        self.check(status)
         if native.reason != lib.GHOST_BLOCK_OK:
             raise _invalid_block(native)
         return BlockResult(self, native)
@@ -731,7 +742,7 @@ class Executor:
         """A call to be made more than once, as of the state at each time."""
         return PreparedCall(self, env, message, flags)
 
-    def _check(self, status: int) -> None:
+    def check(self, status: int) -> None:
         """Raises what stopped the native core."""
         failure, self._door.failure = self._door.failure, None
         self._door.code_buffer = None
@@ -755,7 +766,7 @@ class PreparedCall:
     ) -> None:
         self._executor = executor
         self._environment = ffi.new("ghost_block_env *")
-        _fill_environment(self._environment, env)
+        fill_environment(self._environment, env)
         self._kept: list[Any] = []
         self._transaction = _native_message(message, self._kept)
         self._outcome = ffi.new("ghost_call_outcome *")
@@ -764,7 +775,7 @@ class PreparedCall:
     def run(self) -> CallResult:
         """Raises: as `Executor.call`."""
         self._run()
-        return _call_result(self._outcome)
+        return call_result(self._outcome)
 
     def time_ns(self) -> int:
         """The nanoseconds of one run, without looking at its result.
@@ -782,4 +793,4 @@ class PreparedCall:
         )
         if status == lib.GHOST_REFUSED:
             raise RuntimeError("a call while a block is pending")
-        executor._check(status)
+        executor.check(status)

@@ -319,33 +319,40 @@ typedef struct block_job {
     int status;
 } block_job;
 
-static int run_body(const block_job *job) {
-    ghost_executor *executor = job->executor;
-    const ghost_block_env *env = job->env;
-    int *reason = &job->result->reason;
-    bool has_system = !(job->flags & GHOST_BLOCK_NO_SYSTEM);
+int block_begin(ghost_executor *executor, const ghost_block_env *env, uint32_t flags) {
     ghost_address coinbase;
     memcpy(coinbase.bytes, env->coinbase, 20);
     executor->coinbase = state_account(&executor->state, &coinbase);
     if (executor->coinbase == NULL)
         return executor->state.status;
     int status = amend_state(executor);
-    if (status == GHOST_OK && has_system)
-        status = begin_calls(executor, env);
-    if (status == GHOST_OK)
-        status = run_transactions(executor, job->transactions, job->transaction_count,
-                                  job->flags, job->result);
-    if (status != GHOST_OK || *reason != GHOST_BLOCK_OK || !has_system)
-        return status;
-    trace_transaction(executor->trace, GHOST_TRACE_NO_TRANSACTION);
-    status = pay_withdrawals(executor, job->withdrawals, job->withdrawal_count);
+    bool has_system = !(flags & GHOST_BLOCK_NO_SYSTEM);
+    return status == GHOST_OK && has_system ? begin_calls(executor, env) : status;
+}
+
+int block_end(ghost_executor *executor, const ghost_block_env *env,
+              const ghost_withdrawal *withdrawals, size_t withdrawal_count, int *reason) {
+    int status = pay_withdrawals(executor, withdrawals, withdrawal_count);
     if (status == GHOST_OK && env->fork >= GHOST_FORK_PRAGUE)
         status = collect_requests(executor, env, reason);
     if (status == GHOST_OK && *reason == GHOST_BLOCK_OK && env->hybrid)
-        status = give_orders(executor, job->withdrawals, job->withdrawal_count);
+        status = give_orders(executor, withdrawals, withdrawal_count);
     if (status == GHOST_OK && *reason == GHOST_BLOCK_OK && env->hybrid)
         status = settle_supply(executor);
     return status;
+}
+
+static int run_body(const block_job *job) {
+    ghost_executor *executor = job->executor;
+    int *reason = &job->result->reason;
+    int status = block_begin(executor, job->env, job->flags);
+    if (status == GHOST_OK)
+        status = run_transactions(executor, job->transactions, job->transaction_count,
+                                  job->flags, job->result);
+    if (status != GHOST_OK || *reason != GHOST_BLOCK_OK || job->flags & GHOST_BLOCK_NO_SYSTEM)
+        return status;
+    trace_transaction(executor->trace, GHOST_TRACE_NO_TRANSACTION);
+    return block_end(executor, job->env, job->withdrawals, job->withdrawal_count, reason);
 }
 
 static void work_body(void *argument) {

@@ -82,10 +82,10 @@ static void settle(ghost_state *state, const snapshot *before, ghost_call_result
 /* ---- calls ---- */
 
 static void run_precompile(ghost_vm *vm, const ghost_message *message,
-                           ghost_call_result *result) {
+                           const uint8_t precompile[20], ghost_call_result *result) {
     ghost_precompile_result answer = {0};
-    int status = ghost_precompile_run(&answer, vm->fork, message->code_address.bytes,
-                                      message->input, message->input_length, message->gas);
+    int status = ghost_precompile_run(&answer, vm->fork, precompile, message->input,
+                                      message->input_length, message->gas);
     executor_keep_output(executor_of(vm), message->depth, answer.output, answer.output_length);
     if (status != GHOST_OK) {
         vm->status = status;
@@ -98,8 +98,16 @@ static void run_precompile(ghost_vm *vm, const ghost_message *message,
     result->output_length = answer.success ? answer.output_length : 0;
 }
 
-static bool is_precompile(const ghost_vm *vm, const account_entry *account) {
-    return (account->precompile_forks >> vm->fork) & 1;
+/* The address of the precompile that runs at an account; NULL: none does. */
+static const uint8_t *precompile_of(ghost_vm *vm, const account_entry *account) {
+    const ghost_executor *executor = executor_of(vm);
+    const uint8_t *address = account->account.address.bytes;
+    for (size_t i = 0; i < executor->moves.count; i++) {
+        const ghost_precompile_move *move = &executor->moves.items[i];
+        if (memcmp(move->at, address, 20) == 0)
+            return move->is_none ? NULL : move->source;
+    }
+    return (account->precompile_forks >> vm->fork) & 1 ? address : NULL;
 }
 
 /* Finds the code behind message->code_address, one step of delegation (EIP-7702) included, and
@@ -115,8 +123,9 @@ static void run_callee(ghost_vm *vm, const ghost_message *message, account_entry
             return;
         }
     }
-    if (is_precompile(vm, callee)) {
-        run_precompile(vm, message, result);
+    const uint8_t *precompile = precompile_of(vm, callee);
+    if (precompile != NULL) {
+        run_precompile(vm, message, precompile, result);
         return;
     }
     const code_entry *code = state_code(state, callee);
@@ -124,7 +133,7 @@ static void run_callee(ghost_vm *vm, const ghost_message *message, account_entry
     if (code != NULL && vm->fork >= GHOST_FORK_PRAGUE &&
         ghost_code_delegate(&code->code, &delegate)) {
         callee = state_account(state, &delegate);
-        if (callee != NULL && is_precompile(vm, callee))
+        if (callee != NULL && precompile_of(vm, callee) != NULL)
             return;
         code = callee == NULL ? NULL : state_code(state, callee);
     }
@@ -155,10 +164,12 @@ static void call(ghost_vm *vm, const ghost_message *message, ghost_call_result *
     }
     snapshot before = state_snapshot(state);
     if (message->kind == GHOST_CALL) {
-        if (has_value)
+        if (has_value) {
             transfer(state, sender, recipient, &message->value);
-        else if (recipient->present && ghost_account_is_empty(&recipient->account))
+            state_log_transfer(state, &message->sender, &message->recipient, &message->value);
+        } else if (recipient->present && ghost_account_is_empty(&recipient->account)) {
             state_touch(state, recipient);
+        }
     }
     *result = (ghost_call_result){.exit = GHOST_EXIT_SUCCESS, .gas_left = message->gas};
     run_callee(vm, message, recipient, result);
@@ -343,8 +354,10 @@ static void create(ghost_vm *vm, const ghost_message *message, account_entry *cr
     snapshot before = state_snapshot(state);
     state_mark_created(state, created);
     state_set_nonce(state, created, 1);
-    if (!u256_is_zero(&message->value))
+    if (!u256_is_zero(&message->value)) {
         transfer(state, creator, created, &message->value);
+        state_log_transfer(state, &message->sender, &message->recipient, &message->value);
+    }
     *result = (ghost_call_result){.exit = GHOST_EXIT_SUCCESS, .gas_left = message->gas};
     run_init_code(vm, message, &created->account, result);
     if (result->exit == GHOST_EXIT_SUCCESS)

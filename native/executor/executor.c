@@ -51,6 +51,7 @@ void ghost_executor_free(ghost_executor *executor) {
     }
     free(executor->outcomes.items);
     free(executor->fee_rates.items);
+    free(executor->moves.items);
     free(executor->views.items);
     free(executor->receipts.items);
     free(executor->scratch.items);
@@ -126,7 +127,8 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     memcpy(block->coinbase.bytes, env->coinbase, 20);
     block->base_fee = executor->base_fee;
     block->prev_randao = u256_from_be(env->prev_randao);
-    block->blob_base_fee = blob_fee_of(executor, env);
+    block->blob_base_fee = env->has_blob_base_fee ? u256_from_be(env->blob_base_fee)
+                                                  : blob_fee_of(executor, env);
 }
 
 /* What a block of ordinary size needs stays for the next; an extraordinary one pays for itself. */
@@ -169,13 +171,13 @@ void ghost_executor_discard(ghost_executor *executor) {
         return;
     changes_discard(&executor->state);
     executor->is_pending = false;
-    executor->keeps_calls = false;
+    executor->keeps_calls = executor->is_stepping = false;
     state_evict(&executor->state);
 }
 
 void ghost_executor_reset(ghost_executor *executor) {
     executor->is_pending = false;
-    executor->keeps_calls = false;
+    executor->keeps_calls = executor->is_stepping = false;
     state_forget(&executor->state);
 }
 
@@ -184,6 +186,7 @@ void ghost_executor_reset(ghost_executor *executor) {
 static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
                     ghost_call_outcome *outcome) {
     ghost_state *state = &executor->state;
+    size_t first_log = state->logs.count;
     tx_terms terms;
     outcome->reason = transaction_validate(executor, tx, flags, &terms);
     if (outcome->reason < 0)
@@ -192,7 +195,8 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
                                                                    : terms.floor_gas;
     if (outcome->reason != GHOST_TX_OK)
         return GHOST_OK;
-    if ((flags & GHOST_CALL_NO_BASE_FEE) && u256_is_zero(&terms.gas_price))
+    if ((flags & (GHOST_CALL_NO_BASE_FEE | GHOST_CALL_SHOW_BASE_FEE)) == GHOST_CALL_NO_BASE_FEE &&
+        u256_is_zero(&terms.gas_price))
         executor->vm.block.base_fee = u256_from_u64(0);
     tx_effect effect;
     int status = transaction_run(executor, tx, &terms, flags, &effect);
@@ -202,6 +206,7 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
     outcome->success = effect.result.exit == GHOST_EXIT_SUCCESS;
     outcome->gas_used = effect.gas_used;
     outcome->gas_refunded = effect.gas_refunded;
+    outcome->gas_peak = effect.gas_peak;
     outcome->exit_reason =
         effect.result.exit == GHOST_EXIT_WASM_INVALID ? executor->vm.exit_reason : NULL;
     outcome->output = effect.result.output;
@@ -209,8 +214,8 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
     outcome->has_contract = tx->is_create && outcome->success;
     if (outcome->has_contract)
         memcpy(outcome->contract_address, effect.result.created.bytes, 20);
-    outcome->logs = state->logs.items;
-    outcome->log_count = state->logs.count;
+    outcome->logs = state->logs.items + first_log;
+    outcome->log_count = state->logs.count - first_log;
     outcome->accessed_accounts = (const uint8_t *)state->recorded_accounts.items;
     outcome->accessed_account_count = state->recorded_accounts.count;
     outcome->accessed_slots = state->recorded_slots.items;
@@ -250,8 +255,11 @@ int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, co
     executor_set_block(executor, env, !executor->keeps_calls);
     trace_begin(executor->trace);
     trace_transaction(executor->trace, 0);
-    state->logs.count = 0;
-    state_arena_cut(&state->log_data, (arena_mark){0, 0});
+    if (!executor->is_stepping) {
+        state->logs.count = 0;
+        state_arena_cut(&state->log_data, (arena_mark){0, 0});
+    }
+    state->logs_transfers = (flags & GHOST_CALL_LOG_TRANSFERS) != 0;
     state->recording = (flags & GHOST_CALL_RECORD_ACCESS) != 0;
     state->recorded_accounts.count = state->recorded_slots.count = 0;
     state_begin_transaction(state);
@@ -261,7 +269,7 @@ int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, co
     executor->coinbase = state_account(state, &coinbase);
     call_job job = {.executor = executor, .tx = tx, .flags = flags, .outcome = outcome};
     int status = executor->coinbase == NULL ? state->status : start_call(&job);
-    state->recording = false;
+    state->recording = state->logs_transfers = false;
     if (status == GHOST_OK && (flags & GHOST_CALL_KEEP)) {
         state_end_transaction(state);
         executor->keeps_calls = true;

@@ -36,6 +36,8 @@ typedef struct ghost_block_env {
     uint8_t parent_hash[32];
     uint8_t parent_beacon_block_root[32];
     uint8_t deposit_contract[20];         /* EIP-6110 log source */
+    uint32_t has_blob_base_fee;           /* 1: the fee below, whatever the excess says */
+    uint8_t blob_base_fee[32];
 } ghost_block_env;
 
 typedef struct ghost_withdrawal {
@@ -48,7 +50,8 @@ typedef struct ghost_withdrawal {
 /* Flags of ghost_executor_run_block. */
 enum ghost_block_flags {
     GHOST_BLOCK_SKIP_INVALID = 1,   /* building: leave out what is invalid or does not fit */
-    GHOST_BLOCK_NO_SYSTEM = 2       /* no system calls, withdrawals or requests (state tests) */
+    GHOST_BLOCK_NO_SYSTEM = 2,      /* no system calls, withdrawals or requests (state tests) */
+    GHOST_BLOCK_CONTINUE = 4        /* of a block in steps: on what the steps so far have left */
 };
 
 /* Why a block is invalid although its transactions decode. */
@@ -82,6 +85,7 @@ typedef struct ghost_tx_outcome {
 typedef struct ghost_log {
     uint8_t address[20];
     uint8_t topic_count;
+    uint8_t is_transfer;            /* of GHOST_CALL_LOG_TRANSFERS: it is in no receipt */
     uint8_t topics[4][32];
     const uint8_t *data;
     size_t data_length;
@@ -166,8 +170,8 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
                              const ghost_tx *transactions, size_t transaction_count,
                              const ghost_withdrawal *withdrawals, size_t withdrawal_count,
                              uint32_t flags, ghost_block_result *result);
-/* The next ghost_executor_run_block begins with these, which must live until it returns: what they
- * change is among its changes. No address twice. */
+/* The next ghost_executor_run_block, or _begin_block, begins with these, which must live until it
+ * returns: what they change is among its changes. No address twice. */
 void ghost_executor_amend(ghost_executor *executor, const ghost_amendment *amendments,
                           size_t count);
 /* Adopts the pending changes. storage_root of the changed accounts is taken from result->accounts
@@ -185,7 +189,9 @@ enum ghost_call_flags {
     GHOST_CALL_NO_BASE_FEE = 8,       /* a zero price is fine; BASEFEE reads 0 then */
     GHOST_CALL_NO_GAS_CAP = 16,       /* EIP-7825 and the block's gas limit do not bind */
     GHOST_CALL_KEEP = 32,             /* keep the changes for the next call of this executor */
-    GHOST_CALL_RECORD_ACCESS = 64     /* fill the access list */
+    GHOST_CALL_RECORD_ACCESS = 64,    /* fill the access list */
+    GHOST_CALL_LOG_TRANSFERS = 128,   /* a log, as of an ERC-20, for each coin that moves */
+    GHOST_CALL_SHOW_BASE_FEE = 256    /* BASEFEE reads the block's even with NO_BASE_FEE */
 };
 
 typedef struct ghost_access_slot {
@@ -201,6 +207,7 @@ typedef struct ghost_call_outcome {
     uint8_t contract_address[20];
     uint64_t gas_used;              /* as a receipt would show (after refunds and floor) */
     uint64_t gas_refunded;
+    uint64_t gas_peak;              /* before refunds, the floor at least */
     const char *exit_reason;        /* what makes the exit WASM_INVALID, in words; else NULL.
                                        Valid until the next call */
     uint64_t gas_intrinsic;         /* what the transaction needs at least (floor included) */
@@ -220,6 +227,37 @@ typedef struct ghost_call_outcome {
  * tx as they stand, no signature is looked at. Its changes are forgotten unless KEEP is given. */
 int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, const ghost_tx *tx,
                         uint32_t flags, ghost_call_outcome *outcome);
+
+/* ---- blocks step by step ---- */
+
+/* A precompile elsewhere: at `at` runs that of `source`, or none with is_none. */
+typedef struct ghost_precompile_move {
+    uint8_t at[20];
+    uint8_t source[20];
+    uint32_t is_none;
+} ghost_precompile_move;
+
+/* Begins a block: amendments, then the system calls at its start (not with NO_SYSTEM). Calls with
+ * KEEP are its transactions from then on, their logs the block's. Without CONTINUE what steps have
+ * left so far is discarded first. GHOST_REFUSED while a run block is pending; after another failure
+ * all steps are discarded. */
+int ghost_executor_begin_block(ghost_executor *executor, const ghost_block_env *env,
+                               uint32_t flags);
+/* Ends it: withdrawals, requests, orders. Fills reason, requests and requests_hash of result. */
+int ghost_executor_end_block(ghost_executor *executor, const ghost_block_env *env,
+                             const ghost_withdrawal *withdrawals, size_t withdrawal_count,
+                             ghost_block_result *result);
+/* Fills accounts and slots of result: what all steps together have changed, valid until the next
+ * step. GHOST_OK or GHOST_OUT_OF_MEMORY. */
+int ghost_executor_changes(ghost_executor *executor, ghost_block_result *result);
+/* The account as the next call would find it; storage_root is that of before all steps. 1 there,
+ * 0 empty, negative failed. */
+int ghost_executor_account(ghost_executor *executor, const uint8_t address[20],
+                           ghost_account_record *out);
+/* Where precompiles are, beside where they are without this, until the next such call. What is warm
+ * does not change. GHOST_OK or GHOST_OUT_OF_MEMORY. */
+int ghost_executor_move_precompiles(ghost_executor *executor, const ghost_precompile_move *moves,
+                                    size_t count);
 
 /* ---- traces of calls ---- */
 

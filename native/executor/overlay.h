@@ -216,6 +216,7 @@ struct ghost_state {
     int64_t refund;
     LIST_OF(ghost_log) logs;
     arena log_data;
+    bool logs_transfers;          /* GHOST_CALL_LOG_TRANSFERS */
     bool counts_supply;           /* a hybrid block: minted and burnt are kept */
     u256 minted, burnt;           /* of the native coin, by the block so far */
 
@@ -287,6 +288,9 @@ void state_set_balance(ghost_state *state, account_entry *account, const u256 *b
 void state_set_nonce(ghost_state *state, account_entry *account, uint64_t nonce);
 void state_set_code(ghost_state *state, account_entry *account, code_entry *code);
 void state_mark_created(ghost_state *state, account_entry *account);
+/* A log of coins that move, when the call asked for such. */
+void state_log_transfer(ghost_state *state, const ghost_address *from, const ghost_address *to,
+                        const u256 *value);
 /* Notes that native coins have gone, or come, which changes the supply at the end of a hybrid
  * block. Burning is undone by a revert. */
 void state_burn(ghost_state *state, const u256 *amount);
@@ -374,6 +378,7 @@ struct ghost_executor {
     trace *trace;                 /* NULL: frames are not recorded */
     bool is_pending;              /* a run block awaits commit or discard */
     bool keeps_calls;             /* changes of calls with GHOST_CALL_KEEP are in the overlay */
+    bool is_stepping;             /* they are transactions of a block that was begun */
 
     uint64_t blobs_max, gas_limit, chain_id;      /* of the block */
     uint64_t gas_used, blob_gas_used;
@@ -385,6 +390,7 @@ struct ghost_executor {
     fee_token fee_tokens[FEE_TOKENS];
     const ghost_amendment *amendments;            /* with which the next block begins */
     size_t amendment_count;
+    LIST_OF(ghost_precompile_move) moves;
 
     LIST_OF(ghost_tx_outcome) outcomes;
     LIST_OF(ghost_fee_rate) fee_rates;
@@ -420,6 +426,7 @@ typedef struct tx_effect {
     ghost_call_result result;
     uint64_t gas_used;
     uint64_t gas_refunded;
+    uint64_t gas_peak;
 } tx_effect;
 
 /* ---- transaction.c ---- */
@@ -472,6 +479,14 @@ void trace_begin(trace *trace);
 /* Frames from here on belong to that candidate of the block. */
 void trace_transaction(trace *trace, size_t index);
 void trace_free(trace *trace);
+
+/* ---- block.c ---- */
+
+/* What comes before a block's transactions, and after them. *reason: enum ghost_block_reason.
+ * GHOST_OK or what stopped it. */
+int block_begin(ghost_executor *executor, const ghost_block_env *env, uint32_t flags);
+int block_end(ghost_executor *executor, const ghost_block_env *env,
+              const ghost_withdrawal *withdrawals, size_t withdrawal_count, int *reason);
 
 /* ---- requests.c ---- */
 

@@ -316,6 +316,7 @@ void ghost_state_self_destruct(ghost_state *state, ghost_account *account,
     account_entry *entry = (account_entry *)account;
     account_entry *heir = (account_entry *)beneficiary;
     u256 balance = account->balance, zero = u256_from_u64(0), sum;
+    state_log_transfer(state, &account->address, &beneficiary->address, &balance);
     if (entry != heir) {
         state_set_balance(state, entry, &zero);
         u256_add(&sum, &beneficiary->balance, &balance);
@@ -471,10 +472,35 @@ void ghost_state_log(ghost_state *state, const ghost_address *address, const u25
     ghost_log *log = &state->logs.items[state->logs.count++];
     memcpy(log->address, address->bytes, 20);
     log->topic_count = (uint8_t)topic_count;
+    log->is_transfer = 0;
     for (unsigned i = 0; i < topic_count; i++)
         u256_to_be(log->topics[i], &topics[i]);
     log->data = copy;
     log->data_length = length;
+}
+
+/* ERC-7528's address of the coin, and keccak256("Transfer(address,address,uint256)"). */
+static const ghost_address coin_of_logs = {
+    {0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee,
+     0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee}};
+static const uint8_t transfer_topic[32] = {
+    0xdd, 0xf2, 0x52, 0xad, 0x1b, 0xe2, 0xc8, 0x9b, 0x69, 0xc2, 0xb0, 0x68, 0xfc, 0x37, 0x8d, 0xaa,
+    0x95, 0x2b, 0xa7, 0xf1, 0x63, 0xc4, 0xa1, 0x16, 0x28, 0xf5, 0x5a, 0x4d, 0xf5, 0x23, 0xb3, 0xef};
+
+void state_log_transfer(ghost_state *state, const ghost_address *from, const ghost_address *to,
+                        const u256 *value) {
+    if (!state->logs_transfers || u256_is_zero(value))
+        return;
+    uint8_t words[3][32] = {{0}};
+    memcpy(words[0] + 12, from->bytes, 20);
+    memcpy(words[1] + 12, to->bytes, 20);
+    u256_to_be(words[2], value);
+    const u256 topics[3] = {u256_from_be(transfer_topic), u256_from_be(words[0]),
+                            u256_from_be(words[1])};
+    size_t before = state->logs.count;
+    ghost_state_log(state, &coin_of_logs, topics, 3, words[2], 32);
+    if (state->logs.count != before)
+        state->logs.items[before].is_transfer = 1;
 }
 
 void ghost_state_refund(ghost_state *state, int64_t gas) {

@@ -560,6 +560,7 @@ int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms
         refund = used / REFUND_QUOTIENT;
     used -= refund;
     effect->gas_refunded = refund;
+    effect->gas_peak = used + refund > terms->floor_gas ? used + refund : terms->floor_gas;
     effect->gas_used = used > terms->floor_gas ? used : terms->floor_gas;
     if (is_free)
         return stopped(executor);
