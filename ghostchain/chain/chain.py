@@ -25,7 +25,6 @@ from ghostchain.chain.amendments import (
     decode_amendments,
     merge_amendments,
     put_pending,
-    read_pending,
     refuse_too_many,
 )
 from ghostchain.chain.columns import outcome_columns, own_batch, transaction_columns
@@ -34,13 +33,11 @@ from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.logs import (
     LocatedLog,
     Topics,
-    candidate_blocks,
-    matching_logs,
-    transaction_hash,
 )
 from ghostchain.chain.opening import OpenedStorage, Unacknowledged, open_storage
-from ghostchain.chain.published import Published
+from ghostchain.chain.published import Published, first_published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.chain.rewinding import Destination, Progress, no_progress, read_destination
 from ghostchain.chain.validation import child_fees
 from ghostchain.chain.writer import (
     BlockWriter,
@@ -58,16 +55,20 @@ from ghostchain.chain.writer import (
     prefetch,
 )
 from ghostchain.encoding.attachments import decode_attachment
-from ghostchain.encoding.blocks import decode_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.primitives.block import Block, Withdrawal
-from ghostchain.primitives.errors import InvalidEncoding, StateUnavailable, StorageFailed
+from ghostchain.primitives.errors import (
+    InvalidEncoding,
+    StateUnavailable,
+    StorageCorrupt,
+    StorageFailed,
+)
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
-from ghostchain.state.views import AmendedView, HistoricalView, LatestView, PendingState, View
+from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
 
 __all__ = ["BlockFees", "Chain", "Draft", "Replay", "SealedBlock"]
@@ -84,7 +85,7 @@ class Chain:
         self._writing = threading.Lock()
         # Held while what is settled and what is published move to the next block.
         self._committing = threading.Lock()
-        self._published = _published(storage)
+        self._published = first_published(storage)
         self._begin = index.read_begin(self._published.snapshot)
         self._writer = BlockWriter(
             self.config,
@@ -130,6 +131,7 @@ class Chain:
             # Blocks whose records were written but whose batch was not: decided, so run again.
             for found in storage.unacknowledged:
                 chain._run_again(found)
+            chain._resume_rewind()
         except BaseException:
             storage.close()
             raise
@@ -201,33 +203,15 @@ class Chain:
     def header(self, key: int | bytes) -> Header | None:
         """The header of a block by number or hash; None when it is not of this chain."""
         number = self.number_of(key) if isinstance(key, bytes) else key
-        found = None if number is None else self._entry(number)
+        found = None if number is None else self._published.entry(number)
         return None if found is None else found[1]
 
     def hash_of(self, number: int) -> Hash32 | None:
-        found = self._entry(number)
+        found = self._published.entry(number)
         return None if found is None else found[0]
 
     def number_of(self, block_hash: bytes) -> int | None:
         return index.read_number(self._published.snapshot, block_hash)
-
-    def _entry(self, number: int) -> tuple[Hash32, Header] | None:
-        return self._entry_of(self._published, number)
-
-    def _entry_of(self, published: Published, number: int) -> tuple[Hash32, Header] | None:
-        if not 0 <= number <= published.header.number:
-            return None
-        if number == published.header.number:
-            return published.hash, published.header
-        kept = published.kept.headers.get(number)
-        if kept is None:
-            entry = index.read_entry(published.snapshot, number)
-            if entry is None:
-                assert number < self.begin, "every number after the beginning has a header"
-                return None
-            kept = entry.hash, decode_header(entry.header)
-            published.kept.headers.put(number, kept)
-        return kept
 
     def block(self, key: int | bytes) -> Block | None:
         """A block by number or hash; None when it is not of this chain."""
@@ -241,29 +225,11 @@ class Chain:
 
     def body(self, number: int) -> BodyRecord | None:
         """The body of a block after genesis: transactions and senders one by one."""
-        published = self._published
-        kept = published.kept.bodies.get(number)
-        if kept is not None:
-            return kept
-        entry = index.read_entry(published.snapshot, number) if number > 0 else None
-        if entry is None or entry.body is None:
-            return None
-        record = BodyRecord.parse(self._storage.files.read(entry.body))
-        published.kept.bodies.put(number, record, len(record.data))
-        return record
+        return self._published.body(number)
 
     def receipts_record(self, number: int) -> ReceiptsRecord | None:
         """The receipts of a block after genesis: one by one, and their columns."""
-        published = self._published
-        kept = published.kept.receipts.get(number)
-        if kept is not None:
-            return kept
-        entry = index.read_entry(published.snapshot, number) if number > 0 else None
-        if entry is None or entry.receipts is None:
-            return None
-        record = ReceiptsRecord.parse(self._storage.files.read(entry.receipts))
-        published.kept.receipts.put(number, record, len(record.data))
-        return record
+        return self._published.receipts_record(number)
 
     def attachment(self, number: int) -> bytes | None:
         """What travelled beside a block (`encoding/attachments.py`); None where none was kept."""
@@ -297,25 +263,7 @@ class Chain:
 
         An empty collection matches anything; a log with fewer topics than asked does not match.
         """
-        last = min(last, self.head.number)
-        blooms = self._storage.blooms
-        for number in candidate_blocks(blooms, max(first, 0), last, addresses, topics):
-            record = self.receipts_record(number)
-            if record is None:
-                continue
-            for position, log_index, log in matching_logs(record, addresses, topics):
-                entry, body = self._entry(number), self.body(number)
-                assert entry is not None, "a block with receipts has a header"
-                assert body is not None, "a block with receipts has a body"
-                yield LocatedLog(
-                    log=log,
-                    block_number=number,
-                    block_hash=entry[0],
-                    block_timestamp=entry[1].timestamp,
-                    transaction_hash=transaction_hash(body.raw(position)),
-                    transaction_index=position,
-                    log_index=log_index,
-                )
+        return self._published.logs(self._storage.blooms, first, last, addresses, topics)
 
     # ---- reading state ----
 
@@ -326,20 +274,11 @@ class Chain:
         Raises: StateUnavailable.
         """
         published = self._published
-        if number == published.header.number:
-            latest = LatestView(published.snapshot, published.block_hash)
-            pending = published.pending
-            return latest if pending is None else AmendedView(latest, pending)
-        if not 0 <= number < published.header.number:
-            raise StateUnavailable(f"block {number} is not known")
-        return HistoricalView(published.snapshot, published.block_hash, number)
-
-    def _settled_state(self, number: int) -> View:
-        """The state that the block's state root is of."""
-        published = self._published
-        if number == published.header.number:
-            return LatestView(published.snapshot, published.block_hash)
-        return self.state_at(number)
+        view = published.settled_state(number)
+        pending = published.pending
+        if pending is None or number < published.header.number:
+            return view
+        return AmendedView(view, pending)
 
     @property
     def oldest_state(self) -> int:
@@ -351,10 +290,16 @@ class Chain:
 
         Raises: StateUnavailable for more than 128 blocks behind the head.
         """
-        view = self._settled_state(number)
-        entry = self._entry(number)
+        published = self._published
+        view = published.settled_state(number)
+        entry = published.entry(number)
         assert entry is not None, "a readable state has a header"
-        return self._proofs.prove(view, number, entry[1].state_root, address, slots)
+        try:
+            return self._proofs.prove(view, number, entry[1].state_root, address, slots)
+        except StorageCorrupt as error:
+            if self._published.kept is published.kept:
+                raise
+            raise StateUnavailable(f"block {number} was taken back meanwhile") from error
 
     def _trie_base(self) -> TrieBase:
         with self._committing:
@@ -516,6 +461,65 @@ class Chain:
             body.block().withdrawals,
             self.amendments_of(number) or NO_AMENDMENTS,
         )
+
+    @property
+    def oldest_rewind(self) -> int:
+        """The lowest block that `rewind` can make the head."""
+        return max(self.begin, self.oldest_state, self._storage.state.oldest_undo - 1)
+
+    def rewind(
+        self,
+        number: int,
+        *,
+        amendments: Amendments = NO_AMENDMENTS,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Block `number` is the head again, durably, and these amendments are what is pending; the
+        blocks after it never were. A kill at any moment leaves the head where it was or, once the
+        directory is opened again, where it was to go.
+
+        progress: told of a long way (`chain/rewinding.py`). Readers go on with the old head until
+        the end, but for proofs, which wait. Cost: what the blocks changed, as of that module.
+        Raises: StateUnavailable for a block that is not behind the head, or below `oldest_rewind`;
+        ValueError on a chain with consensus; StorageError, after which nothing is written any more.
+        """
+        self._refuse_by_hand()
+        check_amendments(amendments)
+        refuse_too_many(amendments)
+        with self._writing:
+            head = self.head.number
+            if not self.oldest_rewind <= number <= head:
+                raise StateUnavailable(
+                    f"block {number} cannot be the head again: blocks {self.oldest_rewind} to "
+                    f"{head} can"
+                )
+            self._rewind(Destination(number, amendments), progress)
+
+    def _rewind(self, to: Destination, progress: Progress = no_progress) -> None:
+        self._forget_draft()
+        with self._committing:
+            try:
+                arrived = self._writer.rewind(self.head.number, to, progress)
+            except BaseException:
+                self._failed = True
+                raise
+            self._published = Published(
+                arrived.header,
+                arrived.hash,
+                self._storage.database.snapshot(),
+                self._storage.files,
+                PendingState(to.amendments) if to.amendments else None,
+            )
+        self._proofs.forget_all()
+        for listener in tuple(self._rewind_listeners):
+            listener(arrived.header)
+
+    def _resume_rewind(self) -> None:
+        """A rewind that a kill ended goes on."""
+        to = read_destination(self._storage.database)
+        if to is not None:
+            with self._writing:
+                self._rewind(to)
 
     def _run_again(self, found: Unacknowledged) -> None:
         """A block of this node's own records is the head. Only what was made by hand is believed to
@@ -686,6 +690,7 @@ class Chain:
                 sealed.block.header,
                 sealed.hash,
                 self._storage.database.snapshot(),
+                self._storage.files,
                 kept=self._published.kept,
             )
         self._proofs.forget_old(sealed.block.header.number)
@@ -728,13 +733,3 @@ class Chain:
     def storage(self) -> OpenedStorage:
         """What lies beneath, for maintenance."""
         return self._storage
-
-
-def _published(storage: OpenedStorage) -> Published:
-    amendments = read_pending(storage.database)
-    return Published(
-        storage.head,
-        storage.head_hash,
-        storage.database.snapshot(),
-        PendingState(amendments) if amendments else None,
-    )

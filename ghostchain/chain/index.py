@@ -8,6 +8,8 @@ d | block 8         locator 16 of what a block made by hand began with, on a dev
 m | head            block 8 | hash 32 | end of the block files 12
 m | certificate     block 8 | certificate that committed the head, as this node has it
 m | blooms          block 8: the bloom file is on disk up to there
+m | rewind          block 8 | amendments: where a rewind goes on to (`chain/rewinding.py`)
+p | address 20 ...  what is pending for the next block (`chain/amendments.py`)
 m | begin           block 8: blocks up to there are not kept but for genesis (a snapshot's)
 """
 
@@ -79,6 +81,11 @@ def put_block(
     stamp = number_bytes(number)
     batch.put(HEADER + stamp, block_hash + body.encode() + receipts.encode() + header)
     batch.put(BLOCK + block_hash, stamp)
+    put_head(batch, number, block_hash, end)
+
+
+def put_head(batch: Batch, number: int, block_hash: bytes, end: Position) -> None:
+    """This block, which is indexed, is the head. end: of the block files."""
     batch.put(HEAD, HEAD_VALUE.pack(number, block_hash, end.encode()))
 
 

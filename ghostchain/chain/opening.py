@@ -109,14 +109,15 @@ def open_storage(
         opened.append(files.close)
         blooms = BloomFile(data_dir / BLOOMS_NAME)
         opened.append(blooms.close)
-        state = StateStore(database, prune_blocks=prune)
+        is_decided = genesis.config.consensus is not None
+        state = StateStore(database, prune_blocks=prune, keeps_undos=not is_decided)
         head = index.read_head(database)
         if head is None:
             head = _write_genesis(database, state, genesis)
         header = _checked_head(database, head)
         restore_records(database, files)
         unacknowledged = _unacknowledged(files, head)
-        if genesis.config.consensus is not None:
+        if is_decided:
             unacknowledged = []
         files.set_end(head.end)
         _restore_blooms(database, blooms, head.number)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ghostchain.chain import index
+from ghostchain.chain.amendments import read_pending
+from ghostchain.chain.logs import (
+    BloomFile,
+    LocatedLog,
+    Topics,
+    candidate_blocks,
+    matching_logs,
+    transaction_hash,
+)
+from ghostchain.chain.opening import OpenedStorage
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.encoding.blocks import decode_header
+from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import Hash32
-from ghostchain.state.views import PendingState
+from ghostchain.primitives.types import Address, Hash32
+from ghostchain.state.views import HistoricalView, LatestView, PendingState, View
 from ghostchain.storage.database import Snapshot
+from ghostchain.storage.files import SegmentLog
 
 Value = TypeVar("Value")
 
@@ -61,13 +75,99 @@ class Kept:
 @dataclass(frozen=True, slots=True)
 class Published:
     """The head, the database as of it, and what waits for the next block of a development chain
-    (None: nothing)."""
+    (None: nothing). What is asked here is answered of one chain, whatever is written meanwhile."""
 
     header: Header
     hash: Hash32
     snapshot: Snapshot
+    files: SegmentLog
     pending: PendingState | None = None
     kept: Kept = field(default_factory=Kept)
 
     def block_hash(self, number: int) -> bytes | None:
         return index.read_hash(self.snapshot, number)
+
+    def entry(self, number: int) -> tuple[Hash32, Header] | None:
+        """Hash and header of a block; None for what is not known."""
+        if not 0 <= number <= self.header.number:
+            return None
+        if number == self.header.number:
+            return self.hash, self.header
+        kept = self.kept.headers.get(number)
+        if kept is None:
+            found = index.read_entry(self.snapshot, number)
+            if found is None:
+                return None
+            kept = found.hash, decode_header(found.header)
+            self.kept.headers.put(number, kept)
+        return kept
+
+    def body(self, number: int) -> BodyRecord | None:
+        kept = self.kept.bodies.get(number)
+        if kept is not None:
+            return kept
+        entry = index.read_entry(self.snapshot, number) if number > 0 else None
+        if entry is None or entry.body is None:
+            return None
+        record = BodyRecord.parse(self.files.read(entry.body))
+        self.kept.bodies.put(number, record, len(record.data))
+        return record
+
+    def receipts_record(self, number: int) -> ReceiptsRecord | None:
+        kept = self.kept.receipts.get(number)
+        if kept is not None:
+            return kept
+        entry = index.read_entry(self.snapshot, number) if number > 0 else None
+        if entry is None or entry.receipts is None:
+            return None
+        record = ReceiptsRecord.parse(self.files.read(entry.receipts))
+        self.kept.receipts.put(number, record, len(record.data))
+        return record
+
+    def settled_state(self, number: int) -> View:
+        """The state that the block's state root is of. Raises: StateUnavailable."""
+        if number == self.header.number:
+            return LatestView(self.snapshot, self.block_hash)
+        if not 0 <= number < self.header.number:
+            raise StateUnavailable(f"block {number} is not known")
+        return HistoricalView(self.snapshot, self.block_hash, number)
+
+    def logs(
+        self,
+        blooms: BloomFile,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Topics,
+    ) -> Iterator[LocatedLog]:
+        """As `Chain.logs`."""
+        last = min(last, self.header.number)
+        for number in candidate_blocks(blooms, max(first, 0), last, addresses, topics):
+            record = self.receipts_record(number)
+            if record is None:
+                continue
+            for position, log_index, log in matching_logs(record, addresses, topics):
+                entry, body = self.entry(number), self.body(number)
+                assert entry is not None, "a block with receipts has a header"
+                assert body is not None, "a block with receipts has a body"
+                yield LocatedLog(
+                    log=log,
+                    block_number=number,
+                    block_hash=entry[0],
+                    block_timestamp=entry[1].timestamp,
+                    transaction_hash=transaction_hash(body.raw(position)),
+                    transaction_index=position,
+                    log_index=log_index,
+                )
+
+
+def first_published(storage: OpenedStorage) -> Published:
+    """What readers see of a directory that was just opened."""
+    amendments = read_pending(storage.database)
+    return Published(
+        storage.head,
+        storage.head_hash,
+        storage.database.snapshot(),
+        storage.files,
+        PendingState(amendments) if amendments else None,
+    )

@@ -35,6 +35,7 @@ from ghostchain.chain.fees import GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
 from ghostchain.chain.records import AMENDMENTS, ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
+from ghostchain.chain.rewinding import Arrived, Destination, Progress, Rewinder
 from ghostchain.chain.validation import (
     BLOCK_BYTES_MAX,
     EXTRA_DATA_BYTES_MAX,
@@ -558,6 +559,16 @@ class BlockWriter:
         """Forgets what is pending."""
         self._executor.discard()
         self._forest.discard()
+
+    def rewind(self, head: int, to: Destination, progress: Progress) -> Arrived:
+        """Block `to.number` is what the next one runs on, durably. Nothing is pending.
+
+        Raises: as `Rewinder.rewind`.
+        """
+        rewinder = Rewinder(self._database, self._files, self._journal, self._state, self._forest)
+        arrived = rewinder.rewind(head, to, progress)
+        self._executor.reset()
+        return arrived
 
     def flush(self, head: Header) -> None:
         """Trie and block files on disk are the head's, so that the next start has nothing to do."""

@@ -163,6 +163,11 @@ class ProofService:
                 self._forests.popitem(last=False)
             return forest
 
+    def forget_all(self) -> None:
+        """Drops all that was kept: blocks were taken back. Waits for proofs that begin now."""
+        with self._lock:
+            self._forests.clear()
+
     def forget_old(self, head: int) -> None:
         """Drops what was kept for blocks long ago. Never waits."""
         if not self._forests or not self._lock.acquire(blocking=False):

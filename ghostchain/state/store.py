@@ -44,10 +44,13 @@ class StateStore:
         database: Database,
         *,
         prune_blocks: int | None = None,
+        keeps_undos: bool = False,
         node_buffer_bytes_max: int = NODE_BUFFER_BYTES_MAX,
     ) -> None:
-        """prune_blocks: how many blocks behind the head stay readable; None keeps all."""
+        """prune_blocks: how many blocks behind the head stay readable; None keeps all.
+        keeps_undos: undo records stay as long as history does, for rewinds."""
         self._database = database
+        self._keeps_undos = keeps_undos
         self._prune_blocks = prune_blocks
         self._nodes: dict[bytes, bytes] = {}
         self._nodes_max = node_buffer_bytes_max // NODE_BYTES
@@ -112,6 +115,11 @@ class StateStore:
     @property
     def oldest_readable(self) -> int:
         return self._pruned
+
+    @property
+    def oldest_undo(self) -> int:
+        """The lowest block of which there is an undo record, or the next where there is none."""
+        return self._undo_first
 
     def buffered_nodes(self) -> dict[bytes, bytes]:
         """A copy of the settled trie nodes that are newer than those on disk (b"" is deleted)."""
@@ -246,11 +254,15 @@ class StateStore:
                 batch.put(keys.PRUNED, keys.number_bytes(pruned))
         self._staged_pruned = pruned
         trie = number if self._staged_flush else self._trie[0]
-        needed = min(number - PROOF_BLOCKS, trie)
-        if self._prune_blocks is not None:
-            needed = min(needed, pruned)
-        for old in range(self._undo_first, needed + 1):
+        for old in range(self._undo_first, self._undo_end(number, trie, pruned)):
             batch.delete(keys.UNDO + keys.number_bytes(old))
+
+    def _undo_end(self, number: int, trie: int, pruned: int) -> int:
+        """The first undo record that is still needed at block `number`."""
+        needed = [number - PROOF_BLOCKS, trie]
+        if self._prune_blocks is not None or self._keeps_undos:
+            needed.append(pruned)
+        return min(needed) + 1
 
     def _delete_history(self, batch: Batch, number: int) -> None:
         stamp = keys.number_bytes(number)
@@ -274,11 +286,24 @@ class StateStore:
         self._staged_nodes = {}
         self._is_staged = False
         self._pruned = self._staged_pruned
-        number = self._staged_trie[0]
-        needed = min(number - PROOF_BLOCKS, self._trie[0])
-        if self._prune_blocks is not None:
-            needed = min(needed, self._pruned)
-        self._undo_first = max(self._undo_first, needed + 1)
+        end = self._undo_end(self._staged_trie[0], self._trie[0], self._pruned)
+        self._undo_first = max(self._undo_first, end)
+
+    def stage_trie(
+        self, batch: Batch, number: int, root: bytes, nodes: Iterable[tuple[bytes, bytes]]
+    ) -> None:
+        """The trie is that of block `number`, behind the head, once the batch is written and
+        `settle` called. On disk it is, too, if it was beyond that block there, or is far behind."""
+        assert not self._is_staged, "a block is staged"
+        self._staged_nodes = dict(nodes)
+        self._staged_trie = (number, root)
+        self._staged_flush = (
+            self._trie[0] > number or len(self._nodes) + len(self._staged_nodes) > self._nodes_max
+        )
+        if self._staged_flush:
+            _put_flat(batch, self._nodes.items())
+            _put_flat(batch, self._staged_nodes.items())
+            batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
 
     def adopt_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
         """Takes nodes that recovery computed again; they go to disk with a later flush."""

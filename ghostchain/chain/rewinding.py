@@ -1,0 +1,176 @@
+"""Blocks of a development chain taken back: an earlier block is the head again.
+
+Batch by batch, newest blocks first, each batch leaving a whole chain with a lower head: state,
+trie, history, headers and indices of the blocks it takes back. Where one batch does not reach the
+target, the first one also notes where the way ends and what is pending there; whoever opens the
+directory after a kill goes the rest of it. The records in the block files stay behind what is
+written next: nobody names them any more, and who still reads them may.
+
+Cost: of each block taken back its changes and its body; nothing that grows with the chain. Memory
+is bounded by one batch, or by the changes of one block where those are more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ghostchain.chain import index
+from ghostchain.chain.amendments import (
+    Amendments,
+    decode_amendments,
+    delete_pending,
+    encode_amendments,
+    put_pending,
+    read_pending,
+)
+from ghostchain.chain.journal import RecordJournal
+from ghostchain.chain.records import BodyRecord
+from ghostchain.crypto.keccak import keccak256_batch
+from ghostchain.encoding.blocks import decode_header
+from ghostchain.primitives.amendment import NO_AMENDMENTS
+from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.types import Hash32
+from ghostchain.state.keys import number_bytes
+from ghostchain.state.rewinding import stage_rewind
+from ghostchain.state.store import StateStore
+from ghostchain.state.undo import Undo
+from ghostchain.storage.database import Batch, Database, Reader
+from ghostchain.storage.files import SegmentLog
+from ghostchain.trie.merkle import Forest
+
+REWIND = b"mrewind"
+# What one batch takes back at most, but always a block.
+BATCH_BLOCKS_MAX = 256
+BATCH_KEYS_MAX = 20_000
+
+Progress = Callable[[int, int], None]
+"""Told after each batch: how many blocks are taken back, and of how many."""
+
+
+def no_progress(done: int, total: int) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a rewind ends, and what is pending there."""
+
+    number: int
+    amendments: Amendments
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The head after a rewind."""
+
+    header: Header
+    hash: Hash32
+
+
+def read_destination(reader: Reader) -> Destination | None:
+    """Where a rewind was going that a kill ended."""
+    stored = reader.get(REWIND)
+    if stored is None:
+        return None
+    return Destination(int.from_bytes(stored[:8], "big"), decode_amendments(stored[8:]))
+
+
+class Rewinder:
+    """Takes blocks back. For the one thread that writes, with nothing pending or staged."""
+
+    def __init__(
+        self,
+        database: Database,
+        files: SegmentLog,
+        journal: RecordJournal,
+        state: StateStore,
+        forest: Forest,
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._journal = journal
+        self._state = state
+        self._forest = forest
+
+    def rewind(self, head: int, to: Destination, progress: Progress = no_progress) -> Arrived:
+        """Block `to.number`, which is not above the head, is the head, durably.
+
+        Raises: StorageError; how far it came is then seen when the directory is opened again.
+        """
+        total = head - to.number
+        is_first = True
+        while True:
+            batch = self._database.batch()
+            taken = list(self._next_undos(head, to.number))
+            reached = head - len(taken)
+            if taken:
+                self._take_back(batch, taken)
+            is_last = reached == to.number
+            if is_last:
+                self._arrive(batch, to)
+            elif is_first:
+                batch.put(REWIND, number_bytes(to.number) + encode_amendments(to.amendments))
+            arrived = self._put_head(batch, reached)
+            self._database.commit(batch)
+            if taken:
+                self._forest.commit()
+                self._state.settle()
+            is_first, head = False, reached
+            progress(total - (reached - to.number), total)
+            if is_last:
+                return arrived
+
+    def _next_undos(self, head: int, target: int) -> Iterator[tuple[int, Undo]]:
+        """The undo records of the next blocks to be taken back, as many as make a batch."""
+        key_count = 0
+        for number in range(head, max(target, head - BATCH_BLOCKS_MAX), -1):
+            undo = self._state.undo(number)
+            key_count += len(undo.accounts) + len(undo.slots)
+            if number < head and key_count > BATCH_KEYS_MAX:
+                return
+            yield number, undo
+
+    def _take_back(self, batch: Batch, taken: list[tuple[int, Undo]]) -> None:
+        target = taken[-1][0] - 1
+        stage_rewind(
+            self._state, self._forest, batch, taken, self._header(target).header.state_root
+        )
+        for number, _ in taken:
+            self._forget_block(batch, number)
+
+    def _forget_block(self, batch: Batch, number: int) -> None:
+        entry = index.read_entry(self._database, number)
+        if entry is None or entry.body is None:
+            raise StorageCorrupt(f"block {number} is missing")
+        stamp = number_bytes(number)
+        body = BodyRecord.parse(self._files.read(entry.body))
+        for transaction_hash in keccak256_batch(body.raws()) if len(body) else ():
+            batch.delete(index.TRANSACTION + transaction_hash)
+        batch.delete(index.BLOCK + entry.hash)
+        for room in (index.HEADER, index.ATTACHMENT, index.BY_HAND):
+            batch.delete(room + stamp)
+
+    def _header(self, number: int) -> Arrived:
+        entry = index.read_entry(self._database, number)
+        if entry is None:
+            raise StorageCorrupt(f"the header of block {number} is missing")
+        return Arrived(decode_header(entry.header), entry.hash)
+
+    def _put_head(self, batch: Batch, number: int) -> Arrived:
+        arrived = self._header(number)
+        index.put_head(batch, number, arrived.hash, self._files.end)
+        stored = self._database.get(index.BLOOMS)
+        if stored is not None and int.from_bytes(stored, "big") > number:
+            batch.put(index.BLOOMS, number_bytes(number))
+        return arrived
+
+    def _arrive(self, batch: Any, to: Destination) -> None:
+        # Copies of records must not come back behind the new head, and where the files end, which
+        # the head names, must be on disk.
+        self._journal.release(batch)
+        delete_pending(batch, read_pending(self._database))
+        put_pending(batch, NO_AMENDMENTS, to.amendments)
+        batch.delete(REWIND)
