@@ -1,0 +1,112 @@
+"""What benchmarks of JSON-RPC share: a running anvil, processor time of a process, and the load
+generator `requests.c`, compiled when it is first needed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import struct
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostchain.rpc.client import RpcClient
+from tests.node.clients import tool
+
+SOURCE = Path(__file__).with_name("requests.c")
+HEAD = (
+    "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    "Content-Length: %d\r\n\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A running node of the other kind."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def anvil(*arguments: str) -> Iterator[Peer]:
+    """Skips nothing: the caller asks `tool` first."""
+    process = subprocess.Popen(
+        [tool("anvil"), "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    reader = threading.Thread(target=process.stdout.read)
+    try:
+        for line in process.stdout:
+            if line.startswith("Listening on"):
+                break
+        # What it goes on to say must be read, or it would wait for room in the pipe.
+        reader.start()
+        url = "http://" + line.split()[-1]
+        RpcClient(url).call("eth_chainId")
+        yield Peer(url, process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+
+
+def processor_seconds(pid: int) -> float:
+    """What all threads of a process have used so far, of users' and of the kernel's time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run of the generator counted. processor_s: of the server."""
+
+    answered: int
+    refused: int
+    bytes: int
+    seconds: float
+    p50_us: int
+    p99_us: int
+    max_us: int
+    processor_s: float
+
+
+def prepared(bodies: Sequence[bytes]) -> bytes:
+    """Whole HTTP requests as the generator reads them."""
+    found = []
+    for body in bodies:
+        request = (HEAD % len(body)).encode() + body
+        found.append(struct.pack("<I", len(request)) + request)
+    return b"".join(found)
+
+
+@functools.cache
+def generator() -> str:
+    """The path of the compiled generator."""
+    folder = tempfile.mkdtemp(prefix="ghostchain-bench-")
+    path = f"{folder}/requests"
+    command = [os.environ.get("CC", "cc"), "-O2", "-D_GNU_SOURCE", "-o", path, str(SOURCE)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def load(port: int, pid: int, requests: bytes, *, connections: int, seconds: float) -> Load:
+    """Runs the generator against a server of this machine. Raises: AssertionError."""
+    before = processor_seconds(pid)
+    finished = subprocess.run(
+        [generator(), str(port), str(connections), str(seconds)],
+        input=requests,
+        capture_output=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr.decode()
+    return Load(**json.loads(finished.stdout), processor_s=processor_seconds(pid) - before)
