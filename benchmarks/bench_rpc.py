@@ -15,12 +15,9 @@ import http.client
 import json
 import math
 import os
-import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 
+from benchmarks.peers import anvil
 from ghostchain.crypto.signing import sign_transaction
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.transaction import Transaction
@@ -158,33 +156,6 @@ def outcome(url: str, load: Load) -> str:
     return hashlib.sha256(json.dumps(balances).encode()).hexdigest()
 
 
-@contextmanager
-def anvil(*arguments: str) -> Iterator[str]:
-    """A running anvil's URL. Skips nothing: the caller asks `tool` first."""
-    process = subprocess.Popen(
-        [tool("anvil"), "--port", "0", "--gas-limit", "1000000000", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    reader = threading.Thread(target=process.stdout.read)
-    try:
-        for line in process.stdout:
-            if line.startswith("Listening on"):
-                break
-        # What it goes on to say must be read, or it would wait for room in the pipe.
-        reader.start()
-        url = "http://" + line.split()[-1]
-        RpcClient(url).call("eth_chainId")
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-        reader.join()
-        process.stdout.close()
-
-
 def peer_seconds(load: Load, expected: str) -> dict[str, float]:
     """Seconds of anvil in each manner, infinite where it did not include everything; empty where
     it is absent."""
@@ -194,7 +165,8 @@ def peer_seconds(load: Load, expected: str) -> dict[str, float]:
         return {}
     found = {}
     for name, arguments in ANVIL.items():
-        with anvil(*arguments) as url:
+        with anvil("--gas-limit", "1000000000", *arguments) as peer:
+            url = peer.url
             try:
                 found[name] = send_and_wait(url, load, mine=name == "block_on_request")
             except (NotIncluded, TimeoutError):

@@ -167,7 +167,8 @@ static int take(connection *of, const char *data, size_t length) {
             continue;
         }
         if (of->state == HEAD) {
-            if (of->head_length >= 4 && memcmp(of->head + of->head_length - 4, "\r\n\r\n", 4) == 0) {
+            if (of->head_length >= 4 &&
+                memcmp(of->head + of->head_length - 4, "\r\n\r\n", 4) == 0) {
                 parse_head(of);
             }
         } else if (of->state == CHUNK_SIZE) {

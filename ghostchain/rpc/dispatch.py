@@ -8,13 +8,16 @@ are slow share one hop to a worker thread.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable, StorageError
+from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.backend import Refusal, UnknownAccount
 from ghostchain.rpc.errors import (
     INTERNAL_ERROR,
@@ -28,6 +31,7 @@ from ghostchain.rpc.parameters import Parameter, bind
 from ghostchain.rpc.protocol import (
     Call,
     Fault,
+    Id,
     Limits,
     encode_batch,
     encode_error,
@@ -52,6 +56,20 @@ class Cost(Enum):
     AWAITED = "a coroutine: handler(services, ...)"
     SUBMISSION = "no handler: the one parameter is a raw transaction for the pool"
     CONNECTION = "on the event loop: handler(turn, ...), WebSocket only"
+
+
+ON_THE_LOOP = frozenset({Cost.CHEAP, Cost.CONNECTION})
+# Items of a batch that are answered without letting others have the event loop in between.
+AT_ONCE_MAX = 100
+SLICE_S = 0.005
+
+
+class TooFast(Exception):
+    """A connection asks for more than its share; it may go on after wait_s seconds."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"too many requests on this connection, wait {wait_s:.3f} s")
+        self.wait_s = wait_s
 
 
 class Door(Enum):
@@ -95,24 +113,67 @@ class Dispatcher:
 
     async def answer(self, body: bytes, turn: Turn | None = None) -> bytes:
         """The response body; b"" when nothing in the request wants an answer. Never raises."""
+        answer = self.begin(body, Asker(), turn)
+        return answer if isinstance(answer, bytes) else await answer
+
+    def begin(
+        self, body: bytes, asker: Asker, turn: Turn | None = None
+    ) -> bytes | Coroutine[Any, Any, bytes]:
+        """The response body, or what to await for it where something in the request has to wait.
+        Awaiting never raises. Raises: TooFast."""
         parsed = parse(body, self.limits)
-        answers: list[bytes] = []
-        size = 0
-        for group in grouped([self.bind(item) for item in parsed.items]):
-            if size > self.limits.response_bytes_max:
-                responses = [response_too_large(call_of(item).id) for item in group]
-            else:
-                responses = await self.run_group(group, turn)
-            for item, response in zip(group, responses, strict=True):
-                if call_of(item).is_notification:
-                    continue
-                size += len(response)
-                if parsed.is_batch and size > self.limits.response_bytes_max:
-                    response = response_too_large(call_of(item).id)
-                answers.append(response)
+        wait_s = asker.wait_s(len(parsed.items))
+        if wait_s:
+            raise TooFast(wait_s)
         if parsed.is_batch:
-            return encode_batch(answers)
-        return answers[0] if answers else b""
+            items = [self.bind(item) for item in parsed.items]
+            if len(items) > AT_ONCE_MAX or not all(map(is_answered_at_once, items)):
+                return self.answer_in_turn(items, asker, turn)
+            return self.join(items, [self.answer_at_once(item, turn) for item in items])
+        item = self.bind(parsed.items[0])
+        if not is_answered_at_once(item):
+            return self.answer_alone(item, asker, turn)
+        response = self.answer_at_once(item, turn)
+        return b"" if is_notification(item) else response
+
+    async def answer_alone(self, item: Bound | Fault, asker: Asker, turn: Turn | None) -> bytes:
+        responses = await self.run_group([item], asker, turn)
+        return b"" if is_notification(item) else responses[0]
+
+    async def answer_in_turn(
+        self, items: list[Bound | Fault], asker: Asker, turn: Turn | None
+    ) -> bytes:
+        responses: list[bytes] = []
+        size = 0
+        for group in grouped(items):
+            if size > self.limits.response_bytes_max:
+                responses += [response_too_large(identity_of(item)) for item in group]
+                continue
+            found = await self.run_group(group, asker, turn)
+            size += sum(map(len, found))
+            responses += found
+        return self.join(items, responses)
+
+    def join(self, items: list[Bound | Fault], responses: list[bytes]) -> bytes:
+        """The array of answers. What comes after the limit is answered by errors."""
+        answers = []
+        size = 0
+        for item, response in zip(items, responses, strict=True):
+            if is_notification(item):
+                continue
+            size += len(response)
+            if size > self.limits.response_bytes_max:
+                response = response_too_large(identity_of(item))
+            answers.append(response)
+        return encode_batch(answers)
+
+    def answer_at_once(self, item: Bound | Fault, turn: Turn | None) -> bytes:
+        """The answer of what runs on the event loop."""
+        if isinstance(item, Fault):
+            return encode_error(item.id, item.error)
+        if item.method.cost is Cost.CONNECTION:
+            return run_on_connection(item, turn)
+        return answer_of(item, self.services, *item.arguments)
 
     def bind(self, item: Call | Fault) -> Bound | Fault:
         if isinstance(item, Fault):
@@ -131,23 +192,31 @@ class Dispatcher:
             return self.services.backend.development is not None
         return door is Door.PUBLIC
 
-    async def run_group(self, group: Sequence[Bound | Fault], turn: Turn | None) -> list[bytes]:
+    async def run_group(
+        self, group: Sequence[Bound | Fault], asker: Asker, turn: Turn | None
+    ) -> list[bytes]:
         """The answers of neighbours of one kind."""
-        first = group[0]
-        if isinstance(first, Fault):
-            return [encode_error(item.id, item.error) for item in group if isinstance(item, Fault)]
         bound = [item for item in group if isinstance(item, Bound)]
-        match first.method.cost:
+        match cost_of(group[0]):
             case Cost.SUBMISSION:
                 return await self.submit(bound)
             case Cost.SLOW:
-                return await self.run_slow(bound)
-            case Cost.CHEAP:
-                return [answer_of(item, self.services, *item.arguments) for item in bound]
+                return await self.run_slow(bound, asker)
             case Cost.AWAITED:
                 return [await self.run_awaited(item) for item in bound]
-            case Cost.CONNECTION:
-                return [run_on_connection(item, turn) for item in bound]
+            case _:
+                return await self.run_at_once(group, turn)
+
+    async def run_at_once(self, group: Sequence[Bound | Fault], turn: Turn | None) -> list[bytes]:
+        """On the event loop, which others get between slices of SLICE_S."""
+        responses = []
+        end = time.perf_counter() + SLICE_S
+        for item in group:
+            if time.perf_counter() > end:
+                await asyncio.sleep(0)
+                end = time.perf_counter() + SLICE_S
+            responses.append(self.answer_at_once(item, turn))
+        return responses
 
     async def submit(self, group: list[Bound]) -> list[bytes]:
         raws = [item.arguments[0] for item in group]
@@ -163,12 +232,12 @@ class Dispatcher:
             for item, answer in zip(group, answers, strict=True)
         ]
 
-    async def run_slow(self, group: list[Bound]) -> list[bytes]:
+    async def run_slow(self, group: list[Bound], asker: Asker) -> list[bytes]:
         def job(deadline: Deadline) -> list[bytes]:
             return [answer_of(item, self.services, deadline, *item.arguments) for item in group]
 
         try:
-            return await self.workers.run(job)
+            return await self.workers.run(job, asker)
         except RpcError as error:
             return [encode_error(item.call.id, error) for item in group]
 
@@ -203,18 +272,16 @@ def cost_of(item: Bound | Fault) -> Cost | None:
     return None if isinstance(item, Fault) else item.method.cost
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What the answer needs of a request."""
-
-    id: Any
-    is_notification: bool
+def identity_of(item: Bound | Fault) -> Id:
+    return item.id if isinstance(item, Fault) else item.call.id
 
 
-def call_of(item: Bound | Fault) -> Answered:
-    if isinstance(item, Fault):
-        return Answered(item.id, item.is_notification)
-    return Answered(item.call.id, item.call.is_notification)
+def is_notification(item: Bound | Fault) -> bool:
+    return item.is_notification if isinstance(item, Fault) else item.call.is_notification
+
+
+def is_answered_at_once(item: Bound | Fault) -> bool:
+    return isinstance(item, Fault) or item.method.cost in ON_THE_LOOP
 
 
 def fault_of(call: Call, error: RpcError) -> Fault:

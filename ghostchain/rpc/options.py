@@ -14,6 +14,13 @@ class RpcOptions:
     websocket_port: a second port for WebSocket clients that expect one (8546), or None.
     allowed_hosts: names a Host header may carry besides IP addresses; "*" is any (geth's vhosts).
     allowed_origins: web origins that browsers may call from; "*" is any.
+    head_timeout_s, body_timeout_s: how long a request may take to arrive; idle_timeout_s: how long
+    a connection may stay without one. send_timeout_s: in this time a client that has not read its
+    answers must take send_bytes_min of them. unread_bytes_max: what all clients together may leave
+    unread.
+    connections_max: of HTTP and WebSocket together.
+    connection_calls_per_s, connection_calls_burst: how fast one connection may ask, each item of a
+    batch counted; 0 calls a second is without limit.
     gas_cap: the most gas eth_call and eth_estimateGas run with; 0 is the block's limit.
     """
 
@@ -23,7 +30,12 @@ class RpcOptions:
     allowed_hosts: tuple[str, ...] = ("localhost",)
     allowed_origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    head_timeout_s: float = 20.0
     body_timeout_s: float = 30.0
+    idle_timeout_s: float = 120.0
+    send_timeout_s: float = 20.0
+    send_bytes_min: int = 64 * 1024
+    unread_bytes_max: int = 512 * 1024 * 1024
 
     gas_cap: int = 50_000_000
     logs_max: int = 100_000
@@ -44,6 +56,9 @@ class RpcOptions:
     pending_hashes_max: int = 65_536
 
     connections_max: int = 4096
+    connections_per_address_max: int = 2048
+    connection_calls_per_s: float = 100_000.0
+    connection_calls_burst: float = 200_000.0
     connection_calls_max: int = 64
     connection_queue_bytes_max: int = 32 * 1024 * 1024
     subscriptions_per_connection_max: int = 256

@@ -1,41 +1,36 @@
 """The door: HTTP POST and WebSocket on one port, and WebSocket on a second one if wished.
 
-HTTP says 200 whenever it carries a JSON-RPC answer, errors included; 413, 415 and 403 carry a
-JSON-RPC error body too, so that a client that looks only at the body still understands.
-
-Browsers: a page may call from an allowed origin only (CORS). A Host header that is neither an IP
-address nor an allowed name is refused, which stops DNS rebinding; a body type that browsers send
-without asking first is refused from foreign origins, which stops forged posts.
+HTTP says 200 whenever it carries a JSON-RPC answer, errors included; the refusals of HTTP itself
+(400, 403, 405, 408, 413, 415, 429, 431, 503) carry a JSON-RPC error body too, so that a client that
+looks only at the body still understands. `http.py` and `websocket.py` are the two kinds of
+connections, `access.py` says who may come; why these libraries parse is in `benchmarks/NOTES.md`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
-from urllib.parse import urlsplit
+import time
+from collections import Counter
+from email.utils import formatdate
+from typing import Any
 
-from aiohttp import WSCloseCode, web
-
+from ghostchain.rpc.access import Access
 from ghostchain.rpc.backend import Backend
 from ghostchain.rpc.dispatch import Dispatcher
-from ghostchain.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
+from ghostchain.rpc.http import HttpConnection
 from ghostchain.rpc.methods import METHODS
 from ghostchain.rpc.options import RpcOptions
-from ghostchain.rpc.protocol import encode_error
 from ghostchain.rpc.services import make_services
 from ghostchain.rpc.subscriptions import Broker
-from ghostchain.rpc.websocket import Connection
+from ghostchain.rpc.websocket import Connection, accept
 from ghostchain.rpc.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-JSON = "application/json"
-# Asked for by a preflight; the other accepted ones are sent by browsers without one.
-PREFLIGHTED_TYPES = frozenset({JSON, "application/json-rpc", "application/jsonrequest"})
-SIMPLE_TYPES = frozenset({"", "text/plain", "application/octet-stream"})
 STOP_TIMEOUT_S = 5.0
+CHECK_S_MAX = 1.0
 
 
 class RpcServer:
@@ -51,9 +46,14 @@ class RpcServer:
         )
         self.services = make_services(backend, options, self.workers)
         self.dispatcher = Dispatcher(self.services, METHODS, self.workers, options.limits)
+        self.access = Access(options.allowed_hosts, options.allowed_origins)
         self.broker = Broker(self.services)
+        self.plain: set[HttpConnection] = set()
         self.connections: set[Connection] = set()
-        self.runner: web.AppRunner | None = None
+        self.addresses: Counter[str] = Counter()
+        self.listeners: list[asyncio.Server] = []
+        self.checker: asyncio.TimerHandle | None = None
+        self.date = b""
         self.ports: list[int] = []
 
     @property
@@ -63,21 +63,9 @@ class RpcServer:
 
     async def start(self) -> None:
         """Raises OSError when a port is taken."""
-        app = web.Application(client_max_size=self.options.limits.body_bytes_max)
-        app.router.add_route("POST", "/{path:.*}", self.on_post)
-        app.router.add_route("GET", "/{path:.*}", self.on_get)
-        app.router.add_route("OPTIONS", "/{path:.*}", self.on_options)
-        # Compressed bodies are not inflated: nothing small may become large in here.
-        self.runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=STOP_TIMEOUT_S,
-            auto_decompress=False,
-        )
-        await self.runner.setup()
         self.services.events.start()
         self.broker.start()
+        self.check()
         ports = [self.options.port]
         if self.options.websocket_port is not None:
             ports.append(self.options.websocket_port)
@@ -89,146 +77,108 @@ class RpcServer:
             raise
 
     async def bind(self, port: int) -> None:
-        assert self.runner is not None
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            lambda: HttpConnection(self), self.options.host, port, backlog=1024
+        )
+        self.listeners.append(listener)
         # A host name may stand for several addresses; the first of them names the port.
-        before = len(self.runner.addresses)
-        site = web.TCPSite(self.runner, self.options.host, port, backlog=1024)
-        await site.start()
-        self.ports.append(self.runner.addresses[before][1])
+        self.ports.append(listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Nothing is accepted any more; WebSocket clients are told that the server goes away."""
         await self.broker.stop()
         self.services.events.stop()
-        for connection in list(self.connections):
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                await asyncio.wait_for(
-                    connection.socket.close(
-                        code=WSCloseCode.GOING_AWAY, message=b"server is stopping"
-                    ),
-                    STOP_TIMEOUT_S,
-                )
-        if self.runner is not None:
-            await self.runner.cleanup()
-            self.runner = None
+        for listener in self.listeners:
+            listener.close()
+        if self.checker is not None:
+            self.checker.cancel()
+        for connection in tuple(self.connections):
+            connection.close(1001, "server is stopping")
+        under_way = [item.finish() for item in tuple(self.plain)]
+        tasks = [task for task in under_way if task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                while self.connections or self.plain:
+                    await asyncio.sleep(0.005)
+        for item in self.everyone():
+            item.transport.abort()
         await self.services.submission.stop()
         self.workers.stop()
 
-    # ---- HTTP ----
+    # ---- connections ----
 
-    async def on_post(self, request: web.Request) -> web.Response:
-        refusal = self.refuse(request)
-        if refusal is not None:
-            return refusal
-        headers = self.cors_headers(request)
-        limit = self.options.limits.body_bytes_max
-        try:
-            if (request.content_length or 0) > limit:
-                raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
-            async with asyncio.timeout(self.options.body_timeout_s):
-                body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return self.fault(413, "request entity too large", headers)
-        except TimeoutError:
-            return self.fault(408, "the request took too long to arrive", headers)
-        answer = await self.dispatcher.answer(body)
-        return web.Response(body=answer, content_type=JSON, headers=headers)
+    def admit(self, connection: HttpConnection) -> str | None:
+        """Takes a new connection, or says why it is too many."""
+        reason = None
+        if len(self.plain) + len(self.connections) >= self.options.connections_max:
+            reason = "too many connections"
+        elif self.addresses[connection.address] >= self.options.connections_per_address_max:
+            reason = "too many connections from this address"
+        self.plain.add(connection)
+        self.addresses[connection.address] += 1
+        return reason
 
-    async def on_get(self, request: web.Request) -> web.StreamResponse:
-        refusal = self.refuse_host(request)
-        if refusal is not None:
-            return refusal
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self.on_websocket(request)
-        head = self.backend.head()
-        status = {"status": "ok", "block": head.number, "chainId": self.backend.chain_id}
-        return web.json_response(status, headers=self.cors_headers(request))
+    def everyone(self) -> tuple[HttpConnection | Connection, ...]:
+        return (*self.plain, *self.connections)
 
-    async def on_options(self, request: web.Request) -> web.Response:
-        """CORS preflight."""
-        headers = self.cors_headers(request)
-        if headers:
-            headers["Access-Control-Allow-Methods"] = "POST, GET, OPTIONS"
-            headers["Access-Control-Allow-Headers"] = "*"
-            headers["Access-Control-Max-Age"] = "600"
-        return web.Response(status=204, headers=headers)
+    def forget(self, connection: HttpConnection) -> None:
+        self.plain.discard(connection)
+        self.release(connection.address)
 
-    async def on_websocket(self, request: web.Request) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        if origin is not None and not self.origin_is_allowed(origin):
-            return self.fault(403, "origin not allowed", {})
-        if len(self.connections) >= self.options.connections_max:
-            return self.fault(503, "too many connections", {}, code=LIMIT_EXCEEDED)
-        # Bodies somewhat above the limit still get a JSON-RPC error; far above it the frame is
-        # refused by the protocol's own code 1009.
-        socket = web.WebSocketResponse(
-            heartbeat=self.options.heartbeat_s,
-            max_msg_size=4 * self.options.limits.body_bytes_max,
-            compress=False,
-        )
-        if not socket.can_prepare(request).ok:
-            return self.fault(400, "bad WebSocket handshake", {})
-        await socket.prepare(request)
-        connection = Connection(socket, self.broker, self.options)
+    def release(self, address: str) -> None:
+        self.addresses[address] -= 1
+        if self.addresses[address] <= 0:
+            del self.addresses[address]
+
+    def open_websocket(self, plain: HttpConnection, data: bytes) -> None:
+        """Hands a connection over whose client asked for an upgrade; data came after its head."""
+        origin = plain.incoming.origin
+        plain.phase = plain.phase.IDLE
+        if origin is not None and not self.access.origin_is_allowed(origin):
+            plain.end_with(403, "origin not allowed")
+            return
+        frames = accept(plain.incoming.headers, self.options)
+        if frames is None:
+            plain.end_with(400, "bad WebSocket handshake")
+            return
+        self.plain.discard(plain)
+        connection = Connection(self, plain.transport, frames, plain.asker, plain.address)
         self.connections.add(connection)
-        try:
-            await connection.run(self.dispatcher)
-        finally:
-            self.connections.discard(connection)
-        return socket
+        plain.transport.set_protocol(connection)
+        connection.data_received(data)
 
-    # ---- who may ask ----
+    def forget_websocket(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        self.release(connection.address)
 
-    def refuse(self, request: web.Request) -> web.Response | None:
-        """Why a POST is not read at all, or None."""
-        refusal = self.refuse_host(request)
-        if refusal is not None:
-            return refusal
-        content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if content_type in PREFLIGHTED_TYPES:
-            return None
-        if content_type not in SIMPLE_TYPES:
-            message = "invalid content type, only application/json is supported"
-            return self.fault(415, message, self.cors_headers(request))
-        origin = request.headers.get("Origin")
-        if origin is not None and not self.origin_is_allowed(origin):
-            return self.fault(403, "origin not allowed", {})
-        return None
+    def check(self) -> None:
+        """Looks after connections that hold up, and calls itself again."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self.date = formatdate(time.time(), usegmt=True).encode()
+        for item in self.everyone():
+            item.check(now)
+        self.bound_unread()
+        options = self.options
+        soonest = min(options.body_timeout_s, options.head_timeout_s, options.send_timeout_s)
+        self.checker = loop.call_later(min(CHECK_S_MAX, soonest / 4), self.check)
 
-    def refuse_host(self, request: web.Request) -> web.Response | None:
-        if self.host_is_allowed(request.headers.get("Host", "")):
-            return None
-        return self.fault(403, "invalid host specified", {})
+    def bound_unread(self) -> None:
+        """What all clients together have not read stays within bounds: those go that keep most."""
+        stuck = [item for item in self.everyone() if item.is_stuck]
+        sizes = {item: item.transport.get_write_buffer_size() for item in stuck}
+        total = sum(sizes.values())
+        for item in sorted(stuck, key=lambda item: sizes[item], reverse=True):
+            if total <= self.options.unread_bytes_max:
+                return
+            logger.info("closed a client that keeps %d unread bytes", sizes[item])
+            item.transport.abort()
+            total -= sizes[item]
 
-    def host_is_allowed(self, header: str) -> bool:
-        allowed = self.options.allowed_hosts
-        if "*" in allowed or not header:
-            return True
-        try:
-            name = (urlsplit(f"//{header}").hostname or "").lower()
-        except ValueError:
-            return False
-        if name in allowed:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
-
-    def origin_is_allowed(self, origin: str) -> bool:
-        allowed = self.options.allowed_origins
-        return "*" in allowed or origin.lower() in allowed
-
-    def cors_headers(self, request: web.Request) -> dict[str, str]:
-        origin = request.headers.get("Origin")
-        if origin is None or not self.origin_is_allowed(origin):
-            return {}
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-
-    def fault(
-        self, status: int, message: str, headers: dict[str, str], *, code: int = INVALID_REQUEST
-    ) -> web.Response:
-        """A refusal of HTTP that is a JSON-RPC error too."""
-        body = encode_error(None, RpcError(code, message))
-        return web.Response(status=status, body=body, content_type=JSON, headers=headers)
+    def health(self) -> dict[str, Any]:
+        """What a plain GET is answered."""
+        head = self.backend.head()
+        return {"status": "ok", "block": head.number, "chainId": self.backend.chain_id}

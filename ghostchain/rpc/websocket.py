@@ -1,4 +1,5 @@
 """WebSocket connections: requests in, answers and notifications out, through one bounded queue.
+Frames are made and read by the sans-I/O core of `websockets`.
 
 A client that reads too slowly is told so and closed; it never makes the node keep more than
 connection_queue_bytes_max for it.
@@ -7,117 +8,261 @@ connection_queue_bytes_max for it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections import deque
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.dispatch import Dispatcher
+from ghostchain.rpc.asking import Asker
+from ghostchain.rpc.dispatch import TooFast
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.parameters import LogFilter
-from ghostchain.rpc.subscriptions import Broker, Subscription, Topic
+from ghostchain.rpc.protocol import encode_error
+from ghostchain.rpc.subscriptions import Subscription, Topic
+
+if TYPE_CHECKING:
+    from ghostchain.rpc.server import RpcServer
 
 logger = logging.getLogger(__name__)
+# What a client sends is its own affair: its faults are answered, not logged.
+FRAMES_LOGGER = logging.getLogger("ghostchain.rpc.websocket.frames")
+FRAMES_LOGGER.setLevel(logging.CRITICAL)
 
 CLOSE_TIMEOUT_S = 2.0
+WRITE_BYTES = 64 * 1024
+POLICY_VIOLATION = 1008
+INVALID_DATA = 1007
 
 
-class Connection:
+def accept(headers: list[tuple[bytes, bytes]], options: RpcOptions) -> ServerProtocol | None:
+    """The frames of a connection whose client asks for an upgrade with these headers; its answer
+    is what data_to_send gives first. None: the handshake is not one."""
+    # Bodies somewhat above the limit still get a JSON-RPC error; far above it the message is
+    # refused by the protocol's own code 1009.
+    frames = ServerProtocol(max_size=4 * options.limits.body_bytes_max, logger=FRAMES_LOGGER)
+    lines = [b"GET / HTTP/1.1\r\n", *(b"%b: %b\r\n" % item for item in headers), b"\r\n"]
+    frames.receive_data(b"".join(lines))
+    requests = frames.events_received()
+    if not requests or not isinstance(requests[0], Request):
+        return None
+    response = frames.accept(requests[0])
+    if response.status_code != 101:
+        return None
+    frames.send_response(response)
+    return frames
+
+
+class Connection(asyncio.Protocol):
     """One client. Its subscriptions live and die with it."""
 
-    def __init__(self, socket: web.WebSocketResponse, broker: Broker, options: RpcOptions) -> None:
-        self.socket = socket
-        self.broker = broker
-        self.options = options
+    def __init__(
+        self,
+        server: RpcServer,
+        transport: asyncio.Transport,
+        frames: ServerProtocol,
+        asker: Asker,
+        address: str,
+    ) -> None:
+        self.server = server
+        self.transport = transport
+        self.frames = frames
+        self.asker = asker
+        self.address = address
+        self.broker = server.broker
+        self.options = server.options
+        self.loop = asyncio.get_running_loop()
         self.subscriptions: dict[str, Subscription] = {}
         self.queue: deque[bytes] = deque()
         self.queue_bytes = 0
-        self.readable = asyncio.Event()
-        self.overflowed = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
+        # Messages that came while connection_calls_max were under way.
+        self.waiting: deque[bytes] = deque()
+        self.parts: list[bytes] = []
+        self.parts_are_text = False
+        self.is_stuck = False
+        self.is_reading = True
+        self.is_gone = False
+        self.closing_since: float | None = None
+        self.heard = self.loop.time()
+        self.pinged: float | None = None
+        # The answer to the handshake.
+        self.flush()
 
     # ---- sending ----
 
     def send(self, message: bytes) -> None:
         """Queues a message; a client whose queue is full is closed instead."""
-        if self.overflowed.is_set():
+        if self.closing_since is not None or self.is_gone:
             return
         if self.queue_bytes + len(message) > self.options.connection_queue_bytes_max:
             self.queue.clear()
-            self.overflowed.set()
+            self.queue_bytes = 0
+            logger.info("closed a WebSocket client that reads too slowly")
+            self.close(POLICY_VIOLATION, "client reads too slowly")
             return
+        if not self.queue and not self.is_stuck:
+            # What is told in one round of the loop leaves in one write.
+            self.loop.call_soon(self.drain)
         self.queue.append(message)
         self.queue_bytes += len(message)
-        self.readable.set()
 
-    async def write(self) -> None:
-        while True:
-            await self.readable.wait()
-            self.readable.clear()
-            while self.queue:
+    def drain(self) -> None:
+        """Writes what is queued, as long as the client takes it."""
+        while self.queue and not self.is_stuck and self.closing_since is None:
+            size = 0
+            while self.queue and size < WRITE_BYTES:
                 message = self.queue.popleft()
-                await self.socket.send_frame(message, WSMsgType.TEXT)
-                self.queue_bytes -= len(message)
+                size += len(message)
+                self.frames.send_text(message)
+            self.queue_bytes -= size
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what the protocol has to say."""
+        chunks = self.frames.data_to_send()
+        # An empty chunk, always the last one, stands for the end of what is sent.
+        if data := b"".join(chunks):
+            self.transport.write(data)
+        if chunks and not chunks[-1] and not self.transport.is_closing():
+            self.transport.write_eof()
+        if self.frames.close_expected() and self.closing_since is None:
+            self.closing_since = self.loop.time()
+
+    def pause_writing(self) -> None:
+        self.is_stuck = True
+
+    def resume_writing(self) -> None:
+        self.is_stuck = False
+        self.drain()
+        self.advance()
 
     # ---- receiving ----
 
-    async def read(self, dispatcher: Dispatcher) -> None:
-        """Answers what the client sends, until it leaves."""
-        async for message in self.socket:
-            if message.type is WSMsgType.TEXT:
-                body = message.data.encode("utf-8", "surrogatepass")
-            elif message.type is WSMsgType.BINARY:
-                body = message.data
-            else:
-                break
-            if len(self.calls) >= self.options.connection_calls_max:
-                # The client runs ahead of us: read no further until something is answered.
-                await asyncio.wait(self.calls, return_when=asyncio.FIRST_COMPLETED)
-            call = asyncio.create_task(self.answer(dispatcher, body))
-            self.calls.add(call)
-            call.add_done_callback(self.calls.discard)
-        # What was asked before the client closed its side is still carried out.
-        if self.calls:
-            await asyncio.wait(self.calls)
+    def data_received(self, data: bytes) -> None:
+        self.heard = self.loop.time()
+        self.pinged = None
+        self.frames.receive_data(data)
+        for event in self.frames.events_received():
+            if isinstance(event, Frame):
+                self.on_frame(event)
+        self.flush()
+        self.advance()
 
-    async def answer(self, dispatcher: Dispatcher, body: bytes) -> None:
+    def eof_received(self) -> bool:
+        self.frames.receive_eof()
+        self.flush()
+        return False
+
+    def connection_lost(self, failure: Exception | None) -> None:
+        """What was asked is still carried out, but reads that nobody waits for stop."""
+        self.is_gone = True
+        self.asker.leave()
+        self.queue.clear()
+        self.waiting.clear()
+        for subscription in self.subscriptions.values():
+            self.broker.remove(subscription)
+        self.subscriptions.clear()
+        self.server.forget_websocket(self)
+
+    def on_frame(self, frame: Frame) -> None:
+        """Gathers the parts of a message. Control frames are answered by the protocol."""
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self.parts = [bytes(frame.data)]
+            self.parts_are_text = frame.opcode is Opcode.TEXT
+        elif frame.opcode is Opcode.CONT:
+            self.parts.append(bytes(frame.data))
+        else:
+            return
+        if not frame.fin:
+            return
+        message = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        self.parts = []
+        if self.parts_are_text and not message.isascii():
+            try:
+                message.decode()
+            except UnicodeDecodeError:
+                self.frames.fail(INVALID_DATA, "text is not UTF-8")
+                return
+        self.waiting.append(message)
+
+    def advance(self) -> None:
+        """Answers what waits, while the client reads its answers; reads no further otherwise."""
+        while self.waiting and not self.must_wait():
+            self.handle(self.waiting.popleft())
+        if self.transport.is_closing():
+            return
+        if self.waiting and self.is_reading:
+            self.is_reading = False
+            self.transport.pause_reading()
+        elif not self.waiting and not self.is_reading:
+            self.is_reading = True
+            self.transport.resume_reading()
+
+    def must_wait(self) -> bool:
+        """Whether the client runs ahead of us."""
+        return len(self.calls) >= self.options.connection_calls_max
+
+    def handle(self, body: bytes) -> None:
         turn = Turn(self)
-        response = await dispatcher.answer(body, turn)
+        try:
+            answer = self.server.dispatcher.begin(body, self.asker, turn)
+        except TooFast as failure:
+            answer = encode_error(None, RpcError(LIMIT_EXCEEDED, str(failure)))
+        if isinstance(answer, bytes):
+            if answer:
+                self.send(answer)
+            turn.activate()
+            return
+        call = self.loop.create_task(self.answer_later(answer, turn))
+        self.calls.add(call)
+        call.add_done_callback(self.on_answered)
+
+    async def answer_later(self, answer: Awaitable[bytes], turn: Turn) -> None:
+        response = await answer
         if response:
             self.send(response)
         turn.activate()
 
-    async def run(self, dispatcher: Dispatcher) -> None:
-        """Serves the client until either side ends it."""
-        tasks = [
-            asyncio.create_task(self.read(dispatcher)),
-            asyncio.create_task(self.write()),
-            asyncio.create_task(self.overflowed.wait()),
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for subscription in self.subscriptions.values():
-                self.broker.remove(subscription)
-            tasks.extend(self.calls)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.close()
+    def on_answered(self, call: asyncio.Task[None]) -> None:
+        self.calls.discard(call)
+        if not self.is_gone:
+            self.advance()
 
-    async def close(self) -> None:
-        if self.overflowed.is_set():
-            logger.info("closed a WebSocket client that reads too slowly")
-            code, reason = WSCloseCode.POLICY_VIOLATION, b"client reads too slowly"
-        else:
-            code, reason = WSCloseCode.GOING_AWAY, b"server is stopping"
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self.socket.close(code=code, message=reason)
+    # ---- the server's side ----
+
+    def check(self, now: float) -> None:
+        """Pings a silent client; lets one go that does not answer or does not finish closing."""
+        if self.closing_since is not None:
+            if now - self.closing_since > CLOSE_TIMEOUT_S:
+                self.transport.abort()
+        elif self.pinged is not None:
+            if now - self.pinged > self.options.heartbeat_s / 2:
+                self.transport.abort()
+        elif now - self.heard > self.options.heartbeat_s and not self.is_stuck:
+            self.pinged = now
+            self.frames.send_ping(b"")
+            self.flush()
+
+    def close(self, code: int, reason: str) -> None:
+        """Says why, and waits a moment for the client's consent (RFC 6455, 7.1.2)."""
+        if self.closing_since is not None:
+            return
+        self.closing_since = self.loop.time()
+        if self.frames.state is State.OPEN:
+            try:
+                self.frames.send_close(code, reason)
+            except InvalidState:
+                self.transport.abort()
+            self.flush()
 
 
 class Turn:

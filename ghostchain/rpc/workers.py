@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, TIMEOUT, RpcError
 
 Result = TypeVar("Result")
@@ -20,11 +21,15 @@ def timed_out() -> RpcError:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment of the monotonic clock; loops ask it between steps."""
+    """A moment of the monotonic clock, or that in which the client leaves; loops ask it between
+    steps."""
 
     at_ns: int
+    asker: Asker | None = None
 
     def has_passed(self) -> bool:
+        if self.asker is not None and self.asker.gone:
+            return True
         return time.monotonic_ns() >= self.at_ns
 
     def check(self) -> None:
@@ -42,10 +47,10 @@ class Workers:
         self.jobs = 0
         self.timeout_s = timeout_s
 
-    def deadline(self) -> Deadline:
-        return Deadline(time.monotonic_ns() + int(self.timeout_s * 1e9))
+    def deadline(self, asker: Asker | None = None) -> Deadline:
+        return Deadline(time.monotonic_ns() + int(self.timeout_s * 1e9), asker)
 
-    async def run(self, job: Callable[[Deadline], Result]) -> Result:
+    async def run(self, job: Callable[[Deadline], Result], asker: Asker | None = None) -> Result:
         """What job returns, on a thread of the pool.
 
         The wait ends at the deadline; the thread itself ends when the job asks the deadline or
@@ -56,7 +61,7 @@ class Workers:
         if self.jobs >= self.jobs_max:
             raise RpcError(LIMIT_EXCEEDED, "too many requests are waiting, try again later")
         self.jobs += 1
-        deadline = self.deadline()
+        deadline = self.deadline(asker)
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self.pool, job, deadline)
         future.add_done_callback(self.finished)

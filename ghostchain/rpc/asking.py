@@ -1,0 +1,39 @@
+"""Who asks: whether the client is still there, and how fast it may go on asking."""
+
+from __future__ import annotations
+
+import time
+
+
+class Asker:
+    """One connection's side of a request. Threads: work in a worker reads `gone`.
+
+    A bucket of `burst` calls fills with `rate` calls a second; rate 0 is without limit. Every call
+    counts one, each item of a batch too.
+    """
+
+    __slots__ = ("at", "burst", "gone", "rate", "tokens")
+
+    def __init__(self, *, rate: float = 0.0, burst: float = 0.0) -> None:
+        self.gone = False
+        self.rate = rate
+        self.burst = self.tokens = burst
+        self.at = time.monotonic()
+
+    def leave(self) -> None:
+        """What it asked for and nobody will read may stop."""
+        self.gone = True
+
+    def wait_s(self, calls: int) -> float:
+        """Takes so many calls out of the bucket: 0.0. Where they are not in there, nothing is
+        taken, and the answer is for how many seconds to wait."""
+        if self.rate <= 0:
+            return 0.0
+        if self.tokens < calls:
+            now = time.monotonic()
+            self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+            self.at = now
+            if self.tokens < calls:
+                return (calls - self.tokens) / self.rate
+        self.tokens -= calls
+        return 0.0
