@@ -441,6 +441,11 @@ class Chain:
         for listener in tuple(self._amend_listeners):
             listener()
 
+    def is_by_hand(self, number: int) -> bool:
+        """Whether a block could not be imported elsewhere: made with changed accounts, unsigned
+        transactions, or a header that does not follow its parent's."""
+        return index.read_by_hand(self._published.snapshot, number) is not None
+
     def amendments_of(self, number: int) -> Amendments | None:
         """What a block that was made by hand began with; None for all other blocks."""
         locator = index.read_by_hand(self._published.snapshot, number)

@@ -44,6 +44,7 @@ TRANSACTIONS = _fields(
     call_count="<u8",
     authorization_count="<u8",
     has_fee_payer="u1",
+    is_unsigned="u1",
     signature__scheme="u1",
     payer_signature__scheme="u1",
 )
@@ -118,7 +119,7 @@ def refuse_overpromised(header: Header, batch: TransactionBatch) -> None:
 
 def own_batch(body: BodyRecord) -> TransactionBatch:
     """The transactions of a block of this chain, with the senders that its record keeps."""
-    batch = TransactionBatch.decode(body.raws())
+    batch = TransactionBatch.decode(body.raws(), allows_unsigned=True)
     batch.recover(senders=body.senders())
     return batch
 

@@ -126,7 +126,10 @@ def export_file(
     """Writes blocks first..last (default: the head). Returns how many.
 
     The file appears under its name only when it is complete.
-    Raises: StorageFailed, also for blocks that a chain which began from a snapshot does not have.
+    Raises: StorageFailed, also for blocks that a chain which began from a snapshot does not have,
+    and at the first block of a development chain that was made by hand: a chain file holds what
+    anybody can check, so it has no place for changed accounts, unsigned transactions, or fees and
+    times that do not follow.
     """
     if first <= chain.begin and chain.begin > 0:
         raise StorageFailed(
@@ -141,6 +144,8 @@ def export_file(
             for number in range(first, last + 1):
                 block = chain.block(number)
                 assert block is not None, "every number up to the head has a block"
+                if chain.is_by_hand(number):
+                    raise _by_hand(scratch, number)
                 file.write(encode_block(block))
                 done += 1
                 progress(done, number)
@@ -151,6 +156,15 @@ def export_file(
         scratch.unlink(missing_ok=True)
         raise storage_failure(error, path) from error
     return done
+
+
+def _by_hand(scratch: Path, number: int) -> StorageFailed:
+    scratch.unlink(missing_ok=True)
+    return StorageFailed(
+        f"block {number} was made by hand (changed accounts, unsigned transactions, or a header that "
+        f"does not follow its parent's), which no other node would take; export up to block "
+        f"{number - 1}, or copy the data directory"
+    )
 
 
 def _open(path: Path, mode: str, *, compressed: bool | None = None) -> IO[bytes]:

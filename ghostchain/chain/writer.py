@@ -398,7 +398,10 @@ class BlockWriter:
             transactions = raw_transactions(batch, included)
             block = Block(header, transactions, tuple(proposal.withdrawals))
             pending = self._pending(block, batch, result, candidate_count)
-            if proposal.is_by_hand and self._is_by_hand(proposal, header, parent, parent_hash):
+            is_unsigned = bool(transaction_columns(batch)["is_unsigned"][included].any())
+            if is_unsigned or (
+                proposal.is_by_hand and self._is_by_hand(proposal, header, parent, parent_hash)
+            ):
                 pending = replace(pending, by_hand=proposal.amendments)
             return pending
         except BaseException:

@@ -191,11 +191,14 @@ class NetworkForm(NamedTuple):
     sidecar_length: int
 
 
-def decode_transaction(raw: bytes, *, size_max: int = SIZE_MAX) -> Transaction:
+def decode_transaction(
+    raw: bytes, *, size_max: int = SIZE_MAX, allows_unsigned: bool = False
+) -> Transaction:
     """The transaction of these bytes: canonical ones, or the network form of type 3, whose sidecar
     is left out unread.
 
     The sender is not recovered, so a signature in range that recovers to no key passes here.
+    allows_unsigned: of a development chain's own pool and blocks (`encoding/unsigned.py`).
     Raises: InvalidTransaction with a decoding reason.
     """
     try:
@@ -204,7 +207,7 @@ def decode_transaction(raw: bytes, *, size_max: int = SIZE_MAX) -> Transaction:
         tx = _DECODERS[kind](fields)
     except InvalidEncoding as failure:
         raise InvalidTransaction(_REASONS[failure.reason], str(failure)) from failure
-    _check_signatures(tx)
+    _check_signatures(tx, allows_unsigned=allows_unsigned)
     return tx
 
 
@@ -495,13 +498,22 @@ def signature_numbers(signature: SchemeSignature) -> tuple[int, int, int]:
     return int.from_bytes(joined[:32], "big"), int.from_bytes(joined[32:64], "big"), joined[64]
 
 
-def _check_signatures(tx: Transaction) -> None:
-    """The numbers of all signatures of secp256k1 are in range."""
-    if tx.type != TransactionType.GHOST:
-        _check_numbers(tx.r, tx.s, tx.y_parity)
-    for signature in (tx.sender_signature, tx.payer_signature):
-        if signature is not None and signature.scheme == SignatureScheme.SECP256K1:
-            _check_numbers(*signature_numbers(signature))
+def is_marker(r: int, s: int, y_parity: int) -> bool:
+    """Whether these are no signature but the marker of an unsigned transaction, r its sender."""
+    return s == 0 and y_parity == 0 and r < 1 << 160
+
+
+def _check_signatures(tx: Transaction, *, allows_unsigned: bool) -> None:
+    """The numbers of all signatures of secp256k1 are in range: the sender's, which may be the
+    marker where that is allowed, then the fee payer's."""
+    own, payer = tx.sender_signature, tx.payer_signature
+    numbers = None if tx.type == TransactionType.GHOST else (tx.r, tx.s, tx.y_parity)
+    if own is not None and own.scheme == SignatureScheme.SECP256K1:
+        numbers = signature_numbers(own)
+    if numbers is not None and not (allows_unsigned and is_marker(*numbers)):
+        _check_numbers(*numbers)
+    if payer is not None and payer.scheme == SignatureScheme.SECP256K1:
+        _check_numbers(*signature_numbers(payer))
 
 
 def _check_numbers(r: int, s: int, y_parity: int) -> None:

@@ -106,10 +106,12 @@ class TransactionBatch:
         self._recovered = 0
 
     @classmethod
-    def decode(cls, raws: Sequence[bytes], *, size_max: int = SIZE_MAX) -> TransactionBatch:
+    def decode(
+        cls, raws: Sequence[bytes], *, size_max: int = SIZE_MAX, allows_unsigned: bool = False
+    ) -> TransactionBatch:
         """The batch of these transactions, each with its own reason; see `append`."""
         batch = cls()
-        batch.append(raws, size_max=size_max)
+        batch.append(raws, size_max=size_max, allows_unsigned=allows_unsigned)
         return batch
 
     @classmethod
@@ -131,18 +133,22 @@ class TransactionBatch:
         """A new batch of copies of these items, in this order. Raises: IndexError."""
         return self.gather((self, index) for index in indices)
 
-    def append(self, raws: Sequence[bytes], *, size_max: int = SIZE_MAX) -> None:
+    def append(
+        self, raws: Sequence[bytes], *, size_max: int = SIZE_MAX, allows_unsigned: bool = False
+    ) -> None:
         """Decodes more transactions behind those that are there.
 
         raws are canonical bytes or the network form of type 3, whose sidecar is left out (see
         `sidecar_length`). size_max bounds one transaction's canonical bytes. Each gets its own
         reason: structure, signature ranges and EIP-2 are checked, the sender is not recovered.
+        allows_unsigned: of a development chain's own pool and blocks (`encoding/unsigned.py`).
         Effects: pointers and cdata of earlier items are no longer valid.
         Cost: about 0.4 microseconds for a transfer, hashes included.
         """
         offsets = ffi.new("size_t[]", list(accumulate(map(len, raws), initial=0)))
         data = ffi.from_buffer(b"".join(raws))
-        status = lib.ghost_tx_batch_decode(self._batch, data, offsets, len(raws), size_max)
+        flags = lib.GHOST_TX_UNSIGNED if allows_unsigned else 0
+        status = lib.ghost_tx_batch_decode(self._batch, data, offsets, len(raws), size_max, flags)
         self._adopt(status)
 
     def recover(self, *, senders: Sequence[bytes] | None = None, threads: int = 0) -> None:
@@ -235,6 +241,10 @@ class TransactionBatch:
     def raws(self) -> list[bytes]:
         """The canonical bytes of every item."""
         return [self.raw(index) for index in range(self._count)]
+
+    def is_unsigned(self, index: int) -> bool:
+        """Whether the signature is the marker of `encoding/unsigned.py`."""
+        return bool(self._item(index).is_unsigned)
 
     def type(self, index: int) -> int:
         return int(self._item(index).type)

@@ -42,7 +42,9 @@ class Candidates:
 
     def batch(self) -> TransactionBatch:
         """Decoded, with the senders that the pool knows."""
-        batch = TransactionBatch.decode([one.raw for one in self.transactions])
+        raws = [one.raw for one in self.transactions]
+        # What the pool has admitted: where a key must have signed, it held that against it.
+        batch = TransactionBatch.decode(raws, allows_unsigned=True)
         batch.recover(senders=[one.sender for one in self.transactions])
         return batch
 

@@ -237,6 +237,7 @@ async def running(
             fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
             listener=lambda effects: tell(listeners, effects),
             now_ns=time.time_ns,
+            allows_unsigned=configuration.dev,
         )
         stack.callback(driver.close)
         stack.callback(admission.shutdown)

@@ -66,7 +66,7 @@ class BlockRecord:
 
     @cached_property
     def batch(self) -> TransactionBatch:
-        return TransactionBatch.decode(self.body.raws())
+        return TransactionBatch.decode(self.body.raws(), allows_unsigned=True)
 
     @cached_property
     def block(self) -> Block:

@@ -15,7 +15,7 @@ from enum import Enum
 import orjson
 
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.encoding.transactions import decode_transaction
+from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.backend import Event, LocatedLog, NewHead, NewPending
@@ -114,7 +114,7 @@ class Broker:
             short = orjson.dumps(format_data(waiting.hash))
             whole = b""
             if some_full:
-                tx = decode_transaction(waiting.raw)
+                tx = decode_admitted(waiting.raw)
                 whole = orjson.dumps(pending_transaction_json(waiting, tx))
             for subscription in subscribers:
                 subscription.notify(whole if subscription.full else short)

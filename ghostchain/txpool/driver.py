@@ -58,7 +58,8 @@ class PoolDriver:
     rules: what the next block allows, asked once a batch. accounts: the state at the head of these
     senders. fees: the rates at the head, and what is in these purses; asked only when something
     waits, or wants to, whose fee is not of the sender's GCC. listener: told of accepted, promoted
-    and evicted transactions after they are durable, on the submitting thread.
+    and evicted transactions after they are durable, on the submitting thread. allows_unsigned: of a
+    development chain.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class PoolDriver:
         fees: FeeReader = lambda purses: NO_FEES,
         listener: Listener = lambda effects: None,
         now_ns: Callable[[], int] = time.time_ns,
+        allows_unsigned: bool = False,
     ) -> None:
         self.pool = pool
         self._journal = journal
@@ -79,6 +81,7 @@ class PoolDriver:
         self._fees = fees
         self._listener = listener
         self._now_ns = now_ns
+        self._allows_unsigned = allows_unsigned
         self._order = itertools.count()
         self.lock = threading.RLock()
 
@@ -96,7 +99,9 @@ class PoolDriver:
         """What the journal acknowledged before the last stop waits again. Returns how many do."""
         raws = self._journal.load()
         for start in range(0, len(raws), 4_096):
-            self._admit(raws[start : start + 4_096], journalled=True)
+            self._admit(
+                raws[start : start + 4_096], journalled=True, unsigned=self._allows_unsigned
+            )
         with self.lock:
             self._journal.rewrite(self._live_raws())
             return len(self.pool)
@@ -108,6 +113,24 @@ class PoolDriver:
         Cost: a few microseconds a transaction beside recovery, one disk flush a batch.
         """
         return self._admit(raws, journalled=False)
+
+    def submit_unsigned(self, sender: Address, raw: bytes) -> Submission:
+        """A transaction that nobody signed waits, or is refused with its reason. raw: as
+        `encode_unsigned` of `encoding/unsigned.py` gives it for this sender.
+
+        Raises: ValueError where the pool takes only what is signed, or for other bytes; OSError as
+        `submit`.
+        """
+        if not self._allows_unsigned:
+            raise ValueError("this pool takes only what is signed")
+        batch = TransactionBatch.decode([raw], allows_unsigned=True)
+        batch.recover()
+        if batch.reason(0) == TransactionReason.OK:
+            if not batch.is_unsigned(0):
+                raise ValueError("a signed transaction is for `submit`")
+            if batch.sender(0) != sender:
+                raise ValueError(f"the transaction is sent for 0x{batch.sender(0).hex()}")
+        return self._admit([raw], journalled=False, unsigned=True)[0]
 
     def on_head(self, included: Iterable[Hash32], accounts: Mapping[Address, SenderState]) -> None:
         """The pool follows a new head; the journal is shortened when most of it is history."""
@@ -145,9 +168,11 @@ class PoolDriver:
 
     # ---- admission ----
 
-    def _admit(self, raws: Sequence[bytes], *, journalled: bool) -> list[Submission]:
+    def _admit(
+        self, raws: Sequence[bytes], *, journalled: bool, unsigned: bool = False
+    ) -> list[Submission]:
         rules = self._rules()
-        batch = TransactionBatch.decode(raws, size_max=SIDECAR_BYTES_MAX)
+        batch = TransactionBatch.decode(raws, size_max=SIDECAR_BYTES_MAX, allows_unsigned=unsigned)
         batch.recover()
         arrived_ns = self._now_ns()
         candidates: list[PoolTransaction] = []
@@ -216,7 +241,8 @@ class PoolDriver:
             return Refused(batch.hash(index), reason, decode_message(reason))
         item = batch.pointer[index]
         refusal = stateless_refusal(shape_of(item), rules)
-        if refusal is None and item.type == BLOB_TYPE and not sidecar_known:
+        is_open = item.type == BLOB_TYPE and not (sidecar_known or item.is_unsigned)
+        if refusal is None and is_open:
             refusal = sidecar_refusal(item, raw, rules)
         if refusal is None:
             return None

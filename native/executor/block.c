@@ -255,13 +255,15 @@ static int run_transaction(ghost_executor *executor, const ghost_tx *tx,
     tx_terms terms;
     outcome->log_first = executor->state.logs.count;
     state_begin_transaction(&executor->state);
-    outcome->reason = transaction_validate(executor, tx, 0, &terms);
+    /* EIP-3607 is about keys: nobody has signed for whom a development chain sends. */
+    uint32_t flags = tx->is_unsigned ? GHOST_CALL_NO_EOA_CHECK : 0;
+    outcome->reason = transaction_validate(executor, tx, flags, &terms);
     if (outcome->reason < 0)
         return executor->state.status;
     if (outcome->reason != GHOST_TX_OK)
         return GHOST_OK;
     tx_effect effect;
-    int status = transaction_run(executor, tx, &terms, 0, &effect);
+    int status = transaction_run(executor, tx, &terms, flags, &effect);
     if (status != GHOST_OK)
         return status;
     state_end_transaction(&executor->state);

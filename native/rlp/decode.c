@@ -270,10 +270,18 @@ static int check_numbers(uint8_t y_parity, const uint8_t r[32], const uint8_t s[
     return memcmp(s, ghost_half_order, 32) > 0 ? GHOST_TX_HIGH_S : GHOST_TX_OK;
 }
 
+/* s and the parity are zero, r has no more bytes than an address. */
+static bool is_marker(const ghost_tx *tx) {
+    static const uint8_t zeros[32];
+    return tx->y_parity == 0 && memcmp(tx->s, zeros, 32) == 0 && memcmp(tx->r, zeros, 12) == 0;
+}
+
 /* The numbers of every signature of secp256k1 are in range: the sender's, then the fee payer's. */
-static int check_signatures(const ghost_tx *tx) {
+static int check_signatures(ghost_tx *tx, uint32_t flags) {
     int reason = GHOST_TX_OK;
-    if (tx->signature.scheme == GHOST_SCHEME_SECP256K1) {
+    bool has_numbers = tx->signature.scheme == GHOST_SCHEME_SECP256K1;
+    tx->is_unsigned = (flags & GHOST_TX_UNSIGNED) && has_numbers && is_marker(tx);
+    if (has_numbers && !tx->is_unsigned) {
         reason = check_numbers(tx->y_parity, tx->r, tx->s);
     }
     const ghost_tx_signature *payer = &tx->payer_signature;
@@ -435,14 +443,14 @@ static int split_fields(ghost_tx *tx, rlp_item fields[FIELDS_MAX]) {
 }
 
 int tx_decode(ghost_tx *tx, signing_message *message, arena *memory, const uint8_t *bytes,
-              size_t length, size_t size_max) {
+              size_t length, size_t size_max, uint32_t flags) {
     rlp_item fields[FIELDS_MAX];
     arena_mark mark = arena_now(memory);
     memset(tx, 0, sizeof *tx);
     int reason = take_raw(tx, memory, bytes, length, size_max);
     if (reason == GHOST_TX_OK) reason = split_fields(tx, fields);
     if (reason == GHOST_TX_OK) reason = read_fields(tx, memory, fields);
-    if (reason == GHOST_TX_OK) reason = check_signatures(tx);
+    if (reason == GHOST_TX_OK) reason = check_signatures(tx, flags);
     if (reason == GHOST_TX_OK) {
         describe_message(message, tx, fields);
         return GHOST_OK;

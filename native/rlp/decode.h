@@ -22,6 +22,6 @@ typedef struct signing_message {
  * what its signature covers. Sets tx->reason; when that is not OK tx holds nothing else and memory
  * is as before. Returns GHOST_OK or GHOST_OUT_OF_MEMORY. */
 int tx_decode(ghost_tx *tx, signing_message *message, arena *memory, const uint8_t *bytes,
-              size_t length, size_t size_max);
+              size_t length, size_t size_max, uint32_t flags);
 
 #endif

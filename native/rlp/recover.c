@@ -217,11 +217,15 @@ int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, const uint8_t *s
         if (tx->reason != GHOST_TX_OK) {
             continue;
         }
-        if (senders != NULL) {
-            memcpy(tx->sender, senders + 20 * (i - first), 20);
-        } else {
+        if (senders == NULL) {
             is_hybrid |= tx->type == GHOST_TX_TYPE_GHOST;
             has_payers |= tx->has_fee_payer != 0;
+        }
+        if (tx->is_unsigned) {
+            memcpy(tx->sender, tx->r + 12, 20);
+        } else if (senders != NULL) {
+            memcpy(tx->sender, senders + 20 * (i - first), 20);
+        } else {
             add_sender(waiting, tx);
         }
         add_authorities(waiting, tx);

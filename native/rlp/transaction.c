@@ -105,7 +105,7 @@ static void close_group(ghost_tx_batch *batch, tx_group *open, ghost_tx *first) 
 
 /* Decodes into items that are reserved and hashes them, group by group. */
 static int decode_items(ghost_tx_batch *batch, tx_group *open, const uint8_t *data,
-                        const size_t *offsets, size_t count, size_t size_max) {
+                        const size_t *offsets, size_t count, size_t size_max, uint32_t flags) {
     ghost_tx *items = batch->items + batch->count;
     tx_group_open(open);
     for (size_t i = 0; i < count; i++) {
@@ -113,7 +113,7 @@ static int decode_items(ghost_tx_batch *batch, tx_group *open, const uint8_t *da
         signing_message message;
         ghost_view given = {data + offsets[i], offsets[i + 1] - offsets[i]};
         int status =
-            tx_decode(tx, &message, &batch->memory, given.data, given.length, size_max);
+            tx_decode(tx, &message, &batch->memory, given.data, given.length, size_max, flags);
         if (status != GHOST_OK) {
             return status;
         }
@@ -130,12 +130,12 @@ static int decode_items(ghost_tx_batch *batch, tx_group *open, const uint8_t *da
 }
 
 int ghost_tx_batch_decode(ghost_tx_batch *batch, const uint8_t *data, const size_t *offsets,
-                          size_t count, size_t size_max) {
+                          size_t count, size_t size_max, uint32_t flags) {
     tx_group *open = malloc(sizeof *open);
     arena_mark mark = arena_now(&batch->memory);
     int status = GHOST_OUT_OF_MEMORY;
     if (open != NULL && reserve_items(batch, count)) {
-        status = decode_items(batch, open, data, offsets, count, size_max);
+        status = decode_items(batch, open, data, offsets, count, size_max, flags);
     }
     free(open);
     if (status == GHOST_OK) {

@@ -72,6 +72,13 @@ enum ghost_signature_scheme {
     GHOST_SCHEME_ML_DSA_65 = 2          /* FIPS 204, empty context; key 1,952, signature 3,309 */
 };
 
+/* What ghost_tx_batch_decode lets pass. */
+enum ghost_tx_decode_flags {
+    /* In the place of a signature: r is the sender as a number, s and the parity are zero, which no
+     * signature is. Only of a development chain's own pool and blocks. */
+    GHOST_TX_UNSIGNED = 1
+};
+
 /* Signatures that are not of secp256k1 and that recovery therefore leaves to its caller. */
 enum ghost_tx_unverified {
     GHOST_TX_UNVERIFIED_SENDER = 1,     /* over signing_hash */
@@ -156,6 +163,7 @@ typedef struct ghost_tx {
     size_t call_count;
     ghost_tx_signature signature;
     ghost_tx_signature payer_signature;
+    uint8_t is_unsigned;        /* its signature is the marker: r is the sender (GHOST_TX_UNSIGNED) */
     uint8_t unverified;         /* after recovery: enum ghost_tx_unverified, what it left open */
     uint8_t payer_signing_hash[32];     /* what the fee payer signs; valid after a recovery that
                                          * was not given the senders */
@@ -186,9 +194,10 @@ ghost_tx *ghost_tx_batch_items(ghost_tx_batch *batch);
 /* Appends count transactions, transaction i being data[offsets[i]..offsets[i + 1]) (copied).
  * Each gets its own reason; signature ranges and EIP-2 are checked, recovery is not done.
  * Hashes and signing hashes are computed in multi-buffer batches.
- * size_max bounds one transaction's canonical bytes. Returns GHOST_OK or OUT_OF_MEMORY. */
+ * size_max bounds one transaction's canonical bytes. flags: ghost_tx_decode_flags. Returns
+ * GHOST_OK or OUT_OF_MEMORY. */
 int ghost_tx_batch_decode(ghost_tx_batch *batch, const uint8_t *data, const size_t *offsets,
-                          size_t count, size_t size_max);
+                          size_t count, size_t size_max, uint32_t flags);
 
 /* Appends copies of scattered transactions, recovered ones with their senders, which share nothing
  * with where they come from. items may point into any batch but this one. Returns GHOST_OK, or
@@ -199,7 +208,7 @@ int ghost_tx_batch_append(ghost_tx_batch *batch, const ghost_tx *const *items, s
  * most `threads` threads (0: one per core), and checks that fee payers signed. Items from `first`
  * on only. senders: 20 bytes for each of these items when they are known already, from an earlier
  * recovery of the same bytes, else NULL; when they are known no signature of a sender or a fee
- * payer is looked at.
+ * payer is looked at. The sender of an unsigned one is always what its marker says.
  *
  * A sender that cannot be recovered sets reason SIGNATURE_INVALID, a fee payer that did not sign
  * PAYER_SIGNATURE. *unverified becomes the number of transactions with a signature by another

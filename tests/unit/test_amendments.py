@@ -18,6 +18,7 @@ from ghostchain.chain.amendments import (
 )
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.networks import TEST_KEYS, network
+from ghostchain.chain.transfer import export_file
 from ghostchain.chain.verify import verify_state
 from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
@@ -25,7 +26,7 @@ from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import Executor
 from ghostchain.primitives.account import Account
-from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
+from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding, StorageFailed
 from ghostchain.primitives.types import EMPTY_ROOT, Address, Hash32
 from ghostchain.state.views import View
 from tests.unit.test_chain_crash import Cutter, raw
@@ -292,3 +293,17 @@ def test_cut_at_every_step(tmp_path: Path) -> None:
         assert chain.head_hash == hashes[blocks]
         chain.close()
     assert came_back > 0
+
+
+def test_export_stops_at_a_block_by_hand(tmp_path: Path) -> None:
+    """A chain file has no place for it: refused with the block and what to do, no file left."""
+    chain = Chain.open(tmp_path / "data", DEV)
+    build(chain)
+    chain.amend({SOMEBODY: AccountAmendment(balance=1)})
+    build(chain)
+    path = tmp_path / "chain.rlp"
+    with pytest.raises(StorageFailed, match=r"block 2 was made by hand .* up to block 1"):
+        export_file(chain, path)
+    assert list(tmp_path.glob("chain.rlp*")) == []
+    assert export_file(chain, path, last=1) == 2
+    chain.close()

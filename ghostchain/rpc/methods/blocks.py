@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.encoding.transactions import decode_transaction
+from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.types import ZERO_HASH
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.parameters import (
@@ -62,7 +62,7 @@ def pending_block(services: Services, *, hydrated: bool) -> Any:
     waiting = [item for items in services.backend.pool_content().pending.values() for item in items]
     if hydrated:
         fields["transactions"] = [
-            pending_transaction_json(item, decode_transaction(item.raw)) for item in waiting
+            pending_transaction_json(item, decode_admitted(item.raw)) for item in waiting
         ]
     else:
         fields["transactions"] = [format_data(item.hash) for item in waiting]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.encoding.transactions import decode_transaction
+from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.types import Address
 from ghostchain.rpc.backend import PooledTransaction
 from ghostchain.rpc.dispatch import Cost, Method
@@ -49,12 +49,12 @@ def by_nonce(
 
 
 def whole(item: PooledTransaction) -> Json:
-    return pending_transaction_json(item, decode_transaction(item.raw))
+    return pending_transaction_json(item, decode_admitted(item.raw))
 
 
 def summary(item: PooledTransaction) -> str:
     """geth's one line for people."""
-    tx = decode_transaction(item.raw)
+    tx = decode_admitted(item.raw)
     calls = calls_of(tx)
     to = "contract creation" if calls[0].to is None else format_data(calls[0].to)
     value = sum(call.value for call in calls)

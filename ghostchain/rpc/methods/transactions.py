@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.encoding.transactions import decode_transaction
+from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.calls import account_at
@@ -33,7 +33,7 @@ def by_hash(services: Services, deadline: Deadline, transaction_hash: bytes) -> 
     waiting = services.backend.pool_transaction(transaction_hash)
     if waiting is None:
         return None
-    return pending_transaction_json(waiting, decode_transaction(waiting.raw))
+    return pending_transaction_json(waiting, decode_admitted(waiting.raw))
 
 
 def raw_by_hash(services: Services, deadline: Deadline, transaction_hash: bytes) -> Any:
@@ -82,7 +82,7 @@ def by_sender_and_nonce(services: Services, deadline: Deadline, sender: Address,
     nonce passed it. Cost: one state read for each halving of the chain."""
     for waiting in waiting_of(services, sender):
         if waiting.nonce == nonce:
-            return pending_transaction_json(waiting, decode_transaction(waiting.raw))
+            return pending_transaction_json(waiting, decode_admitted(waiting.raw))
     backend = services.backend
 
     def nonce_after(number: int) -> int:

@@ -1,0 +1,36 @@
+"""Transactions that nobody signed: what a development chain sends for accounts whose keys it lacks.
+
+In the place of the signature stands a marker: r is the sender as a number, s and the parity are
+zero. No signature looks so (s is never zero), whence decoding refuses it wherever it is not asked
+for: only a development chain's own pool and blocks may hold such bytes. The hash is that of these
+bytes as ever, and tells senders apart because r does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ghostchain.encoding.codec import decode_transaction, encode_transaction
+from ghostchain.primitives.transaction import (
+    SchemeSignature,
+    SignatureScheme,
+    Transaction,
+    TransactionType,
+)
+from ghostchain.primitives.types import Address
+
+
+def encode_unsigned(tx: Transaction, sender: Address) -> bytes:
+    """The canonical bytes of a transaction sent for somebody; a signature it has is left out. The
+    fee payer of a GhostTx signs as ever."""
+    r = int.from_bytes(sender, "big")
+    if tx.type != TransactionType.GHOST:
+        return encode_transaction(replace(tx, r=r, s=0, y_parity=0))
+    marker = SchemeSignature(SignatureScheme.SECP256K1, b"", r.to_bytes(32, "big") + bytes(33))
+    return encode_transaction(replace(tx, sender_signature=marker))
+
+
+def decode_admitted(raw: bytes) -> Transaction:
+    """The transaction of bytes that this node's own pool or blocks hold. Raises: as
+    `decode_transaction`."""
+    return decode_transaction(raw, allows_unsigned=True)
