@@ -345,13 +345,14 @@ class Chain:
 
     def next_fees(self) -> BlockFees:
         """The fees of the block after the head."""
-        return self._fees(self.next_environment())
+        return self.fees_in(self.next_environment())
 
     def fees_of(self, header: Header) -> BlockFees:
         """The fees of the block with this header."""
-        return self._fees(self.environment_for(header))
+        return self.fees_in(self.environment_for(header))
 
-    def _fees(self, environment: BlockEnvironment) -> BlockFees:
+    def fees_in(self, environment: BlockEnvironment) -> BlockFees:
+        """The fees of the block with this environment."""
         schedule = self.config.blob_schedule_at(environment.timestamp)
         return BlockFees(
             base_fee=environment.base_fee,

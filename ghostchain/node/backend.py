@@ -24,6 +24,7 @@ from ghostchain.execution.executor import (
 )
 from ghostchain.execution.forks import Fork
 from ghostchain.execution.traces import Trace, recording
+from ghostchain.node.development.controller import Controller
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
 from ghostchain.node.presence import Presence
@@ -66,9 +67,8 @@ IDLE_EXECUTORS_MAX = 4
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
 
 
-def pool_rules(chain: Chain) -> Rules:
-    """What the block after the head allows."""
-    environment = chain.next_environment()
+def pool_rules(chain: Chain, environment: BlockEnvironment) -> Rules:
+    """What the block after the head allows, whose environment this is."""
     fork = environment.fork
     types = {0, 1, 2, 3} | ({4} if fork >= Fork.PRAGUE else set())
     if environment.hybrid:
@@ -97,7 +97,7 @@ class NodeBackend:
         self._keys = {account.address: account.key for account in dev_accounts()} if dev else {}
         self._pool: PoolDriver | None = None
         self._presence: Presence | None = None
-        self._development: Development | None = None
+        self._development: Controller | None = None
         self._coinbase = Address(bytes(20))
         self._on_pending: Callable[[], None] = lambda: None
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
@@ -116,7 +116,7 @@ class NodeBackend:
         on_pending: Callable[[], None],
         on_failure: Callable[[BaseException], None],
         presence: Presence,
-        development: Development | None = None,
+        development: Controller | None = None,
     ) -> None:
         """Joins what is made after the backend: the pool, whoever seals, who is told (on the event
         loop) of what the node cannot live with, who knows of other nodes, and on a development
@@ -207,11 +207,17 @@ class NodeBackend:
 
     def environment(self, number: int) -> BlockEnvironment:
         if number > self._chain.head.number:
-            return self._chain.next_environment()
+            return self.next_environment()
         header = self._chain.header(number)
         if header is None:
             raise StateUnavailable(f"block {number} is not known")
         return self._chain.environment_for(header)
+
+    def next_environment(self) -> BlockEnvironment:
+        """What the block after the head would show now."""
+        if self._development is not None:
+            return self._development.next_environment()
+        return self._chain.next_environment()
 
     @contextmanager
     def simulation(
@@ -245,7 +251,7 @@ class NodeBackend:
 
     def fees(self, number: int) -> BlockFees:
         if number > self._chain.head.number:
-            fees = self._chain.next_fees()
+            fees = self._chain.fees_in(self.next_environment())
         else:
             header = self._chain.header(number)
             if header is None:
@@ -311,7 +317,7 @@ class NodeBackend:
         return sign(digest, key)
 
     def coinbase(self) -> Address:
-        return self._coinbase
+        return self._coinbase if self._development is None else self._development.coinbase
 
     def peer_count(self) -> int:
         return len(self._present.peers())

@@ -49,15 +49,29 @@ class Candidates:
         return batch
 
 
-def best_candidates(chain: Chain, pool: PoolDriver) -> Candidates:
-    """The best of what pays in the block after the head."""
+def best_candidates(
+    chain: Chain,
+    pool: PoolDriver,
+    *,
+    base_fee: int | None = None,
+    gas_limit: int | None = None,
+    by_arrival: bool = False,
+) -> Candidates:
+    """The best of what pays in the block after the head.
+
+    base_fee and gas_limit: of that block, where they are not what the head demands. by_arrival:
+    what came first goes first, whatever it tips.
+    """
     fees = chain.next_fees()
+    if base_fee is None:
+        base_fee = fees.base_fee
     chosen: list[PoolTransaction] = []
     size = 0
     gas = 0
-    gas_max = 2 * chain.head.gas_limit
+    gas_max = 2 * (chain.head.gas_limit if gas_limit is None else gas_limit)
     with pool.lock:
-        for transaction in pool.pool.best(fees.base_fee, fees.blob_base_fee):
+        best = pool.pool.best(base_fee, fees.blob_base_fee)
+        for transaction in sorted(best, key=lambda one: one.order) if by_arrival else best:
             size += len(transaction.raw)
             # Limits are promises, not use: twice the block's gas of promises is tried.
             if size > CANDIDATE_BYTES_MAX or gas > gas_max or len(chosen) >= CANDIDATE_COUNT_MAX:

@@ -12,11 +12,14 @@ from typing import Protocol
 
 from ghostchain.chain.chain import Chain
 from ghostchain.node.configuration import NodeConfiguration
+from ghostchain.node.development import controller as development
+from ghostchain.node.development.controller import Controller
+from ghostchain.node.development.settings import NodeSettings
 from ghostchain.node.genesis import bootstrap_validator
 from ghostchain.node.metrics import Metrics
 from ghostchain.node.monitoring import Check
 from ghostchain.node.presence import Alone, Presence
-from ghostchain.node.sealer import Sealer, SealerSettings
+from ghostchain.node.sealer import BlockMaker, Sealer, usual_terms
 from ghostchain.primitives.types import Address
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import Effect
@@ -49,6 +52,10 @@ class Producer(Protocol):
     @property
     def coinbase(self) -> Address: ...
 
+    @property
+    def development(self) -> Controller | None:
+        """The hand on a development chain; None on every other chain."""
+
     def on_pending(self) -> None:
         """Something waits that could be included now. Any thread."""
 
@@ -70,12 +77,16 @@ class Solo:
     """One node seals alone: development chains, and chains of a foreign genesis."""
 
     def __init__(self, parts: Parts) -> None:
-        configuration = parts.configuration
-        self._coinbase = configuration.coinbase or bootstrap_validator()
-        settings = SealerSettings(self._coinbase, configuration.gas_limit)
-        self._sealer = Sealer(
-            parts.chain, parts.pool, configuration.sealing, settings, parts.writer
-        )
+        configuration, chain = parts.configuration, parts.chain
+        self._coinbase = coinbase = configuration.coinbase or bootstrap_validator()
+        self._development = open_development(parts, coinbase) if configuration.dev else None
+        if self._development is not None:
+            self._sealer = self._development.sealer
+        else:
+            maker = BlockMaker(
+                chain, parts.pool, lambda: usual_terms(chain, coinbase, configuration.gas_limit)
+            )
+            self._sealer = Sealer(maker, parts.pool, configuration.sealing, parts.writer)
         self._alone = Alone(lambda: len(parts.pool.pool))
         self._on_failure = parts.on_failure
         self._task: asyncio.Task[None] | None = None
@@ -87,6 +98,10 @@ class Solo:
     @property
     def coinbase(self) -> Address:
         return self._coinbase
+
+    @property
+    def development(self) -> Controller | None:
+        return self._development
 
     def on_pending(self) -> None:
         self._sealer.on_pending()
@@ -109,10 +124,33 @@ class Solo:
             self._task.cancel()
             # Its failure, if any, is what stopped the node; here only its end is awaited.
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._development is not None:
+            self._development.close()
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._on_failure(failure)
+
+
+def open_development(parts: Parts, coinbase: Address) -> Controller:
+    """The controller of a development chain. Raises: StorageError."""
+    configuration = parts.configuration
+    interval_ns = configuration.sealing.interval_ns
+    interval_ms = None if interval_ns is None else max(interval_ns // 1_000_000, 1)
+    return Controller(
+        development.Parts(
+            chain=parts.chain,
+            pool=parts.pool,
+            writer=parts.writer,
+            coinbase=coinbase,
+            gas_limit=configuration.gas_limit,
+            node=NodeSettings(
+                automine=configuration.sealing.eager,
+                interval_ms=None if interval_ms is None else (interval_ms, interval_ms),
+            ),
+            diary_path=None if configuration.data_dir is None else parts.data_dir,
+        )
+    )
 
 
 def head_check(chain: Chain) -> Check:

@@ -232,7 +232,7 @@ async def running(
         driver = PoolDriver(
             Pool(),
             Journal(data_dir / JOURNAL_NAME),
-            rules=lambda: pool_rules(chain),
+            rules=lambda: pool_rules(chain, backend.next_environment()),
             accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
             fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
             listener=lambda effects: tell(listeners, effects),
@@ -247,7 +247,14 @@ async def running(
         parts = Parts(configuration, chain, driver, data_dir, writer, admission, metrics, stop.fail)
         producer = open_producer(parts)
         listeners.append(producer.on_pool_effects)
-        backend.attach(driver, producer.coinbase, producer.on_pending, stop.fail, producer.presence)
+        backend.attach(
+            driver,
+            producer.coinbase,
+            producer.on_pending,
+            stop.fail,
+            producer.presence,
+            producer.development,
+        )
         metrics.watch(lambda: chain_samples(chain, driver, data_dir))
         stack.push_async_callback(producer.stop)
         await producer.start()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ghostchain.chain.chain import Chain
+from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.node.candidates import best_candidates, drop_refused
 from ghostchain.node.logs import event
@@ -26,91 +27,78 @@ logger = logging.getLogger(__name__)
 EXTRA_DATA = b"ghostchain"
 
 
-@dataclass(frozen=True, slots=True)
-class SealerSettings:
-    """gas_limit: where the gas limit moves to, None to leave it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a block is made with. gas_limit: where the limit moves to, None to leave it. On a
+    development chain also base_fee instead of what the parent demands, and is_free: time and gas
+    limit are as said, whatever the parent's. by_arrival: the order of its transactions."""
 
+    timestamp: int
     coinbase: Address
+    prev_randao: Hash32
     gas_limit: int | None = None
+    base_fee: int | None = None
+    is_free: bool = False
+    by_arrival: bool = False
 
 
-class Sealer:
-    """Seals blocks until stopped. `on_pending` may be called from any thread."""
+def usual_terms(chain: Chain, coinbase: Address, gas_limit: int | None) -> Terms:
+    """Those of the block after the head where nobody moves anything by hand."""
+    parent = chain.head
+    return Terms(
+        timestamp=max(int(time.time()), parent.timestamp + chain.config.timestamp_step_min),
+        coinbase=coinbase,
+        prev_randao=randomness(parent),
+        gas_limit=gas_limit,
+    )
+
+
+class BlockMaker:
+    """Makes blocks out of the pool, on the writer's thread."""
 
     def __init__(
         self,
         chain: Chain,
         pool: PoolDriver,
-        policy: SealingPolicy,
-        settings: SealerSettings,
-        writer: ThreadPoolExecutor,
+        terms: Callable[[], Terms],
+        on_sealed: Callable[[SealedBlock], None] = lambda sealed: None,
     ) -> None:
+        """terms: of the next block. on_sealed: told of each block, on the writer's thread."""
         self._chain = chain
         self._pool = pool
-        self._settings = settings
-        self._writer = writer
-        self._sealing = Sealing(policy, now_ns=time.monotonic_ns())
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken = asyncio.Event()
+        self._terms = terms
+        self._on_sealed = on_sealed
 
-    def on_pending(self) -> None:
-        """Something waits that could be included now."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        self._sealing.on_pending(now_ns=time.monotonic_ns())
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Seals whenever it is time, until cancelled (never in the middle of a block)."""
-        self._loop = asyncio.get_running_loop()
-        if self._pool.pool.pending_count():
-            self._wake()
-        while True:
-            await self._until_due()
-            paced = self._sealing.paces(now_ns=time.monotonic_ns())
-            self._sealing.on_started()
-            building = self._loop.run_in_executor(self._writer, self._seal, paced)
-            more_waits = await asyncio.shield(building)
-            if more_waits is not None:
-                self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=more_waits)
-
-    async def _until_due(self) -> None:
-        while True:
-            self._woken.clear()
-            deadline = self._sealing.deadline_ns()
-            seconds = None if deadline is None else (deadline - time.monotonic_ns()) / 1e9
-            if seconds is not None and seconds <= 0:
-                return
-            try:
-                await asyncio.wait_for(self._woken.wait(), seconds)
-            except TimeoutError:
-                return
-
-    # ---- on the writer thread ----
-
-    def _seal(self, paced: bool) -> bool | None:
+    def make(self, *, empty_too: bool) -> bool | None:
         """The next block is the head, with what of the pool goes in. Returns whether more waits.
 
-        paced: an empty block is due too. None: nothing that waits pays, so no block was made.
+        empty_too: an empty block is due too. None: nothing that waits pays, so no block was made.
         """
         started_ns = time.monotonic_ns()
-        parent = self._chain.head
-        candidates = best_candidates(self._chain, self._pool)
-        if not candidates.transactions and not paced:
+        terms = self._terms()
+        candidates = best_candidates(
+            self._chain,
+            self._pool,
+            base_fee=terms.base_fee,
+            gas_limit=terms.gas_limit if terms.is_free else None,
+            by_arrival=terms.by_arrival,
+        )
+        if not candidates.transactions and not empty_too:
             return None
         sealed = self._chain.build_block(
             candidates.batch(),
-            timestamp=self._timestamp(parent),
-            coinbase=self._settings.coinbase,
-            prev_randao=randomness(parent),
+            timestamp=terms.timestamp,
+            coinbase=terms.coinbase,
+            prev_randao=terms.prev_randao,
             extra_data=EXTRA_DATA,
             withdrawals=(),
             parent_beacon_block_root=ZERO_HASH,
-            gas_limit=self._settings.gas_limit,
+            gas_limit=terms.gas_limit,
+            base_fee=terms.base_fee,
+            is_free=terms.is_free,
         )
         left_out = drop_refused(self._chain, self._pool, candidates.transactions, sealed.outcomes)
+        self._on_sealed(sealed)
         event(
             logger,
             logging.INFO if sealed.block.transactions else logging.DEBUG,
@@ -124,8 +112,126 @@ class Sealer:
         # Without a single inclusion, trying again at once would find the same.
         return bool(sealed.block.transactions) and (candidates.is_cut or left_out > 0)
 
-    def _timestamp(self, parent: Header) -> int:
-        return max(int(time.time()), parent.timestamp + self._chain.config.timestamp_step_min)
+
+@dataclass(slots=True, eq=False)
+class Settling:
+    """Who waits until these transactions are in a block, or were tried for one."""
+
+    hashes: Collection[Hash32]
+    done: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def finish(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Sealer:
+    """Seals blocks until stopped. `on_pending` may be called from any thread, the rest is for the
+    event loop."""
+
+    def __init__(
+        self,
+        maker: BlockMaker,
+        pool: PoolDriver,
+        policy: SealingPolicy,
+        writer: ThreadPoolExecutor,
+        renewed: Callable[[], SealingPolicy | None] = lambda: None,
+    ) -> None:
+        """renewed: asked after each block for another policy; None to keep it."""
+        self._maker = maker
+        self._renewed = renewed
+        self._pool = pool
+        self._writer = writer
+        self._sealing = Sealing(policy, now_ns=time.monotonic_ns())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
+        self._settling: list[Settling] = []
+
+    @property
+    def policy(self) -> SealingPolicy:
+        return self._sealing.policy
+
+    def set_policy(self, policy: SealingPolicy) -> None:
+        """When to seal from here on; an interval begins anew."""
+        self._sealing.set_policy(policy, now_ns=time.monotonic_ns())
+        if policy.eager:
+            if self._pool.pool.pending_count():
+                self._wake()
+        else:
+            self._finish(self._settling)
+        self._woken.set()
+
+    def on_pending(self) -> None:
+        """Something waits that could be included now."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._sealing.on_pending(now_ns=time.monotonic_ns())
+        self._woken.set()
+
+    async def settle(self, hashes: Collection[Hash32]) -> None:
+        """These are in a block, or do not pay for one, where a waiting transaction is reason enough
+        for a block; elsewhere at once. Whoever waits together is served by one block."""
+        if not self.policy.eager or not self._still_wait(hashes):
+            return
+        settling = Settling(hashes)
+        self._settling.append(settling)
+        self._wake()
+        await settling.done
+
+    def _still_wait(self, hashes: Collection[Hash32]) -> bool:
+        """One look-up each, whole without the pool's lock."""
+        by_hash = self._pool.pool.by_hash
+        return any(one in by_hash for one in hashes)
+
+    async def run(self) -> None:
+        """Seals whenever it is time, until cancelled (never in the middle of a block)."""
+        self._loop = asyncio.get_running_loop()
+        if self._pool.pool.pending_count():
+            self._wake()
+        try:
+            while True:
+                await self._until_due()
+                await self._seal_once(self._loop)
+        finally:
+            self._finish(self._settling)
+
+    async def _seal_once(self, loop: asyncio.AbstractEventLoop) -> None:
+        paced = self._sealing.paces(now_ns=time.monotonic_ns())
+        self._sealing.on_started()
+        tried = list(self._settling)
+        building = loop.run_in_executor(self._writer, lambda: self._maker.make(empty_too=paced))
+        more_waits = await asyncio.shield(building)
+        if more_waits is not None:
+            self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=more_waits)
+            policy = self._renewed()
+            if policy is not None:
+                self._sealing.set_policy(policy, now_ns=time.monotonic_ns())
+        if not more_waits:
+            self._finish(tried)
+        # Whoever came while the block was made may be in it already.
+        self._finish([one for one in self._settling if not self._still_wait(one.hashes)])
+
+    def _finish(self, settled: list[Settling]) -> None:
+        for one in list(settled):
+            if one in self._settling:
+                self._settling.remove(one)
+            one.finish()
+
+    async def _until_due(self) -> None:
+        while True:
+            self._woken.clear()
+            deadline = self._sealing.deadline_ns()
+            seconds = None if deadline is None else (deadline - time.monotonic_ns()) / 1e9
+            if seconds is not None and seconds <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._woken.wait(), seconds)
+            except TimeoutError:
+                return
 
 
 def randomness(parent: Header) -> Hash32:

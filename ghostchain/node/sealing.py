@@ -41,6 +41,11 @@ class Sealing:
         self.last_sealed_ns = now_ns
         self.waiting_since_ns: int | None = None
 
+    def set_policy(self, policy: SealingPolicy, *, now_ns: int) -> None:
+        """This holds from now on, its interval too; what waits goes on waiting."""
+        self.policy = policy
+        self.last_sealed_ns = now_ns
+
     def on_pending(self, *, now_ns: int) -> None:
         """Something waits that could be included."""
         if self.waiting_since_ns is None:

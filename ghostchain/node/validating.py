@@ -258,6 +258,11 @@ class Validating:
     def coinbase(self) -> Address:
         return self._parts.configuration.coinbase or bootstrap_validator()
 
+    @property
+    def development(self) -> None:
+        """Where validators agree, nobody moves the chain by hand."""
+        return None
+
     def _make_application(self) -> BlockApplication:
         parts = self._parts
         doors = Doors(

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.types import Address, Hash32
-
-if TYPE_CHECKING:
-    from ghostchain.rpc.backend import Refusal
 
 
 class Impossible(Exception):
@@ -41,18 +39,6 @@ class ForkStanding:
     block_hash: Hash32
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A transaction for a block of a reorganisation: signed, or of an impersonated sender.
-
-    place: blocks after the common ancestor, from 0.
-    """
-
-    raw: bytes
-    sender: Address | None
-    place: int
-
-
 class Development(Protocol):
     """The hand on a development chain. Reads answer from memory, on any thread; coroutines are for
     the event loop. Raises Impossible where a docstring says so."""
@@ -75,7 +61,10 @@ class Development(Protocol):
         """With automine every acknowledged transaction that pays is in a block when it is
         answered. What waits already goes in now."""
 
-    async def set_interval(self, interval_ms: tuple[int, int] | None) -> None: ...
+    async def set_interval(
+        self, interval_ms: tuple[int, int] | None, *, automine: bool | None = None
+    ) -> None:
+        """automine: switched at the same time; None leaves it."""
 
     async def mine(
         self, count: int, *, interval: int | None = None, timestamp: int | None = None
@@ -83,8 +72,8 @@ class Development(Protocol):
         """So many blocks more, the first with what waits. interval: seconds from each block to the
         next. timestamp: of the first one. Raises Impossible."""
 
-    async def settle(self) -> None:
-        """What was acknowledged before is in a block, where automine says so and it pays."""
+    async def settle(self, hashes: Sequence[Hash32]) -> None:
+        """These transactions are in a block, where automine says so and they pay."""
 
     # the clock
 
@@ -106,52 +95,17 @@ class Development(Protocol):
 
     # the past
 
-    async def snapshot(self) -> int:
-        """The number by which this moment can be come back to."""
-
-    async def revert(self, snapshot: int) -> bool:
-        """Chain, pool and settings are as they were; the snapshot and all later ones are gone.
-        False: there is no such snapshot."""
-
     def snapshots(self) -> Mapping[int, tuple[int, Hash32]]:
         """Height and hash of the head at each snapshot."""
 
-    async def rollback(self, depth: int) -> None:
-        """The last so many blocks never were; what they held is gone. Raises Impossible."""
-
-    async def reorganise(self, depth: int, replayed: Sequence[Replayed]) -> None:
-        """As many other blocks instead of the last ones. Raises Impossible."""
-
-    async def reset(self, fork: Fork | None) -> None:
-        """The chain begins anew: pool, settings and snapshots are gone. Raises Impossible."""
-
-    # accounts that nobody has the key of
-
-    def impersonates(self, address: Address) -> bool: ...
-
-    async def impersonate(self, address: Address) -> None: ...
-
-    async def stop_impersonating(self, address: Address) -> None: ...
-
-    async def impersonate_all(self, on: bool) -> None: ...
-
-    async def impersonate_signature(self, signature: bytes, address: Address) -> None:
-        """ECRECOVER says so of this signature (65 bytes: r, s, v) whatever was signed."""
-
-    async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal: ...
-
     # state
+
+    async def amend(self, amendments: Amendments) -> None:
+        """The head's state is so, for every reader at once; the next block begins with it. Raises
+        Impossible for what no account can have."""
 
     async def add_balance(self, address: Address, amount: int) -> None:
         """Saturates at 2^256 - 1."""
-
-    def dump(self, *, history: bool) -> bytes:
-        """Anvil's dump: gzipped JSON of all accounts, blocks and transactions. Worker threads
-        only. Cost: the whole state."""
-
-    async def load(self, dump: bytes) -> None:
-        """The accounts of a dump are in the head's state. Raises Impossible for bytes that are no
-        dump."""
 
     # what blocks are made with
 
@@ -163,11 +117,6 @@ class Development(Protocol):
     async def set_next_prev_randao(self, value: Hash32) -> None: ...
 
     async def set_gas_limit(self, gas: int) -> None: ...
-
-    async def set_min_gas_price(self, fee: int) -> None:
-        """What the pool takes at least, in wei per gas."""
-
-    async def set_chain_id(self, chain_id: int) -> None: ...
 
     # the pool
 
@@ -181,9 +130,6 @@ class Development(Protocol):
     # the node
 
     async def set_logging(self, on: bool) -> None: ...
-
-    async def set_fork_url(self, url: str) -> None:
-        """Where a fork asks from here on. Raises Impossible on a chain that is none."""
 
     @property
     def fork(self) -> ForkStanding | None: ...

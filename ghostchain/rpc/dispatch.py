@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable, StorageError
 from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.backend import Refusal, UnknownAccount
+from ghostchain.rpc.development import Impossible
 from ghostchain.rpc.errors import (
     INTERNAL_ERROR,
     METHOD_NOT_FOUND,
     RpcError,
+    invalid_params,
     reason_message,
     refusal_error,
     server_error,
@@ -309,6 +311,8 @@ def error_of(error: Exception, item: Bound) -> RpcError:
     match error:
         case RpcError():
             return error
+        case Impossible():
+            return invalid_params(str(error))
         case StateUnavailable():
             return server_error(f"historical state is not available: {error}")
         case UnknownAccount():

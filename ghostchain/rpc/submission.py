@@ -34,6 +34,7 @@ class Submitter:
     """Sends each transaction down its lane. Order of arrival is kept within a lane."""
 
     def __init__(self, backend: Backend, *, batch_max: int, queue_max: int) -> None:
+        self.backend = backend
         self.ordinary = Lane(backend, batch_max=batch_max, queue_max=queue_max)
         self.slow = Lane(backend, batch_max=batch_max, queue_max=queue_max)
 
@@ -43,10 +44,23 @@ class Submitter:
         return self.ordinary.queued + self.slow.queued
 
     async def submit(self, raws: Sequence[bytes]) -> Answers:
-        """One answer for each transaction, in order.
+        """One answer for each transaction, in order; where automine says so, those that were taken
+        are in a block by then.
 
         Raises RpcError LIMIT_EXCEEDED when too many wait already.
         """
+        answers = await self.admit(raws)
+        await self.settle(answers)
+        return answers
+
+    async def settle(self, answers: Answers) -> None:
+        """What was admitted is in a block, where automine says so."""
+        hand = self.backend.development
+        if hand is not None:
+            await hand.settle([one for one in answers if not isinstance(one, Refusal)])
+
+    async def admit(self, raws: Sequence[bytes]) -> Answers:
+        """As submit, and no block is waited for."""
         is_slow = [raw[:1] == SLOW_TYPE for raw in raws]
         if not any(is_slow):
             return await self.ordinary.submit(raws)

@@ -237,7 +237,7 @@ class Node:
         self.pool = PoolDriver(
             Pool(),
             Journal(self.folder / "pool.journal", durable=False),
-            rules=lambda: pool_rules(self.chain),
+            rules=lambda: pool_rules(self.chain, self.chain.next_environment()),
             accounts=lambda who: sender_states(self.chain.state_at(self.chain.head.number), who),
             fees=lambda purses: fee_state(self.chain.state_at(self.chain.head.number), purses),
         )

@@ -40,7 +40,7 @@ class Node:
         self.pool = PoolDriver(
             Pool(),
             Journal(folder / "pool.journal", durable=False),
-            rules=lambda: pool_rules(self.chain),
+            rules=lambda: pool_rules(self.chain, self.chain.next_environment()),
             accounts=lambda addresses: sender_states(
                 self.chain.state_at(self.chain.head.number), addresses
             ),

@@ -17,7 +17,7 @@ from ghostchain.node import candidates as candidates_module
 from ghostchain.node.accounts import sender_states
 from ghostchain.node.backend import pool_rules
 from ghostchain.node.following import PoolFollower
-from ghostchain.node.sealer import Sealer, SealerSettings
+from ghostchain.node.sealer import BlockMaker, Sealer, usual_terms
 from ghostchain.node.sealing import INSTANT
 from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address
@@ -42,6 +42,10 @@ def raw(nonce: int, *, sender: int = 0, gas_limit: int = 21_000, fee: int = 10 *
     return encode_transaction(sign_transaction(unsigned, TEST_KEYS[sender]))
 
 
+def maker_of(chain: Chain, driver: PoolDriver) -> BlockMaker:
+    return BlockMaker(chain, driver, lambda: usual_terms(chain, Address(bytes(20)), None))
+
+
 def fail(failure: Exception) -> None:
     raise AssertionError("the journal can be written") from failure
 
@@ -61,7 +65,7 @@ def sealed_until(folder: Path, raws: list[bytes], done: Callable[[Chain], bool])
             loop.call_soon_threadsafe(moved.set)
 
         chain.subscribe(on_head)
-        sealer = Sealer(chain, driver, INSTANT, SealerSettings(Address(bytes(20))), writer)
+        sealer = Sealer(maker_of(chain, driver), driver, INSTANT, writer)
         task = asyncio.create_task(sealer.run())
         async with asyncio.timeout(30):
             while not done(chain):
@@ -75,7 +79,7 @@ def sealed_until(folder: Path, raws: list[bytes], done: Callable[[Chain], bool])
     driver = PoolDriver(
         Pool(),
         Journal(folder / "pool.journal", durable=False),
-        rules=lambda: pool_rules(chain),
+        rules=lambda: pool_rules(chain, chain.next_environment()),
         accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
     )
     follower.attach(driver)
@@ -134,18 +138,16 @@ def test_what_pays_too_little_makes_no_empty_block(tmp_path: Path) -> None:
     driver = PoolDriver(
         pool,
         Journal(tmp_path / "pool.journal", durable=False),
-        rules=lambda: pool_rules(chain),
+        rules=lambda: pool_rules(chain, chain.next_environment()),
         accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
     )
     try:
         assert driver.restore() == 1
-        with ThreadPoolExecutor(1) as writer:
-            settings = SealerSettings(Address(bytes(20)))
-            sealer = Sealer(chain, driver, INSTANT, settings, writer)
-            assert sealer._seal(paced=False) is None
-            assert chain.head.number == 1
-            assert sealer._seal(paced=True) is False
-            assert chain.head.number == 2
+        maker = maker_of(chain, driver)
+        assert maker.make(empty_too=False) is None
+        assert chain.head.number == 1
+        assert maker.make(empty_too=True) is False
+        assert chain.head.number == 2
     finally:
         driver.close()
         chain.close()

@@ -18,6 +18,7 @@ class SlowBackend:
     """Answers each transaction with its bytes; those of 0x47 when told to."""
 
     def __init__(self) -> None:
+        self.development = None
         self.verified = asyncio.Event()
         self.admissions: list[list[bytes]] = []
 

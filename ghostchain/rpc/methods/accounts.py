@@ -75,9 +75,10 @@ async def submit_signed(services: Services, request: CallRequest) -> Any:
     # One at a time, so that two requests of one sender do not take the same nonce.
     async with services.signing:
         raw = await services.workers.run(job)
-        (answer,) = await services.submission.submit([raw])
+        (answer,) = await services.submission.admit([raw])
     if isinstance(answer, Refusal):
         raise refusal_error(answer)
+    await services.submission.settle([answer])
     return answer
 
 

@@ -1,0 +1,342 @@
+"""The controller of a development chain: implements `ghostchain.rpc.development.Development`.
+
+Changes run on the thread that writes the chain, one after another with sealing; what readers and
+the next block look at are two immutable records, replaced whole. What only the disk has to know is
+in `diary.py`, what turns the past in `past.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from ghostchain.chain.amendments import Amendments
+from ghostchain.chain.chain import Chain, SealedBlock
+from ghostchain.execution.executor import BlockEnvironment
+from ghostchain.node.development import pooling
+from ghostchain.node.development.clock import after_block, next_timestamp, set_to
+from ghostchain.node.development.diary import Diary
+from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettings
+from ghostchain.node.sealer import BlockMaker, Sealer, Terms, randomness
+from ghostchain.node.sealing import SealingPolicy
+from ghostchain.primitives.amendment import AccountAmendment
+from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.calls import account_at
+from ghostchain.rpc.development import ForkStanding, Impossible
+from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.effects import PoolReason
+
+Value = TypeVar("Value")
+
+MILLISECOND_NS = 1_000_000
+# So many blocks are made in one go on the writer's thread, which others wait for meanwhile.
+BLOCKS_AT_ONCE = 128
+MINE_BLOCKS_MAX = 1_000_000
+OFFSET_S_MAX = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a controller works with. coinbase and node: where nothing else was set by hand."""
+
+    chain: Chain
+    pool: PoolDriver
+    writer: ThreadPoolExecutor
+    coinbase: Address
+    gas_limit: int | None
+    node: NodeSettings
+    diary_path: Path | None
+
+
+class Controller:
+    """Implements `Development`; methods as documented there. `settings` and `node` may be read by
+    any thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Raises: StorageError. Finishes a return to the past that a kill cut short."""
+        self._chain = parts.chain
+        self._pool = parts.pool
+        self._writer = parts.writer
+        self._coinbase = parts.coinbase
+        self._gas_limit = parts.gas_limit
+        self._random = Random()
+        self._diary = Diary(parts.diary_path)
+        self.node = self._diary.remembered.node or parts.node
+        remembered = self._diary.remembered
+        self.settings = remembered.chain
+        if parts.chain.head.number > remembered.height:
+            self.settings = after_block(self.settings, parts.chain.head, now_s=now_s())
+        self.instance = Hash32(secrets.token_bytes(32))
+        self.head_time_ms = time.time_ns() // MILLISECOND_NS
+        self._maker = BlockMaker(parts.chain, parts.pool, self._terms, self._on_sealed)
+        self.sealer = Sealer(
+            self._maker, parts.pool, self._policy(), parts.writer, renewed=self._renewed_policy
+        )
+
+    def close(self) -> None:
+        """After the writer's thread has ended."""
+        self._diary.close()
+
+    # ---- on the writer's thread ----
+
+    async def _on_writer(self, job: Callable[[], Value]) -> Value:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, job)
+
+    def _set(self, settings: ChainSettings) -> None:
+        if settings != self.settings:
+            self._diary.chain(settings, self._chain.head.number)
+            self.settings = settings
+
+    async def _change(self, change: Callable[[ChainSettings], ChainSettings]) -> None:
+        await self._on_writer(lambda: self._set(change(self.settings)))
+
+    async def _change_node(self, change: Callable[[NodeSettings], NodeSettings]) -> None:
+        def job() -> None:
+            changed = change(self.node)
+            if changed != self.node:
+                self._diary.node(changed)
+                self.node = changed
+
+        await self._on_writer(job)
+
+    def _terms(self) -> Terms:
+        """Of the block after the head."""
+        settings, head = self.settings, self._chain.head
+        gas_limit = self._gas_limit if settings.gas_limit is None else settings.gas_limit
+        timestamp = self.next_timestamp()
+        earliest = head.timestamp + self._chain.config.timestamp_step_min
+        randao = settings.next_prev_randao
+        return Terms(
+            timestamp=timestamp,
+            coinbase=self.coinbase,
+            prev_randao=randomness(head) if randao is None else randao,
+            gas_limit=gas_limit,
+            base_fee=settings.next_base_fee,
+            is_free=timestamp < earliest or settings.gas_limit is not None,
+            by_arrival=self.node.order == FIFO,
+        )
+
+    def _on_sealed(self, sealed: SealedBlock) -> None:
+        header = sealed.block.header
+        self.head_time_ms = time.time_ns() // MILLISECOND_NS
+        settings = after_block(self.settings, header, now_s=now_s())
+        if settings is not self.settings:
+            self._set(settings)
+
+    # ---- what the next block looks like ----
+
+    @property
+    def coinbase(self) -> Address:
+        """Who gets the tips."""
+        return self._coinbase if self.settings.coinbase is None else self.settings.coinbase
+
+    def next_timestamp(self) -> int:
+        step_min = self._chain.config.timestamp_step_min
+        head = self._chain.head
+        return next_timestamp(self.settings, head.timestamp, now_s=now_s(), step_min=step_min)
+
+    def next_environment(self) -> BlockEnvironment:
+        """What the block after the head would show if it were made now."""
+        terms, environment = self._terms(), self._chain.next_environment()
+        changed = replace(
+            environment,
+            timestamp=terms.timestamp,
+            coinbase=terms.coinbase,
+            prev_randao=terms.prev_randao,
+        )
+        if self.settings.gas_limit is not None:
+            changed = replace(changed, gas_limit=self.settings.gas_limit)
+        if terms.base_fee is not None:
+            changed = replace(changed, base_fee=terms.base_fee)
+        return changed
+
+    # ---- sealing ----
+
+    def _policy(self) -> SealingPolicy:
+        interval = self.node.interval_ms
+        if interval is None:
+            return SealingPolicy(eager=self.node.automine, interval_ns=None)
+        pause_ms = self._random.randint(*interval)
+        return SealingPolicy(eager=self.node.automine, interval_ns=pause_ms * MILLISECOND_NS)
+
+    def _renewed_policy(self) -> SealingPolicy | None:
+        """Another pause after each block, where only its bounds are set."""
+        interval = self.node.interval_ms
+        return None if interval is None or interval[0] == interval[1] else self._policy()
+
+    @property
+    def is_automining(self) -> bool:
+        return self.node.automine
+
+    @property
+    def interval_ms(self) -> tuple[int, int] | None:
+        return self.node.interval_ms
+
+    @property
+    def order(self) -> str:
+        return self.node.order
+
+    async def set_automine(self, on: bool) -> None:
+        await self._change_node(
+            lambda node: replace(node, automine=on, interval_ms=None if on else node.interval_ms)
+        )
+        self.sealer.set_policy(self._policy())
+        if on:
+            await self.settle([])
+
+    async def set_interval(
+        self, interval_ms: tuple[int, int] | None, *, automine: bool | None = None
+    ) -> None:
+        await self._change_node(
+            lambda node: replace(
+                node,
+                interval_ms=interval_ms,
+                automine=node.automine if automine is None else automine,
+            )
+        )
+        self.sealer.set_policy(self._policy())
+
+    async def mine(
+        self, count: int, *, interval: int | None = None, timestamp: int | None = None
+    ) -> None:
+        if count > MINE_BLOCKS_MAX:
+            raise Impossible(f"at most {MINE_BLOCKS_MAX} blocks at once")
+        if timestamp is not None:
+            await self.set_next_timestamp(timestamp)
+        while count > 0:
+            part = min(count, BLOCKS_AT_ONCE)
+            await self._on_writer(lambda part=part: self._mine(part, interval))  # type: ignore[misc]
+            count -= part
+
+    def snapshots(self) -> Mapping[int, tuple[int, Hash32]]:
+        return {}
+
+    def _mine(self, count: int, interval: int | None) -> None:
+        for _ in range(count):
+            if interval:
+                # As anvil: the clock jumps before each block.
+                self._set(self._later(interval))
+            self._maker.make(empty_too=True)
+
+    async def settle(self, hashes: Sequence[Hash32]) -> None:
+        await self.sealer.settle(hashes)
+
+    # ---- the clock ----
+
+    def _later(self, seconds: int) -> ChainSettings:
+        """The clock so much later; one that blocks have overtaken moves on from the head."""
+        overtaken = self._chain.head.timestamp - now_s()
+        if self.settings.next_oldest is not None:
+            overtaken = self.settings.offset_s
+        offset_s = max(self.settings.offset_s, overtaken) + seconds
+        if not -OFFSET_S_MAX <= offset_s <= OFFSET_S_MAX:
+            raise Impossible("the chain's clock cannot be moved that far")
+        return replace(self.settings, offset_s=offset_s)
+
+    async def increase_time(self, seconds: int) -> int:
+        await self._on_writer(lambda: self._set(self._later(seconds)))
+        return self.settings.offset_s
+
+    async def set_time(self, timestamp: int) -> None:
+        def job() -> None:
+            head = self._chain.head
+            self._set(set_to(self.settings, timestamp, head.timestamp, now_s=now_s()))
+
+        await self._on_writer(job)
+
+    async def set_next_timestamp(self, timestamp: int) -> None:
+        def job() -> None:
+            oldest = self.settings.next_oldest
+            oldest = self._chain.head.timestamp if oldest is None else oldest
+            if timestamp < oldest:
+                raise Impossible(
+                    f"Timestamp error: {timestamp} is lower than previous block's timestamp"
+                )
+            self._set(replace(self.settings, next_timestamp=timestamp))
+
+        await self._on_writer(job)
+
+    async def set_timestamp_interval(self, seconds: int | None) -> bool:
+        before = self.settings.timestamp_interval_s
+        await self._change(lambda chain: replace(chain, timestamp_interval_s=seconds))
+        return before is not None
+
+    # ---- state ----
+
+    async def amend(self, amendments: Amendments) -> None:
+        await self._on_writer(lambda: self._amend(amendments))
+
+    def _amend(self, amendments: Amendments) -> None:
+        try:
+            self._chain.amend(amendments)
+        except ValueError as refused:
+            raise Impossible(str(refused)) from refused
+        pooling.refresh(self._chain, self._pool)
+
+    async def add_balance(self, address: Address, amount: int) -> None:
+        def job() -> None:
+            view = self._chain.state_at(self._chain.head.number)
+            balance = min(account_at(view, address).balance + amount, (1 << 256) - 1)
+            self._amend({address: AccountAmendment(balance=balance)})
+
+        await self._on_writer(job)
+
+    # ---- what blocks are made with ----
+
+    async def set_coinbase(self, address: Address) -> None:
+        await self._change(lambda chain: replace(chain, coinbase=address))
+
+    async def set_next_base_fee(self, fee: int) -> None:
+        await self._change(lambda chain: replace(chain, next_base_fee=fee))
+
+    async def set_next_prev_randao(self, value: Hash32) -> None:
+        await self._change(lambda chain: replace(chain, next_prev_randao=value))
+
+    async def set_gas_limit(self, gas: int) -> None:
+        if not 0 < gas < 1 << 63:
+            raise Impossible(f"a block's gas limit is between 1 and {(1 << 63) - 1}")
+        await self._change(lambda chain: replace(chain, gas_limit=gas))
+
+    # ---- the pool ----
+
+    async def drop(self, hashes: Sequence[Hash32]) -> Sequence[Hash32]:
+        def job() -> list[Hash32]:
+            with self._pool.lock:
+                found = [one for one in hashes if one in self._pool.pool.by_hash]
+                self._pool.drop(found, PoolReason.DROPPED)
+            return found
+
+        return await self._on_writer(job)
+
+    async def drop_sender(self, sender: Address) -> None:
+        def job() -> None:
+            with self._pool.lock:
+                queue = self._pool.pool.senders.get(sender)
+                hashes = [] if queue is None else [one.hash for one in queue.by_nonce.values()]
+                self._pool.drop(hashes, PoolReason.DROPPED)
+
+        await self._on_writer(job)
+
+    async def drop_all(self) -> None:
+        await self._on_writer(lambda: pooling.empty(self._pool))
+
+    # ---- the node ----
+
+    async def set_logging(self, on: bool) -> None:
+        await self._change_node(lambda node: replace(node, logging=on))
+
+    @property
+    def fork(self) -> ForkStanding | None:
+        return None
+
+
+def now_s() -> int:
+    """The wall's clock."""
+    return int(time.time())
