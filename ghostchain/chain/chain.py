@@ -452,8 +452,9 @@ class Chain:
         locator = index.read_by_hand(self._published.snapshot, number)
         return None if locator is None else decode_amendments(self._storage.files.read(locator))
 
-    def replay(self, number: int) -> Replay:
-        """What running a block after genesis once more takes.
+    def replay(self, number: int, count: int | None = None) -> Replay:
+        """What running a block after genesis once more takes; with its first `count` transactions
+        alone where that is given.
 
         Raises: StateUnavailable when the block, or the state before it, is not kept.
         """
@@ -463,7 +464,7 @@ class Chain:
         return Replay(
             self.state_at(number - 1),
             self.environment_for(header),
-            own_batch(body),
+            own_batch(body, count),
             body.block().withdrawals,
             self.amendments_of(number) or NO_AMENDMENTS,
         )

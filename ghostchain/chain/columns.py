@@ -117,10 +117,11 @@ def refuse_overpromised(header: Header, batch: TransactionBatch) -> None:
         )
 
 
-def own_batch(body: BodyRecord) -> TransactionBatch:
-    """The transactions of a block of this chain, with the senders that its record keeps."""
-    batch = TransactionBatch.decode(body.raws(), allows_unsigned=True)
-    batch.recover(senders=body.senders())
+def own_batch(body: BodyRecord, count: int | None = None) -> TransactionBatch:
+    """The transactions of a block of this chain, with the senders that its record keeps; the first
+    `count` where it is given."""
+    batch = TransactionBatch.decode(body.raws()[:count], allows_unsigned=True)
+    batch.recover(senders=body.senders()[:count])
     return batch
 
 

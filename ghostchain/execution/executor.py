@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any
 
 from ghostchain._native import ffi, lib
 from ghostchain.crypto.signing import authority_of
@@ -23,8 +23,9 @@ from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.amendments import native_amendments
 from ghostchain.execution.contracts import ContractRunner, plug
 from ghostchain.execution.forks import Fork
+from ghostchain.execution.loader import Door
+from ghostchain.execution.loader import StateView as StateView
 from ghostchain.execution.wasm_engine import ensure_engine
-from ghostchain.primitives.account import ACCOUNT_BYTES
 from ghostchain.primitives.amendment import NO_AMENDMENTS, Amendments
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import (
@@ -40,25 +41,6 @@ from ghostchain.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
 from ghostchain.trie.merkle import ChangeSet
 
 CACHE_BYTES_MAX = 256 << 20
-
-
-class StateView(Protocol):
-    """Where an executor finds state that it does not hold. `hashed` is keccak256 of what is
-    before it. An account whose storage is not empty must not carry the empty storage root."""
-
-    def account(self, address: bytes, hashed: bytes) -> bytes | None:
-        """The flat record (104 bytes), None when there is no account."""
-
-    def slot(
-        self, address: bytes, hashed_address: bytes, key: bytes, hashed_key: bytes
-    ) -> bytes | None:
-        """The value (32 bytes), None for zero."""
-
-    def code(self, code_hash: bytes) -> bytes:
-        """The code with that hash, which is not the hash of nothing."""
-
-    def block_hash(self, number: int) -> bytes | None:
-        """The hash of an ancestor among the last 256, None when it is not known."""
 
 
 class Exit(IntEnum):
@@ -103,6 +85,10 @@ class CallFlag(IntFlag):
 
 class ExecutorFailed(GhostError):
     """The native core could not go on: memory is out, or state that must be there is missing."""
+
+
+class ExecutionStopped(GhostError):
+    """Somebody asked the run to stop, or its time was over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,91 +185,6 @@ class TransactionOutcome:
     effective_gas_price: int
     contract_address: Address | None
     logs: range
-
-
-# ---- the view behind native callbacks ----
-
-
-class _Door:
-    """A view as the loader callbacks find it, and the first exception it raised."""
-
-    __slots__ = ("code_buffer", "contracts", "failure", "view")
-
-    def __init__(self, view: StateView, contracts: ContractRunner | None) -> None:
-        self.view = view
-        self.contracts = contracts
-        self.failure: BaseException | None = None
-        self.code_buffer: Any = None
-
-    def fail(self, failure: BaseException) -> int:
-        if self.failure is None:
-            self.failure = failure
-        return -1
-
-
-@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
-def ghost_python_account(context: Any, address: Any, hashed: Any, out: Any) -> int:
-    door: _Door = ffi.from_handle(context)
-    try:
-        record = door.view.account(ffi.buffer(address, 20)[:], ffi.buffer(hashed, 32)[:])
-        if record is None:
-            return 0
-        if len(record) != ACCOUNT_BYTES:
-            raise ValueError(f"an account record has {ACCOUNT_BYTES} bytes, not {len(record)}")
-        out.nonce = int.from_bytes(record[:8], "big")
-        # balance, storage_root and code_hash stand together in both forms
-        ffi.memmove(out.balance, record[8:], ACCOUNT_BYTES - 8)
-    except BaseException as failure:  # kept, and raised again by the caller of native code
-        return door.fail(failure)
-    return 1
-
-
-@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
-def ghost_python_slot(
-    context: Any, address: Any, hashed_address: Any, key: Any, hashed_key: Any, value: Any
-) -> int:
-    door: _Door = ffi.from_handle(context)
-    try:
-        found = door.view.slot(
-            ffi.buffer(address, 20)[:],
-            ffi.buffer(hashed_address, 32)[:],
-            ffi.buffer(key, 32)[:],
-            ffi.buffer(hashed_key, 32)[:],
-        )
-        if found is None:
-            return 0
-        if len(found) != 32:
-            raise ValueError(f"a slot has 32 bytes, not {len(found)}")
-        ffi.memmove(value, found, 32)
-    except BaseException as failure:  # kept, and raised again by the caller of native code
-        return door.fail(failure)
-    return 1
-
-
-@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
-def ghost_python_code(context: Any, code_hash: Any, out: Any) -> int:
-    door: _Door = ffi.from_handle(context)
-    try:
-        code = door.view.code(ffi.buffer(code_hash, 32)[:])
-        door.code_buffer = ffi.from_buffer(code)
-        out.data = door.code_buffer
-        out.length = len(code)
-    except BaseException as failure:  # kept, and raised again by the caller of native code
-        return door.fail(failure)
-    return 1
-
-
-@ffi.def_extern(error=-1)  # type: ignore[untyped-decorator]
-def ghost_python_block_hash(context: Any, number: int, out: Any) -> int:
-    door: _Door = ffi.from_handle(context)
-    try:
-        found = door.view.block_hash(number)
-        if found is None:
-            return 0
-        ffi.memmove(out, found, 32)
-    except BaseException as failure:  # kept, and raised again by the caller of native code
-        return door.fail(failure)
-    return 1
 
 
 # ---- results ----
@@ -634,7 +535,7 @@ class Executor:
     ) -> None:
         """contracts: runs the native contracts of a hybrid chain.
         cache_bytes_max: about how much is kept between blocks."""
-        self._door = _Door(view, contracts)
+        self._door = Door(view, contracts)
         self._handle = ffi.new_handle(self._door)
         self._loader = ffi.new("ghost_state_loader *")
         self._loader.context = self._handle
@@ -677,6 +578,7 @@ class Executor:
         skip_invalid: bool = False,
         system_calls: bool = True,
         amendments: Amendments = NO_AMENDMENTS,
+        partial: bool = False,
     ) -> BlockResult:
         """Runs the system calls, the batch in order, withdrawals and requests; pending afterwards.
 
@@ -684,12 +586,15 @@ class Executor:
 
         The batch must be recovered and must outlive the result. skip_invalid (building): leaves
         out what is invalid or does not fit; its outcome tells the reason. Without system_calls the
-        transactions stand alone, as in state tests.
+        transactions stand alone, as in state tests. partial: ends after the batch, with outcomes
+        and logs alone, to be discarded.
 
         Raises: InvalidBlock, with what is wrong; then all is as before. Whatever the view raised.
         """
-        flags = (lib.GHOST_BLOCK_SKIP_INVALID if skip_invalid else 0) | (
-            0 if system_calls else lib.GHOST_BLOCK_NO_SYSTEM
+        flags = (
+            (lib.GHOST_BLOCK_SKIP_INVALID if skip_invalid else 0)
+            | (0 if system_calls else lib.GHOST_BLOCK_NO_SYSTEM)
+            | (lib.GHOST_BLOCK_PARTIAL if partial else 0)
         )
         fill_environment(self._environment, env)
         native = ffi.new("ghost_block_result *")
@@ -723,6 +628,11 @@ class Executor:
         self.run_count += 1
         lib.ghost_executor_discard(self._native)
 
+    def stop(self, *, on: bool = True) -> None:
+        """From any thread: ends the run soon, and each later one, with ExecutionStopped, until it
+        is called with False."""
+        lib.ghost_executor_stop(self._native, on)
+
     def reset(self, view: StateView | None = None) -> None:
         """Forgets all that was read: the state behind the view has moved, or is another's."""
         self.run_count += 1
@@ -750,6 +660,8 @@ class Executor:
             raise failure
         if status == lib.GHOST_OUT_OF_MEMORY:
             raise MemoryError("the native core found no memory")
+        if status == lib.GHOST_STOPPED:
+            raise ExecutionStopped("execution stopped")
         if status == lib.GHOST_MISSING:
             raise ExecutorFailed("code is missing, or needs an engine that is not there")
         if status != lib.GHOST_OK:

@@ -1,8 +1,16 @@
-"""Call frames as they were recorded while blocks and messages ran, of every engine alike."""
+"""What was recorded while blocks and messages ran, of every engine alike: the door to
+`native/executor/trace.c`.
+
+A `Watch` says what to record. While nothing is recorded, nothing is paid; while frames, logs or
+touches are, code runs as fast as ever between them; steps take the interpreter that looks before
+every instruction.
+
+Spec: what is an account's touch, a log's position and a step's cost follows geth's eth/tracers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,7 +18,12 @@ from typing import Any
 
 from ghostchain._native import ffi, lib
 from ghostchain.execution.executor import Executor, Exit
-from ghostchain.primitives.types import Address
+from ghostchain.primitives.receipt import Log
+from ghostchain.primitives.types import Address, Hash32
+
+ALL_TRANSACTIONS: int = lib.GHOST_TRACE_NO_TRANSACTION
+NO_FRAME: int = lib.GHOST_TRACE_NO_FRAME
+STACK_WORDS_MAX = 1024
 
 
 class FrameKind(IntEnum):
@@ -35,6 +48,79 @@ class FrameEngine(IntEnum):
     PRECOMPILE = 4
 
 
+class FaultKind(IntEnum):
+    """What more is known of a halt; numbers as `enum ghost_fault_kind`."""
+
+    NONE = 0
+    SENTRY = 1
+    OVERFLOW = 2
+    MEMORY = 3
+    INIT_CODE = 4
+    STATIC = 5
+    TWICE = 6
+
+
+class Access(IntEnum):
+    """How code reached into the state; numbers as `enum ghost_access`."""
+
+    BALANCE = 0
+    CODE = 1
+    READ = 2
+    WRITE = 3
+    TRANSIENT_READ = 4
+    TRANSIENT_WRITE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StepWatch:
+    """What is kept of each instruction of the EVM besides its place, gas and cost.
+
+    stack_words: how many of the stack's upper words.
+    """
+
+    stack_words: int = STACK_WORDS_MAX
+    memory: bool = False
+    return_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What to record besides frames.
+
+    touches: each account and slot that a transaction reaches, before and after it; codes: with the
+    accounts' code. accesses: each access of code to the state, in order. hashes: what KECCAK256
+    hashed. transaction: the candidate of a block that is recorded, the others run as if nobody
+    looked; None for all and for system calls. deadline_ns: a moment of the monotonic clock at
+    which the run is stopped (`ExecutionStopped`), 0 for none.
+    """
+
+    logs: bool = False
+    touches: bool = False
+    codes: bool = False
+    accesses: bool = False
+    hashes: bool = False
+    steps: StepWatch | None = None
+    transaction: int | None = None
+    deadline_ns: int = 0
+
+
+FRAMES = Watch()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """More about an exceptional halt. opcode: of an undefined instruction. have, want: words on
+    the stack, and how many the instruction needs or allows; or want: the size of init code."""
+
+    kind: FaultKind
+    opcode: int
+    have: int
+    want: int
+
+
+NO_FAULT = Fault(FaultKind.NONE, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class CallFrame:
     """A call, a creation or a self-destruction.
@@ -44,7 +130,7 @@ class CallFrame:
     candidates, None for system calls. sender: whose account makes the call. to: whose code runs,
     what was to be created, or the beneficiary. Units: value in wei; gas as given, stipend included.
     input, output: None when left out because the whole trace had grown too large. output of a
-    creation: the code it placed.
+    creation: the code it placed. fault: more about `exit`.
     """
 
     kind: FrameKind
@@ -60,17 +146,116 @@ class CallFrame:
     gas_used: int
     input: bytes | None
     output: bytes | None
+    fault: Fault = NO_FAULT
+
+
+@dataclass(frozen=True, slots=True)
+class TracedLog:
+    """A log, whether it was undone later or not. frame: index into the trace's frames. position:
+    how many children its frame had before it. index: its place in the block at that time."""
+
+    frame: int
+    position: int
+    index: int
+    transaction: int | None
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """code: None when it was not watched, or left out for size."""
+
+    nonce: int
+    balance: int
+    code_hash: Hash32
+    code: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedAccount:
+    """An account that a transaction reached, once for each transaction.
+
+    is_created: a creation named it, successful or not. is_destroyed: SELFDESTRUCT ran in it after
+    that. frame: index of the frame that reached it first, None for the transaction itself.
+    """
+
+    address: Address
+    transaction: int | None
+    frame: int | None
+    is_created: bool
+    is_destroyed: bool
+    before: AccountState
+    after: AccountState
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedSlot:
+    """A slot that was read or written, once for each transaction."""
+
+    address: Address
+    key: Hash32
+    transaction: int | None
+    frame: int | None
+    before: Hash32
+    after: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class TracedAccess:
+    """One access of code to the state. key, value: of a slot; value before the access, zero for
+    transient storage."""
+
+    access: Access
+    frame: int
+    address: Address
+    key: Hash32
+    value: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An instruction of the EVM as it stood before it ran.
+
+    exit: SUCCESS, or why it failed before it did anything (gas, stack). depth: 0 in the
+    transaction's frame. cost: all it takes, a callee's gas included. refund: the counter with what
+    it adds. stack: the upper words that are kept, the top word last. memory, return_data: None
+    when not watched, or left out for size.
+    """
+
+    frame: int
+    pc: int
+    opcode: int
+    exit: Exit
+    fault: Fault
+    depth: int
+    gas: int
+    cost: int
+    refund: int
+    stack_size: int
+    stack: tuple[int, ...]
+    memory: bytes | None
+    return_data: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The frames of one run, in the order in which they began.
+    """What one run did; frames in the order in which they began, the rest in order.
 
-    is_cut: there was more than the bounds allow (262,144 frames, 128 MiB of data).
+    is_cut: there was more than the bounds allow (262,144 frames, 1,048,576 of anything else,
+    128 MiB of data).
     """
 
     frames: tuple[CallFrame, ...]
     is_cut: bool
+    logs: tuple[TracedLog, ...] = ()
+    accounts: tuple[TouchedAccount, ...] = ()
+    slots: tuple[TouchedSlot, ...] = ()
+    accesses: tuple[TracedAccess, ...] = ()
+    hashes: tuple[bytes, ...] = ()
+    steps: Sequence[Step] = ()
+
+
+# ---- native records into ours ----
 
 
 def _data(pointer: Any, length: int) -> bytes | None:
@@ -79,52 +264,222 @@ def _data(pointer: Any, length: int) -> bytes | None:
     return None if pointer == ffi.NULL else bytes(ffi.buffer(pointer, length))
 
 
+def _word(field: Any) -> int:
+    return int.from_bytes(ffi.buffer(field, 32)[:], "big")
+
+
+def _hash(field: Any) -> Hash32:
+    return Hash32(bytes(ffi.buffer(field, 32)))
+
+
+def _address(field: Any) -> Address:
+    return Address(bytes(ffi.buffer(field, 20)))
+
+
+def _transaction(index: int) -> int | None:
+    return None if index == ALL_TRANSACTIONS else index
+
+
+def _frame_index(index: int) -> int | None:
+    return None if index == NO_FRAME else index
+
+
 def _frame(native: Any) -> CallFrame:
     addresses = bytes(ffi.buffer(ffi.addressof(native, "from"), 40))
+    fault = NO_FAULT
+    if native.exit > Exit.REVERT:
+        fault = Fault(
+            FaultKind(native.fault), native.fault_opcode, native.fault_have, native.fault_want
+        )
     return CallFrame(
         kind=FrameKind(native.kind),
         engine=FrameEngine(native.engine),
         exit=Exit(native.exit),
         is_static=bool(native.is_static),
         depth=native.depth,
-        transaction=(
-            None if native.transaction == lib.GHOST_TRACE_NO_TRANSACTION else native.transaction
-        ),
+        transaction=_transaction(native.transaction),
         sender=Address(addresses[:20]),
         to=Address(addresses[20:]),
-        value=int.from_bytes(ffi.buffer(native.value, 32)[:], "big"),
+        value=_word(native.value),
         gas=native.gas,
         gas_used=native.gas_used,
         input=_data(native.input, native.input_length),
         output=_data(native.output, native.output_length),
+        fault=fault,
     )
 
 
+def _log(native: Any) -> TracedLog:
+    log = native.log
+    topics = bytes(ffi.buffer(log.topics))
+    return TracedLog(
+        native.frame,
+        native.position,
+        native.index,
+        _transaction(native.transaction),
+        Log(
+            _address(log.address),
+            tuple(Hash32(topics[32 * i : 32 * i + 32]) for i in range(log.topic_count)),
+            _data(log.data, log.data_length) or b"",
+        ),
+    )
+
+
+def _account_state(native: Any, has_code: bool) -> AccountState:
+    return AccountState(
+        native.nonce,
+        _word(native.balance),
+        _hash(native.code_hash),
+        _data(native.code, native.code_length) if has_code else None,
+    )
+
+
+def _account(native: Any, has_code: bool) -> TouchedAccount:
+    return TouchedAccount(
+        _address(native.address),
+        _transaction(native.transaction),
+        _frame_index(native.frame),
+        bool(native.is_created),
+        bool(native.is_destroyed),
+        _account_state(native.before, has_code),
+        _account_state(native.after, has_code),
+    )
+
+
+def _slot(native: Any) -> TouchedSlot:
+    return TouchedSlot(
+        _address(native.address),
+        _hash(native.key),
+        _transaction(native.transaction),
+        _frame_index(native.frame),
+        _hash(native.before),
+        _hash(native.after),
+    )
+
+
+def _access(native: Any) -> TracedAccess:
+    return TracedAccess(
+        Access(native.access),
+        native.frame,
+        _address(native.address),
+        _hash(native.key),
+        _hash(native.value),
+    )
+
+
+def _step(native: Any) -> Step:
+    words = bytes(ffi.buffer(native.stack, 32 * native.stack_words)) if native.stack_words else b""
+    fault = NO_FAULT
+    if native.exit:
+        fault = Fault(FaultKind(native.fault), native.opcode, native.fault_have, native.fault_want)
+    return Step(
+        frame=native.frame,
+        pc=native.pc,
+        opcode=native.opcode,
+        exit=Exit(native.exit),
+        fault=fault,
+        depth=native.depth,
+        gas=native.gas,
+        cost=native.cost,
+        refund=native.refund,
+        stack_size=native.stack_size,
+        stack=tuple(int.from_bytes(words[at : at + 32], "big") for at in range(0, len(words), 32)),
+        memory=_data(native.memory, native.memory_length),
+        return_data=_data(native.return_data, native.return_length),
+    )
+
+
+class Steps(Sequence[Step]):
+    """The steps of a run, each made when it is asked for; the records stay native."""
+
+    __slots__ = ("_count", "_native", "_owner")
+
+    def __init__(self, owner: Any, native: Any, count: int) -> None:
+        self._owner = owner
+        self._native = native
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        return _step(self._native[index % self._count])
+
+
+# ---- recording ----
+
+
 class Recorder:
-    """Gives the frames of an executor's last run, while recording is on."""
+    """Gives what an executor's last run did, while recording is on."""
 
-    __slots__ = ("_executor",)
+    __slots__ = ("_executor", "_watch")
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, watch: Watch) -> None:
         self._executor = executor
+        self._watch = watch
 
     def trace(self) -> Trace:
-        """The last run's. Cost: one object for each frame."""
+        """The last run's. With steps it can be asked for once a run.
+
+        Cost: one object for each frame, log, account and slot; steps stay native until looked at.
+        Raises: MemoryError.
+        """
         native = ffi.new("ghost_trace *")
-        lib.ghost_executor_frames(self._executor.native, native)
-        frames = tuple(_frame(native.frames[i]) for i in range(native.frame_count))
-        return Trace(frames, bool(native.is_cut))
+        lib.ghost_executor_recorded(self._executor.native, native)
+        has_code = self._watch.codes
+        return Trace(
+            frames=tuple(_frame(native.frames[i]) for i in range(native.frame_count)),
+            is_cut=bool(native.is_cut),
+            logs=tuple(_log(native.logs[i]) for i in range(native.log_count)),
+            accounts=tuple(
+                _account(native.accounts[i], has_code) for i in range(native.account_count)
+            ),
+            slots=tuple(_slot(native.slots[i]) for i in range(native.slot_count)),
+            accesses=tuple(_access(native.accesses[i]) for i in range(native.access_count)),
+            hashes=tuple(
+                _data(native.hashes[i].data, native.hashes[i].length) or b""
+                for i in range(native.hash_count)
+            ),
+            steps=self._steps(native) if native.step_count else (),
+        )
+
+    def _steps(self, native: Any) -> Steps:
+        taken = lib.ghost_executor_take_recording(self._executor.native)
+        if taken == ffi.NULL:
+            raise MemoryError("the native core found no memory for a trace")
+        owner = ffi.gc(taken, lib.ghost_recording_free)
+        return Steps(owner, native.steps, native.step_count)
+
+
+def _native_watch(watch: Watch) -> Any:
+    native = ffi.new("ghost_trace_watch *")
+    native.logs = watch.logs
+    native.touches = (2 if watch.codes else 1) if watch.touches else 0
+    native.accesses = watch.accesses
+    native.hashes = watch.hashes
+    native.transaction = ALL_TRANSACTIONS if watch.transaction is None else watch.transaction
+    native.deadline_ns = watch.deadline_ns
+    if watch.steps is not None:
+        native.steps = 1
+        native.step_stack_words = watch.steps.stack_words
+        native.step_memory = watch.steps.memory
+        native.step_return_data = watch.steps.return_data
+    return native
 
 
 @contextmanager
-def recording(executor: Executor) -> Iterator[Recorder]:
-    """Records the frames of each call and block that runs inside the `with`.
+def recording(executor: Executor, watch: Watch = FRAMES) -> Iterator[Recorder]:
+    """Records what is watched of each call and block that runs inside the `with`.
 
     Raises: MemoryError.
     """
-    if lib.ghost_executor_trace(executor.native, 1) != lib.GHOST_OK:
+    if lib.ghost_executor_trace(executor.native, _native_watch(watch)) != lib.GHOST_OK:
         raise MemoryError("the native core found no memory for a trace")
     try:
-        yield Recorder(executor)
+        yield Recorder(executor, watch)
     finally:
-        lib.ghost_executor_trace(executor.native, 0)
+        lib.ghost_executor_trace(executor.native, ffi.NULL)

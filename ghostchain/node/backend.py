@@ -23,7 +23,7 @@ from ghostchain.execution.executor import (
     StateView,
 )
 from ghostchain.execution.forks import Fork
-from ghostchain.execution.traces import Trace, recording
+from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
 from ghostchain.node.development.controller import Controller
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
@@ -235,14 +235,19 @@ class NodeBackend:
             Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
         )
 
-    def trace_block(self, number: int) -> Trace:
-        block = self._chain.replay(number)
+    def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
+        only = watch.transaction
+        block = self._chain.replay(number, None if only is None else only + 1)
         executor = Executor(
             block.view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
         )
-        with recording(executor) as recorder:
+        with recording(executor, watch) as recorder:
             executor.run_block(
-                block.environment, block.batch, block.withdrawals, amendments=block.amendments
+                block.environment,
+                block.batch,
+                block.withdrawals,
+                partial=only is not None,
+                amendments=block.amendments,
             )
             return recorder.trace()
 
@@ -404,9 +409,14 @@ class LentExecutor:
         return self.executor.call(environment, message, flags=flags)
 
     def trace(
-        self, environment: BlockEnvironment, message: Message, *, flags: int
+        self,
+        environment: BlockEnvironment,
+        message: Message,
+        *,
+        flags: int,
+        watch: Watch = FRAMES,
     ) -> tuple[CallResult, Trace]:
-        with recording(self.executor) as recorder:
+        with recording(self.executor, watch) as recorder:
             return self.call(environment, message, flags=flags), recorder.trace()
 
 

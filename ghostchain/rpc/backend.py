@@ -17,7 +17,7 @@ from typing import Protocol
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
-from ghostchain.execution.traces import Trace
+from ghostchain.execution.traces import FRAMES, Trace, Watch
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
@@ -167,9 +167,14 @@ class Simulation(Protocol):
         """The outcome; result.reason is not OK when the message could not begin."""
 
     def trace(
-        self, environment: BlockEnvironment, message: Message, *, flags: int
+        self,
+        environment: BlockEnvironment,
+        message: Message,
+        *,
+        flags: int,
+        watch: Watch = FRAMES,
     ) -> tuple[CallResult, Trace]:
-        """As call, with the frames of every engine."""
+        """As call, with what is watched. Raises ExecutionStopped at the watch's deadline."""
 
 
 class Backend(Protocol):
@@ -248,11 +253,13 @@ class Backend(Protocol):
         executor is lent where one is free.
         """
 
-    def trace_block(self, number: int) -> Trace:
-        """Runs block `number`, which is not genesis, once more: the frames of all its
-        transactions and system calls.
+    def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
+        """Runs block `number`, which is not genesis, once more: what is watched of all its
+        transactions and system calls; of one alone where `watch.transaction` names it, and then
+        those after it do not run.
 
-        Raises StateUnavailable when the state before it is not kept. Worker threads only.
+        Raises StateUnavailable when the state before it is not kept; ExecutionStopped at the
+        watch's deadline. Worker threads only.
         """
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:

@@ -14,7 +14,8 @@ enum ghost_status {
     GHOST_MISSING = 3,        /* something asked of a loader is not there but must be */
     GHOST_LOADER_FAILED = 4,  /* a loader callback raised; the door re-raises what it kept */
     GHOST_OUT_OF_MEMORY = 5,
-    GHOST_REFUSED = 6         /* well-formed but against the rules; a reason stands beside it */
+    GHOST_REFUSED = 6,        /* well-formed but against the rules; a reason stands beside it */
+    GHOST_STOPPED = 7         /* somebody asked for it to stop, or its time was over */
 };
 
 /* Bytes owned by the native core. Freed by the owner named at each function. */

@@ -24,6 +24,16 @@ static int enter(evm_frame *frame, const u256 *target, const u256 *size, u256 *w
     return 0;
 }
 
+/* Out of gas before the price was known: from Prague on, and for CALL, geth has checked its parts
+ * one by one by then. */
+static int refuse_price(evm_frame *frame) {
+    ghost_fault *fault = &frame->vm->fault;
+    bool is_in_parts = frame->child.kind == GHOST_CALL || frame->vm->fork >= GHOST_FORK_PRAGUE;
+    if (fault->kind == GHOST_FAULT_NONE && is_in_parts)
+        fault->kind = GHOST_FAULT_TWICE;
+    return GHOST_EXIT_OUT_OF_GAS;
+}
+
 /* Charges for all that comes before the callee's own gas, which is left in frame->child.gas. */
 static int charge_call(evm_frame *frame, const u256 *ranges, bool has_value) {
     const u256 *requested = frame->top;
@@ -36,11 +46,11 @@ static int charge_call(evm_frame *frame, const u256 *ranges, bool has_value) {
     if (exit == 0)
         exit = ghost_access_callee(frame->vm, &child->code_address, &cost, &callee);
     if (exit != 0)
-        return exit;
+        return exit == GHOST_EXIT_OUT_OF_GAS ? refuse_price(frame) : exit;
     if (has_value && child->kind == GHOST_CALL && ghost_account_is_empty(callee))
         cost += GAS_NEW_ACCOUNT;
     if (!evm_charge(frame, cost))
-        return GHOST_EXIT_OUT_OF_GAS;
+        return refuse_price(frame);
     uint64_t gas = ghost_all_but_one_64th(frame->gas);
     if (u256_fits_u64(requested) && requested->limbs[0] < gas)
         gas = requested->limbs[0];
@@ -74,7 +84,7 @@ int evm_call(evm_frame *frame) {
     child->value = *(frame->top - 2);
     bool has_value = !u256_is_zero(&child->value);
     if (has_value && frame->message->is_static)
-        return GHOST_EXIT_STATIC_VIOLATION;
+        return evm_refuse_write(frame);
     return call(frame, 7, has_value);
 }
 
@@ -113,7 +123,7 @@ static int create(evm_frame *frame, unsigned operands, uint64_t gas_per_word) {
     ghost_message *child = &frame->child;
     ghost_call_result *result = &frame->child_result;
     if (frame->message->is_static)
-        return GHOST_EXIT_STATIC_VIOLATION;
+        return evm_refuse_write(frame);
     int exit = evm_memory_use(frame, offset, size);
     if (exit != 0)
         return exit;
@@ -121,8 +131,10 @@ static int create(evm_frame *frame, unsigned operands, uint64_t gas_per_word) {
     if (!evm_charge(frame, gas_per_word * evm_words(length)))
         return GHOST_EXIT_OUT_OF_GAS;
     if (length > INIT_CODE_BYTES_MAX &&
-        length > ghost_init_code_max(frame->vm->hybrid, frame->memory + offset->limbs[0], length))
+        length > ghost_init_code_max(frame->vm->hybrid, frame->memory + offset->limbs[0], length)) {
+        frame->vm->fault = (ghost_fault){.kind = GHOST_FAULT_INIT_CODE, .want = (uint32_t)length};
         return GHOST_EXIT_CODE_SIZE;
+    }
     child->is_static = false;
     child->depth = frame->message->depth + 1;
     child->gas = ghost_all_but_one_64th(frame->gas);

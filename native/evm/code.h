@@ -18,8 +18,8 @@
     X(BLOCK)             /* [cost and stack] [pc] begins a block that is fallen into */ \
     X(GO_ON)             /* [target] to a block header elsewhere, for free */ \
     X(RESOLVE)           /* [pc] [place] translates pc, writes where it is to place, goes there */ \
-    X(GATE)              /* [fork] undefined before it */ \
-    X(UNDEFINED) \
+    X(GATE)              /* [fork] [opcode] undefined before it */ \
+    X(UNDEFINED)         /* [opcode] */ \
     X(NO_MEMORY)         /* here the translation stopped short */ \
     X(PUSH_WORD)         /* [word] */ \
     X(PUSH_TWO)          /* [word] [word] */ \

@@ -94,21 +94,74 @@ typedef struct ghost_tx_context {
     size_t blob_count;
 } ghost_tx_context;
 
-/* What watches execution, or NULL. The interpreter is instantiated twice, with and without the
- * step hook, so that nobody pays for tracing that is off. */
+/* What more is known of an exceptional halt. */
+enum ghost_fault_kind {
+    GHOST_FAULT_NONE = 0,
+    GHOST_FAULT_SENTRY = 1,         /* SSTORE with no more than the stipend (EIP-2200) */
+    GHOST_FAULT_OVERFLOW = 2,       /* the end of a range of memory is beyond 64 bits */
+    GHOST_FAULT_MEMORY = 3,         /* memory that no gas pays for */
+    GHOST_FAULT_INIT_CODE = 4,      /* EIP-3860; want: its size */
+    GHOST_FAULT_STATIC = 5,         /* a write in a static frame, seen while it was priced */
+    GHOST_FAULT_TWICE = 6           /* a part of the price was not there before all was known */
+};
+
+typedef struct ghost_fault {
+    uint8_t kind;                 /* enum ghost_fault_kind */
+    uint8_t opcode;               /* of an instruction that is undefined */
+    uint32_t have, want;          /* words: the stack's, what the instruction needs or allows */
+} ghost_fault;
+
+/* An instruction about to run, as it stands before it does anything. */
+typedef struct ghost_step {
+    const ghost_message *message;
+    ghost_account *self;
+    const struct ghost_code *code;
+    uint32_t pc;
+    uint8_t opcode;
+    uint8_t exit;                 /* with which it will fail for gas or stack; 0: it will begin */
+    ghost_fault fault;            /* of that */
+    uint64_t gas, cost;           /* cost: all it takes, gas for a callee included */
+    int64_t refund;               /* the counter, with what this instruction adds to it */
+    const u256 *stack_top;        /* words below at [-1], [-2] ... */
+    uint32_t stack_size;
+    const uint8_t *memory;
+    size_t memory_size;
+    const uint8_t *return_data;   /* of the frame's last call */
+    size_t return_length;
+} ghost_step;
+
+/* How code reaches into the state. */
+enum ghost_access {
+    GHOST_ACCESS_BALANCE = 0,
+    GHOST_ACCESS_CODE = 1,          /* EXTCODESIZE and its like */
+    GHOST_ACCESS_READ = 2,          /* of a slot; and so on */
+    GHOST_ACCESS_WRITE = 3,
+    GHOST_ACCESS_TRANSIENT_READ = 4,
+    GHOST_ACCESS_TRANSIENT_WRITE = 5
+};
+
+/* What watches execution, or NULL; so may be each of its hooks. The interpreter is instantiated
+ * twice, with and without the step hook, so that nobody pays for tracing that is off. */
 typedef struct ghost_tracer {
     void *context;
-    /* Before each instruction. cost is what it always costs; what depends on its operands shows as
-     * the difference to the gas of the next step. stack_top points at the top word; words below
-     * at [-1], [-2] ... */
-    void (*step)(void *context, const ghost_message *message, uint32_t pc, uint8_t opcode,
-                 uint64_t gas, uint64_t cost, const u256 *stack_top, uint32_t stack_size,
-                 const uint8_t *memory, size_t memory_size);
-    void (*enter)(void *context, const ghost_message *message);
+    /* Before each instruction. 0, or GHOST_EXIT_ABORT to end the run (vm->status says why). */
+    int (*step)(void *context, const ghost_step *step);
+    /* Before each call and creation, refused ones included. 0 or ABORT, as above. */
+    int (*enter)(void *context, const ghost_message *message);
     void (*leave)(void *context, const ghost_message *message, const ghost_call_result *result);
     /* SELFDESTRUCT in the frame of message, before it moves the balance. */
     void (*destroy)(void *context, const ghost_message *message, const ghost_address *from,
                     const ghost_address *to, const u256 *balance);
+    /* Once the access is paid for. */
+    void (*account)(void *context, const ghost_message *message, const ghost_account *account,
+                    uint8_t access);
+    /* As above, before a write. slot: NULL for transient storage. */
+    void (*slot)(void *context, const ghost_message *message, const ghost_account *self,
+                 const ghost_slot *slot, const u256 *key, uint8_t access);
+    /* After a log, which is the state's last. */
+    void (*log)(void *context, const ghost_message *message);
+    /* KECCAK256 over data. */
+    void (*hash)(void *context, const uint8_t *data, size_t length);
 } ghost_tracer;
 
 typedef struct ghost_vm ghost_vm;
@@ -151,6 +204,8 @@ struct ghost_vm {
     uint64_t block_serial;        /* another number in each block, and each call outside them */
     ghost_engine engines[GHOST_ENGINE_COUNT];
     char exit_reason[GHOST_EXIT_REASON_BYTES];  /* of the last WASM_INVALID, zero-terminated */
+    ghost_fault fault;            /* of the last exceptional halt of the EVM */
+    volatile uint32_t stop;       /* not 0: the next frame that begins ends the run */
 };
 
 /* ---- given by evm/ ---- */

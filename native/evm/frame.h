@@ -71,6 +71,12 @@ static inline bool evm_charge(evm_frame *frame, uint64_t gas) {
     return true;
 }
 
+/* The exit of a write in a static frame that geth refuses while it prices it. */
+static inline int evm_refuse_write(evm_frame *frame) {
+    frame->vm->fault.kind = GHOST_FAULT_STATIC;
+    return GHOST_EXIT_STATIC_VIOLATION;
+}
+
 static inline uint64_t evm_words(uint64_t bytes) {
     return (bytes + 31) / 32;
 }
@@ -87,6 +93,11 @@ int evm_log(evm_frame *frame, unsigned topic_count);
 /* ---- arithmetic.c ---- */
 
 evm_instruction evm_div, evm_sdiv, evm_mod, evm_smod, evm_addmod, evm_mulmod, evm_exp;
+
+/* ---- prices.c ---- */
+
+/* Tells the tracer's step hook of the instruction that comes. 0 or ABORT. */
+int evm_tell_step(evm_frame *frame, uint64_t pc, uint8_t opcode);
 
 /* ---- calls.c ---- */
 

@@ -4,7 +4,7 @@
 enum { GAS_COLD_BENEFICIARY = 2600 };
 
 /* Loads and warms the account that the top word names, charging when it was cold. */
-static int access_account(evm_frame *frame, ghost_account **account) {
+static int access_account(evm_frame *frame, ghost_account **account, uint8_t access) {
     ghost_address address = u256_to_address(frame->top);
     bool was_cold;
     *account = ghost_state_access_account(frame->vm->state, &address, &was_cold);
@@ -12,12 +12,13 @@ static int access_account(evm_frame *frame, ghost_account **account) {
         return GHOST_EXIT_ABORT;
     if (was_cold && !evm_charge(frame, GAS_COLD_ACCOUNT))
         return GHOST_EXIT_OUT_OF_GAS;
+    ghost_tell_account(frame->vm, frame->message, *account, access);
     return 0;
 }
 
 int evm_balance(evm_frame *frame) {
     ghost_account *account;
-    int exit = access_account(frame, &account);
+    int exit = access_account(frame, &account, GHOST_ACCESS_BALANCE);
     if (exit == 0)
         *frame->top = account->balance;
     return exit;
@@ -25,7 +26,7 @@ int evm_balance(evm_frame *frame) {
 
 int evm_extcodesize(evm_frame *frame) {
     ghost_account *account;
-    int exit = access_account(frame, &account);
+    int exit = access_account(frame, &account, GHOST_ACCESS_CODE);
     if (exit != 0)
         return exit;
     const ghost_code *code = ghost_state_code(frame->vm->state, account);
@@ -37,7 +38,7 @@ int evm_extcodesize(evm_frame *frame) {
 
 int evm_extcodehash(evm_frame *frame) {
     ghost_account *account;
-    int exit = access_account(frame, &account);
+    int exit = access_account(frame, &account, GHOST_ACCESS_CODE);
     if (exit != 0)
         return exit;
     if (ghost_account_is_empty(account))
@@ -75,6 +76,7 @@ int evm_sload(evm_frame *frame) {
         return GHOST_EXIT_ABORT;
     if (was_cold && !evm_charge(frame, GAS_COLD_SLOT))
         return GHOST_EXIT_OUT_OF_GAS;
+    ghost_tell_slot(frame->vm, frame->message, frame->self, slot, frame->top, GHOST_ACCESS_READ);
     *frame->top = slot->value;
     return 0;
 }
@@ -82,15 +84,18 @@ int evm_sload(evm_frame *frame) {
 int evm_sstore(evm_frame *frame) {
     const u256 *key = frame->top, *value = frame->top - 1;
     if (frame->message->is_static)
-        return GHOST_EXIT_STATIC_VIOLATION;
-    if (frame->gas <= GAS_STIPEND)
+        return evm_refuse_write(frame);
+    if (frame->gas <= GAS_STIPEND) {
+        frame->vm->fault.kind = GHOST_FAULT_SENTRY;
         return GHOST_EXIT_OUT_OF_GAS;
+    }
     bool was_cold;
     ghost_slot *slot = ghost_state_access_slot(frame->vm->state, frame->self, key, &was_cold);
     if (slot == NULL)
         return GHOST_EXIT_ABORT;
     if (!evm_charge(frame, ghost_storage_price(slot, value, was_cold)))
         return GHOST_EXIT_OUT_OF_GAS;
+    ghost_tell_slot(frame->vm, frame->message, frame->self, slot, key, GHOST_ACCESS_WRITE);
     if (!u256_equal(&slot->value, value)) {
         int64_t refund = ghost_storage_refund(slot, value);
         if (refund != 0)
@@ -102,6 +107,8 @@ int evm_sstore(evm_frame *frame) {
 }
 
 int evm_tload(evm_frame *frame) {
+    ghost_tell_slot(frame->vm, frame->message, frame->self, NULL, frame->top,
+                    GHOST_ACCESS_TRANSIENT_READ);
     *frame->top = ghost_state_transient_load(frame->vm->state, frame->self, frame->top);
     return 0;
 }
@@ -109,6 +116,8 @@ int evm_tload(evm_frame *frame) {
 int evm_tstore(evm_frame *frame) {
     if (frame->message->is_static)
         return GHOST_EXIT_STATIC_VIOLATION;
+    ghost_tell_slot(frame->vm, frame->message, frame->self, NULL, frame->top,
+                    GHOST_ACCESS_TRANSIENT_WRITE);
     ghost_state_transient_store(frame->vm->state, frame->self, frame->top, frame->top - 1);
     frame->top -= 2;
     return 0;
@@ -129,6 +138,7 @@ int evm_log(evm_frame *frame, unsigned topic_count) {
         topics[i] = *(frame->top - 2 - i);
     ghost_state_log(frame->vm->state, &frame->self->address, topics, topic_count,
                     length == 0 ? NULL : frame->memory + offset->limbs[0], length);
+    ghost_tell_log(frame->vm, frame->message);
     frame->top -= 2 + topic_count;
     return 0;
 }
@@ -136,7 +146,7 @@ int evm_log(evm_frame *frame, unsigned topic_count) {
 /* Ends the frame; the handler turns 0 into success. */
 int evm_selfdestruct(evm_frame *frame) {
     if (frame->message->is_static)
-        return GHOST_EXIT_STATIC_VIOLATION;
+        return evm_refuse_write(frame);
     ghost_address address = u256_to_address(frame->top);
     bool was_cold;
     ghost_account *beneficiary =
@@ -144,6 +154,8 @@ int evm_selfdestruct(evm_frame *frame) {
     if (beneficiary == NULL)
         return GHOST_EXIT_ABORT;
     uint64_t cost = was_cold ? GAS_COLD_BENEFICIARY : 0;
+    if (frame->gas < cost)
+        frame->vm->fault.kind = GHOST_FAULT_TWICE;
     if (!u256_is_zero(&frame->self->balance) && ghost_account_is_empty(beneficiary))
         cost += GAS_NEW_ACCOUNT;
     if (!evm_charge(frame, cost))

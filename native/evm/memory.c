@@ -84,12 +84,25 @@ __attribute__((cold)) int evm_memory_grow(evm_frame *frame, uint64_t end) {
     return 0;
 }
 
+/* Memory that nobody can pay for: says how geth puts it. */
+__attribute__((cold)) static int refuse_memory(evm_frame *frame, const u256 *offset,
+                                               const u256 *size) {
+    static const uint64_t priced_max = 0x1fffffffe0;
+    uint64_t end;
+    if (!u256_fits_u64(size) || !u256_fits_u64(offset) ||
+        __builtin_add_overflow(offset->limbs[0], size->limbs[0], &end) || end > UINT64_MAX - 31)
+        frame->vm->fault.kind = GHOST_FAULT_OVERFLOW;
+    else if (end > priced_max)
+        frame->vm->fault.kind = GHOST_FAULT_MEMORY;
+    return GHOST_EXIT_OUT_OF_GAS;
+}
+
 int evm_memory_use(evm_frame *frame, const u256 *offset, const u256 *size) {
     if (u256_is_zero(size))
         return 0;
     if (!u256_fits_u64(size) || !u256_fits_u64(offset) || size->limbs[0] > OPERAND_MAX ||
         offset->limbs[0] > OPERAND_MAX)
-        return GHOST_EXIT_OUT_OF_GAS;
+        return refuse_memory(frame, offset, size);
     uint64_t end = offset->limbs[0] + size->limbs[0];
     return end <= frame->memory_size ? 0 : evm_memory_grow(frame, end);
 }
@@ -116,6 +129,10 @@ int evm_keccak256(evm_frame *frame) {
     uint64_t length = size->limbs[0];
     if (!evm_charge(frame, GAS_KECCAK_WORD * evm_words(length)))
         return GHOST_EXIT_OUT_OF_GAS;
+    const ghost_tracer *tracer = frame->vm->tracer;
+    if (__builtin_expect(tracer != NULL, 0) && tracer->hash != NULL)
+        tracer->hash(tracer->context, length == 0 ? NULL : frame->memory + offset->limbs[0],
+                     length);
     uint8_t digest[32];
     ghost_keccak256(digest, length == 0 ? digest : frame->memory + offset->limbs[0], length);
     frame->top--;
@@ -179,6 +196,7 @@ int evm_extcodecopy(evm_frame *frame) {
         return GHOST_EXIT_ABORT;
     if (was_cold && !evm_charge(frame, GAS_COLD_ACCOUNT))
         return GHOST_EXIT_OUT_OF_GAS;
+    ghost_tell_account(frame->vm, frame->message, account, GHOST_ACCESS_CODE);
     if (size->limbs[0] != 0)
         copy_padded(frame->memory + target->limbs[0], size->limbs[0], code->bytes, code->length,
                     start);

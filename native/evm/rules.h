@@ -73,6 +73,29 @@ static inline int64_t ghost_storage_refund(const ghost_slot *slot, const u256 *v
     return refund;
 }
 
+/* ---- what a tracer is told; nothing is done where there is none ---- */
+
+static inline void ghost_tell_account(const ghost_vm *vm, const ghost_message *message,
+                                      const ghost_account *account, uint8_t access) {
+    const ghost_tracer *tracer = vm->tracer;
+    if (__builtin_expect(tracer != NULL, 0) && tracer->account != NULL)
+        tracer->account(tracer->context, message, account, access);
+}
+
+static inline void ghost_tell_slot(const ghost_vm *vm, const ghost_message *message,
+                                   const ghost_account *self, const ghost_slot *slot,
+                                   const u256 *key, uint8_t access) {
+    const ghost_tracer *tracer = vm->tracer;
+    if (__builtin_expect(tracer != NULL, 0) && tracer->slot != NULL)
+        tracer->slot(tracer->context, message, self, slot, key, access);
+}
+
+static inline void ghost_tell_log(const ghost_vm *vm, const ghost_message *message) {
+    const ghost_tracer *tracer = vm->tracer;
+    if (__builtin_expect(tracer != NULL, 0) && tracer->log != NULL)
+        tracer->log(tracer->context, message);
+}
+
 /* Loads and warms the callee and, when its code is a delegation, the account it points to
  * (EIP-7702). Adds what was cold to *cost. 0, or GHOST_EXIT_ABORT. */
 static inline int ghost_access_callee(const ghost_vm *vm, const ghost_address *address,

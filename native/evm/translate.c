@@ -575,8 +575,10 @@ static enum flow flow_after(uint8_t opcode) {
 static enum flow translate_plain(translator *to, uint8_t opcode) {
     const uint8_t since = ghost_opcode_table[opcode].since;
     release(to);
-    if (since > GHOST_FORK_CANCUN)
+    if (since > GHOST_FORK_CANCUN) {
         emit_with(to, H_GATE, since);
+        emit(to, opcode);
+    }
     emit_handler(to, opcode);
     return flow_after(opcode);
 }
@@ -623,7 +625,7 @@ static enum flow translate_counted(translator *to, uint8_t opcode) {
 static enum flow translate_instruction(translator *to) {
     const uint8_t opcode = to->code->bytes[to->pc];
     if (ghost_opcode_table[opcode].since == GHOST_FORK_COUNT) {
-        emit_handler(to, H_UNDEFINED);
+        emit_with(to, H_UNDEFINED, opcode);
         return FLOW_END;
     }
     count_instruction(to, opcode);

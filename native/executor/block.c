@@ -294,7 +294,7 @@ static int run_transactions(ghost_executor *executor, const ghost_tx *transactio
                                   count - i < ACCOUNTS_AHEAD ? count - i : ACCOUNTS_AHEAD);
         ghost_tx_outcome *outcome = &executor->outcomes.items[executor->outcomes.count++];
         memset(outcome, 0, sizeof *outcome);
-        trace_transaction(executor->trace, i);
+        trace_transaction(executor, i);
         int status = run_transaction(executor, &transactions[i], outcome);
         if (status != GHOST_OK)
             return status;
@@ -351,9 +351,10 @@ static int run_body(const block_job *job) {
     if (status == GHOST_OK)
         status = run_transactions(executor, job->transactions, job->transaction_count,
                                   job->flags, job->result);
-    if (status != GHOST_OK || *reason != GHOST_BLOCK_OK || job->flags & GHOST_BLOCK_NO_SYSTEM)
+    bool ends_here = job->flags & (GHOST_BLOCK_NO_SYSTEM | GHOST_BLOCK_PARTIAL);
+    if (status != GHOST_OK || *reason != GHOST_BLOCK_OK || ends_here)
         return status;
-    trace_transaction(executor->trace, GHOST_TRACE_NO_TRANSACTION);
+    trace_transaction(executor, GHOST_TRACE_NO_TRANSACTION);
     return block_end(executor, job->env, job->withdrawals, job->withdrawal_count, reason);
 }
 
@@ -362,17 +363,19 @@ static void work_body(void *argument) {
     job->status = run_body(job);
 }
 
-static void publish(ghost_executor *executor, ghost_block_result *result) {
+static void publish(ghost_executor *executor, ghost_block_result *result, bool is_whole) {
     result->gas_used = executor->gas_used;
     result->blob_gas_used = executor->blob_gas_used;
     result->outcomes = executor->outcomes.items;
     result->outcome_count = executor->outcomes.count;
     result->fee_rates = executor->fee_rates.items;
     result->fee_rate_count = executor->fee_rates.count;
-    result->receipts = executor->receipts.items;
-    result->receipts_length = executor->receipts.count;
     result->logs = executor->state.logs.items;
     result->log_count = executor->state.logs.count;
+    if (!is_whole)
+        return;
+    result->receipts = executor->receipts.items;
+    result->receipts_length = executor->receipts.count;
     result->requests = executor->requests;
     result->request_count = executor->request_count;
     result->accounts = executor->changes.accounts.items;
@@ -390,7 +393,7 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
     memset(result, 0, sizeof *result);
     ghost_executor_discard(executor);
     executor_set_block(executor, env, true);
-    trace_begin(executor->trace);
+    trace_begin(executor);
     requests_clear(executor);
     executor->is_pending = true;
     block_job job = {
@@ -411,12 +414,13 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
     ghost_executor_amend(executor, NULL, 0);
     if (status == GHOST_OK)
         status = job.status;
-    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)
+    bool is_whole = !(flags & GHOST_BLOCK_PARTIAL);
+    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK && is_whole)
         status = changes_build(&executor->state, &executor->changes);
-    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)
+    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK && is_whole)
         status = receipts_build(executor, transactions, transaction_count, withdrawals,
                                 withdrawal_count, result);
-    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK)
+    if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK && is_whole)
         status = requests_hash(executor, result->requests_hash);
     if (status != GHOST_OK || result->reason != GHOST_BLOCK_OK) {
         ghost_executor_discard(executor);
@@ -424,6 +428,6 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
         result->outcome_count = executor->outcomes.count;
         return status;
     }
-    publish(executor, result);
+    publish(executor, result, is_whole);
     return GHOST_OK;
 }

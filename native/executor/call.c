@@ -65,6 +65,17 @@ static void transfer(ghost_state *state, account_entry *from, account_entry *to,
     state_set_balance(state, to, &balance);
 }
 
+/* Whether nobody has asked the run to stop; tells the tracer of a frame that begins. */
+static bool begins(ghost_vm *vm, const ghost_message *message) {
+    const ghost_tracer *tracer = vm->tracer;
+    if (vm->stop != 0) {
+        vm->status = GHOST_STOPPED;
+        return false;
+    }
+    return tracer == NULL || tracer->enter == NULL ||
+           tracer->enter(tracer->context, message) == 0;
+}
+
 /* Undoes a frame that did not succeed. An engine may refuse for depth before it has done anything:
  * then the gas goes back, as for any call that is too deep. */
 static void settle(ghost_state *state, const snapshot *before, ghost_call_result *result) {
@@ -98,8 +109,7 @@ static void run_precompile(ghost_vm *vm, const ghost_message *message,
     result->output_length = answer.success ? answer.output_length : 0;
 }
 
-/* The address of the precompile that runs at an account; NULL: none does. */
-static const uint8_t *precompile_of(ghost_vm *vm, const account_entry *account) {
+const uint8_t *executor_precompile(ghost_vm *vm, const account_entry *account) {
     const ghost_executor *executor = executor_of(vm);
     const uint8_t *address = account->account.address.bytes;
     for (size_t i = 0; i < executor->moves.count; i++) {
@@ -123,7 +133,7 @@ static void run_callee(ghost_vm *vm, const ghost_message *message, account_entry
             return;
         }
     }
-    const uint8_t *precompile = precompile_of(vm, callee);
+    const uint8_t *precompile = executor_precompile(vm, callee);
     if (precompile != NULL) {
         run_precompile(vm, message, precompile, result);
         return;
@@ -133,7 +143,7 @@ static void run_callee(ghost_vm *vm, const ghost_message *message, account_entry
     if (code != NULL && vm->fork >= GHOST_FORK_PRAGUE &&
         ghost_code_delegate(&code->code, &delegate)) {
         callee = state_account(state, &delegate);
-        if (callee != NULL && precompile_of(vm, callee) != NULL)
+        if (callee != NULL && executor_precompile(vm, callee) != NULL)
             return;
         code = callee == NULL ? NULL : state_code(state, callee);
     }
@@ -178,8 +188,10 @@ static void call(ghost_vm *vm, const ghost_message *message, ghost_call_result *
 
 void ghost_call(ghost_vm *vm, const ghost_message *message, ghost_call_result *result) {
     const ghost_tracer *tracer = vm->tracer;
-    if (tracer != NULL && tracer->enter != NULL)
-        tracer->enter(tracer->context, message);
+    if (!begins(vm, message)) {
+        abort_frame(vm, result);
+        return;
+    }
     call(vm, message, result);
     if (tracer != NULL && tracer->leave != NULL)
         tracer->leave(tracer->context, message, result);
@@ -380,8 +392,10 @@ void ghost_create(ghost_vm *vm, const ghost_message *message, ghost_call_result 
                           : address_by_nonce(&message->sender, nonce - (message->depth == 0));
     frame.code_address = frame.recipient;
     const ghost_tracer *tracer = vm->tracer;
-    if (tracer != NULL && tracer->enter != NULL)
-        tracer->enter(tracer->context, &frame);
+    if (!begins(vm, &frame)) {
+        abort_frame(vm, result);
+        return;
+    }
     if (message->depth > CALL_DEPTH_MAX)
         refuse(result, GHOST_EXIT_CALL_DEPTH, message->gas);
     else if (u256_less(&creator->account.balance, &message->value))

@@ -253,8 +253,8 @@ int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, co
         return GHOST_REFUSED;
     ghost_state *state = &executor->state;
     executor_set_block(executor, env, !executor->keeps_calls);
-    trace_begin(executor->trace);
-    trace_transaction(executor->trace, 0);
+    trace_begin(executor);
+    trace_transaction(executor, 0);
     if (!executor->is_stepping) {
         state->logs.count = 0;
         state_arena_cut(&state->log_data, (arena_mark){0, 0});

@@ -51,7 +51,10 @@ typedef struct ghost_withdrawal {
 enum ghost_block_flags {
     GHOST_BLOCK_SKIP_INVALID = 1,   /* building: leave out what is invalid or does not fit */
     GHOST_BLOCK_NO_SYSTEM = 2,      /* no system calls, withdrawals or requests (state tests) */
-    GHOST_BLOCK_CONTINUE = 4        /* of a block in steps: on what the steps so far have left */
+    GHOST_BLOCK_CONTINUE = 4,       /* of a block in steps: on what the steps so far have left */
+    GHOST_BLOCK_PARTIAL = 8         /* ends after the last candidate: outcomes and logs are there,
+                                       receipts, roots, requests and changes are not; it can only
+                                       be discarded */
 };
 
 /* Why a block is invalid although its transactions decode. */
@@ -259,12 +262,14 @@ int ghost_executor_account(ghost_executor *executor, const uint8_t address[20],
 int ghost_executor_move_precompiles(ghost_executor *executor, const ghost_precompile_move *moves,
                                     size_t count);
 
-/* ---- traces of calls ---- */
+/* ---- traces ---- */
 
 enum {
     GHOST_TRACE_FRAMES_MAX = 262144,        /* of one run; what is beyond is left out */
-    GHOST_TRACE_BYTES_MAX = 134217728,      /* of all its inputs and outputs */
+    GHOST_TRACE_ITEMS_MAX = 1048576,        /* of each other list, steps among them */
+    GHOST_TRACE_BYTES_MAX = 134217728,      /* of all data behind the lists */
     GHOST_TRACE_NO_TRANSACTION = 2147483647,
+    GHOST_TRACE_NO_FRAME = 2147483647,
     GHOST_TRACE_SELFDESTRUCT = 6            /* a kind, after those of enum ghost_call_kind */
 };
 
@@ -277,6 +282,20 @@ enum ghost_trace_engine {
     GHOST_TRACE_PRECOMPILE = 4
 };
 
+/* What is recorded besides frames; zero in each place: not that. */
+typedef struct ghost_trace_watch {
+    uint8_t logs;
+    uint8_t touches;                /* accounts and slots; 2: the accounts' code too */
+    uint8_t accesses;
+    uint8_t hashes;                 /* what KECCAK256 hashed */
+    uint8_t steps;                  /* of the EVM */
+    uint8_t step_memory;            /* with each step; so for the two below */
+    uint8_t step_return_data;
+    uint32_t step_stack_words;      /* how many of the upper words */
+    uint32_t transaction;           /* the candidate that is recorded; NO_TRANSACTION: all */
+    uint64_t deadline_ns;           /* of CLOCK_MONOTONIC: the run stops there; 0: never */
+} ghost_trace_watch;
+
 /* A call, a creation or a self-destruction. A frame's children are those that follow it with a
  * greater depth, up to the next that has not. */
 typedef struct ghost_trace_frame {
@@ -285,7 +304,12 @@ typedef struct ghost_trace_frame {
     uint8_t exit;                   /* enum ghost_exit */
     uint8_t is_static;
     uint16_t depth;                 /* 0: of a transaction, or of a system call */
+    uint8_t fault;                  /* enum ghost_fault_kind (evm.h): more about the exit; with */
+    uint8_t fault_opcode;           /* the instruction that is undefined, */
+    uint32_t fault_have;            /* the words on the stack, */
+    uint32_t fault_want;            /* and those needed or allowed */
     uint32_t transaction;           /* which candidate of the block, or NO_TRANSACTION */
+    uint32_t children;              /* frames that this one made itself */
     uint8_t from[20];               /* whose account makes it (for a delegate call, too) */
     uint8_t to[20];                 /* whose code runs; what was to be created; the beneficiary */
     uint8_t value[32];              /* as the code sees it; what a self-destruction moves */
@@ -297,16 +321,103 @@ typedef struct ghost_trace_frame {
     size_t output_length;
 } ghost_trace_frame;
 
+/* A log, whether it was undone later or not. */
+typedef struct ghost_trace_log {
+    uint32_t frame;                 /* index into frames */
+    uint32_t position;              /* children that its frame had made before it */
+    uint32_t index;                 /* in the block, as things stood then */
+    uint32_t transaction;
+    ghost_log log;
+} ghost_trace_log;
+
+typedef struct ghost_trace_account_state {
+    uint64_t nonce;
+    uint8_t balance[32];
+    uint8_t code_hash[32];
+    const uint8_t *code;            /* with touches 2; NULL with a length: left out */
+    size_t code_length;
+} ghost_trace_account_state;
+
+/* An account that a transaction reached, once for each: as geth's prestateTracer looks accounts up
+ * (the sender, the recipient, the coinbase, authorities, callees and what they delegate to, what
+ * was to be created, BALANCE, EXTCODE*, SELFDESTRUCT; not the access list by itself). */
+typedef struct ghost_trace_account {
+    uint8_t address[20];
+    uint8_t is_created;             /* a creation named it, whether it succeeded or not */
+    uint8_t is_destroyed;           /* SELFDESTRUCT ran in it after a creation had named it */
+    uint32_t transaction;
+    uint32_t frame;                 /* that reached it first; NO_FRAME: the transaction itself */
+    ghost_trace_account_state before, after;      /* the transaction, fees included */
+} ghost_trace_account;
+
+typedef struct ghost_trace_slot {
+    uint8_t address[20];
+    uint8_t key[32], before[32], after[32];
+    uint32_t transaction;
+    uint32_t frame;
+} ghost_trace_slot;
+
+/* One access of code, in order. */
+typedef struct ghost_trace_access {
+    uint8_t access;                 /* enum ghost_access (evm.h) */
+    uint8_t address[20];
+    uint8_t key[32];                /* of a slot */
+    uint8_t value[32];              /* of the slot before; not of transient storage */
+    uint32_t frame;
+} ghost_trace_access;
+
+/* An instruction, as it stood before it ran. */
+typedef struct ghost_trace_step {
+    uint32_t frame;
+    uint32_t pc;
+    uint8_t opcode;
+    uint8_t exit;                   /* it failed for gas or stack, before it did anything */
+    uint8_t fault;                  /* as of a frame */
+    uint32_t fault_have, fault_want;
+    uint16_t depth;                 /* 0: the transaction's frame */
+    uint64_t gas, cost, refund;
+    uint32_t stack_size;
+    uint32_t stack_words;           /* so many upper words of it are kept, */
+    const uint8_t *stack;           /* 32 bytes each, the top word last */
+    const uint8_t *memory;          /* NULL with a length: not asked for, or left out */
+    size_t memory_length;
+    const uint8_t *return_data;
+    size_t return_length;
+} ghost_trace_step;
+
 typedef struct ghost_trace {
     const ghost_trace_frame *frames;        /* in the order in which they began */
     size_t frame_count;
+    const ghost_trace_log *logs;
+    size_t log_count;
+    const ghost_trace_account *accounts;    /* in the order in which they were reached */
+    size_t account_count;
+    const ghost_trace_slot *slots;
+    size_t slot_count;
+    const ghost_trace_access *accesses;
+    size_t access_count;
+    const ghost_view *hashes;
+    size_t hash_count;
+    const ghost_trace_step *steps;
+    size_t step_count;
     int is_cut;                             /* a bound was reached: there was more */
 } ghost_trace;
 
-/* Records the frames of each run from now on, or no longer. GHOST_OK or GHOST_OUT_OF_MEMORY.
- * Cost: a lookup and a copy of input and output for each frame; nothing while it is off. */
-int ghost_executor_trace(ghost_executor *executor, int on);
-/* The frames of the last run, valid until the next; none when recording is off. */
-void ghost_executor_frames(const ghost_executor *executor, ghost_trace *trace);
+/* Records each run from now on, or with NULL no longer. GHOST_OK or GHOST_OUT_OF_MEMORY.
+ * Cost: a lookup and a copy of input and output for each frame; what else is watched pays for
+ * itself, steps most: code then runs in the interpreter that looks before each instruction.
+ * Nothing while it is off. */
+int ghost_executor_trace(ghost_executor *executor, const ghost_trace_watch *watch);
+/* What the last run recorded, valid until the next; nothing when recording is off. */
+void ghost_executor_recorded(const ghost_executor *executor, ghost_trace *trace);
+/* The same taken out of the executor, to be freed by its new owner; the next run is recorded anew.
+ * NULL when recording is off or memory is out. */
+typedef struct ghost_recording ghost_recording;
+ghost_recording *ghost_executor_take_recording(ghost_executor *executor);
+void ghost_recording_free(ghost_recording *recording);
+
+/* From any thread: ends the run soon with GHOST_STOPPED (at the next frame), and each run after it,
+ * until it is called with 0. */
+void ghost_executor_stop(ghost_executor *executor, int on);
 
 #endif

@@ -166,22 +166,24 @@ int fees_check_payer(ghost_executor *executor, const ghost_tx *tx, const u256 *f
 /* ---- what is paid ---- */
 
 /* The sums of balances stay below the supply, so nothing here overflows. */
-static void add_to_slot(ghost_state *state, slot_entry *slot, const u256 *amount) {
+static void add_to_slot(ghost_executor *executor, slot_entry *slot, const u256 *amount) {
     u256 value;
+    trace_fee_slot(executor, slot);
     u256_add(&value, &slot->slot.value, amount);
-    ghost_state_store_slot(state, &slot->account->account, &slot->slot, &value);
+    ghost_state_store_slot(&executor->state, &slot->account->account, &slot->slot, &value);
 }
 
 /* Never below zero, whatever a genesis has put there. */
-static void take_from_slot(ghost_state *state, slot_entry *slot, const u256 *amount) {
+static void take_from_slot(ghost_executor *executor, slot_entry *slot, const u256 *amount) {
     u256 value;
+    trace_fee_slot(executor, slot);
     if (u256_sub(&value, &slot->slot.value, amount))
         value = u256_from_u64(0);
-    ghost_state_store_slot(state, &slot->account->account, &slot->slot, &value);
+    ghost_state_store_slot(&executor->state, &slot->account->account, &slot->slot, &value);
 }
 
 void fees_take_token(ghost_executor *executor, const tx_terms *terms) {
-    take_from_slot(&executor->state, terms->token->purse, &terms->upfront);
+    take_from_slot(executor, terms->token->purse, &terms->upfront);
 }
 
 static bool note_rate(ghost_executor *executor, const u256 *rate) {
@@ -201,21 +203,20 @@ static bool pay_tip(ghost_executor *executor, fee_token *token, const u256 *amou
         token->proposer = token->tips == NULL ? NULL : executor->coinbase;
     }
     if (token->tips != NULL)
-        add_to_slot(&executor->state, token->tips, amount);
+        add_to_slot(executor, token->tips, amount);
     return token->tips != NULL;
 }
 
 bool fees_settle_token(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms,
                        uint64_t gas_used) {
-    ghost_state *state = &executor->state;
     fee_token *token = terms->token;
     uint64_t ignored;
     u256 amount = u256_times_u64(&terms->gas_price, tx->gas_limit - gas_used, &ignored);
-    add_to_slot(state, token->purse, &amount);
+    add_to_slot(executor, token->purse, &amount);
     u256 tip;
     if (!u256_sub(&tip, &terms->gas_price, &token->base_fee)) {   /* else a call free of charge */
         amount = u256_times_u64(&token->base_fee, gas_used, &ignored);
-        take_from_slot(state, token->supply, &amount);
+        take_from_slot(executor, token->supply, &amount);
         amount = u256_times_u64(&tip, gas_used, &ignored);
         if (!u256_is_zero(&amount) && !pay_tip(executor, token, &amount))
             return false;

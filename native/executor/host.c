@@ -20,7 +20,10 @@ int ghost_host_load(ghost_frame *frame, const u256 *key, u256 *value) {
     if (slot == NULL)
         return GHOST_EXIT_ABORT;
     *value = slot->value;
-    return ghost_host_charge(frame, was_cold ? GAS_COLD_SLOT + GAS_WARM : GAS_WARM);
+    int exit = ghost_host_charge(frame, was_cold ? GAS_COLD_SLOT + GAS_WARM : GAS_WARM);
+    if (exit == 0)
+        ghost_tell_slot(frame->vm, frame->message, frame->self, slot, key, GHOST_ACCESS_READ);
+    return exit;
 }
 
 int ghost_host_store(ghost_frame *frame, const u256 *key, const u256 *value) {
@@ -34,6 +37,8 @@ int ghost_host_store(ghost_frame *frame, const u256 *key, const u256 *value) {
     if (slot == NULL)
         return GHOST_EXIT_ABORT;
     int exit = ghost_host_charge(frame, ghost_storage_price(slot, value, was_cold));
+    if (exit == 0)
+        ghost_tell_slot(frame->vm, frame->message, frame->self, slot, key, GHOST_ACCESS_WRITE);
     if (exit != 0 || u256_equal(&slot->value, value))
         return exit;
     ghost_state_refund(state, ghost_storage_refund(slot, value));
@@ -43,16 +48,23 @@ int ghost_host_store(ghost_frame *frame, const u256 *key, const u256 *value) {
 
 int ghost_host_transient_load(ghost_frame *frame, const u256 *key, u256 *value) {
     *value = ghost_state_transient_load(frame->vm->state, frame->self, key);
-    return ghost_host_charge(frame, GAS_WARM);
+    int exit = ghost_host_charge(frame, GAS_WARM);
+    if (exit == 0)
+        ghost_tell_slot(frame->vm, frame->message, frame->self, NULL, key,
+                        GHOST_ACCESS_TRANSIENT_READ);
+    return exit;
 }
 
 int ghost_host_transient_store(ghost_frame *frame, const u256 *key, const u256 *value) {
     if (frame->message->is_static)
         return GHOST_EXIT_STATIC_VIOLATION;
     int exit = ghost_host_charge(frame, GAS_WARM);
-    if (exit == 0)
-        ghost_state_transient_store(frame->vm->state, frame->self, key, value);
-    return exit;
+    if (exit != 0)
+        return exit;
+    ghost_tell_slot(frame->vm, frame->message, frame->self, NULL, key,
+                    GHOST_ACCESS_TRANSIENT_WRITE);
+    ghost_state_transient_store(frame->vm->state, frame->self, key, value);
+    return 0;
 }
 
 /* ---- logs ---- */
@@ -65,25 +77,30 @@ int ghost_host_log(ghost_frame *frame, const u256 *topics, unsigned topic_count,
         return GHOST_EXIT_OUT_OF_GAS;
     uint64_t cost = GAS_LOG * (1 + (uint64_t)topic_count) + GAS_LOG_BYTE * (uint64_t)length;
     int exit = ghost_host_charge(frame, cost);
-    if (exit == 0)
-        ghost_state_log(frame->vm->state, &frame->self->address, topics, topic_count, data, length);
-    return exit;
+    if (exit != 0)
+        return exit;
+    ghost_state_log(frame->vm->state, &frame->self->address, topics, topic_count, data, length);
+    ghost_tell_log(frame->vm, frame->message);
+    return 0;
 }
 
 /* ---- accounts ---- */
 
 static int access_account(ghost_frame *frame, const ghost_address *address,
-                          ghost_account **account) {
+                          ghost_account **account, uint8_t access) {
     bool was_cold;
     *account = ghost_state_access_account(frame->vm->state, address, &was_cold);
     if (*account == NULL)
         return GHOST_EXIT_ABORT;
-    return ghost_host_charge(frame, was_cold ? GAS_COLD_ACCOUNT + GAS_WARM : GAS_WARM);
+    int exit = ghost_host_charge(frame, was_cold ? GAS_COLD_ACCOUNT + GAS_WARM : GAS_WARM);
+    if (exit == 0)
+        ghost_tell_account(frame->vm, frame->message, *account, access);
+    return exit;
 }
 
 int ghost_host_balance(ghost_frame *frame, const ghost_address *address, u256 *balance) {
     ghost_account *account;
-    int exit = access_account(frame, address, &account);
+    int exit = access_account(frame, address, &account, GHOST_ACCESS_BALANCE);
     if (exit == 0)
         *balance = account->balance;
     return exit;
@@ -91,7 +108,7 @@ int ghost_host_balance(ghost_frame *frame, const ghost_address *address, u256 *b
 
 int ghost_host_code_hash(ghost_frame *frame, const ghost_address *address, ghost_hash *hash) {
     ghost_account *account;
-    int exit = access_account(frame, address, &account);
+    int exit = access_account(frame, address, &account, GHOST_ACCESS_CODE);
     if (exit != 0)
         return exit;
     if (ghost_account_is_empty(account))
@@ -103,7 +120,7 @@ int ghost_host_code_hash(ghost_frame *frame, const ghost_address *address, ghost
 
 int ghost_host_code(ghost_frame *frame, const ghost_address *address, ghost_view *view) {
     ghost_account *account;
-    int exit = access_account(frame, address, &account);
+    int exit = access_account(frame, address, &account, GHOST_ACCESS_CODE);
     if (exit != 0)
         return exit;
     const ghost_code *code = ghost_state_code(frame->vm->state, account);
@@ -133,9 +150,9 @@ int ghost_host_move_balance(ghost_frame *frame, const ghost_address *from,
     ghost_state *state = frame->vm->state;
     if (frame->message->is_static)
         return GHOST_EXIT_STATIC_VIOLATION;
-    int exit = access_account(frame, from, &source);
+    int exit = access_account(frame, from, &source, GHOST_ACCESS_BALANCE);
     if (exit == 0)
-        exit = access_account(frame, to, &target);
+        exit = access_account(frame, to, &target, GHOST_ACCESS_BALANCE);
     if (exit != 0 || u256_is_zero(amount))
         return exit;
     bool is_new = ghost_account_is_empty(target);
@@ -155,7 +172,7 @@ int ghost_host_burn_balance(ghost_frame *frame, const ghost_address *from, const
     ghost_account *source;
     if (frame->message->is_static)
         return GHOST_EXIT_STATIC_VIOLATION;
-    int exit = access_account(frame, from, &source);
+    int exit = access_account(frame, from, &source, GHOST_ACCESS_BALANCE);
     if (exit != 0 || u256_is_zero(amount))
         return exit;
     u256 balance;

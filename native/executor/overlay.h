@@ -409,6 +409,9 @@ static inline ghost_executor *executor_of(ghost_vm *vm) {
     return (ghost_executor *)((uint8_t *)vm - offsetof(ghost_executor, vm));
 }
 
+/* call.c: the address of the precompile that runs at an account; NULL: none does. */
+const uint8_t *executor_precompile(ghost_vm *vm, const account_entry *account);
+
 /* What one transaction pays and may use, worked out while it is validated. */
 typedef struct tx_terms {
     account_entry *sender;
@@ -472,13 +475,18 @@ typedef void deep_work(void *argument);
  * GHOST_OUT_OF_MEMORY: there is no thread to be had. Cost: some microseconds. */
 int deep_run(deep_work *work, void *argument);
 
-/* ---- trace.c (each takes NULL for a trace that is off) ---- */
+/* ---- trace.c (nothing happens where recording is off) ---- */
 
 /* Forgets what the last run recorded. */
-void trace_begin(trace *trace);
-/* Frames from here on belong to that candidate of the block. */
-void trace_transaction(trace *trace, size_t index);
+void trace_begin(ghost_executor *executor);
+/* Events from here on belong to that candidate of the block: recorded when it is watched. */
+void trace_transaction(ghost_executor *executor, size_t index);
 void trace_free(trace *trace);
+/* A validated transaction before it changes anything, and after it has paid. */
+void trace_start(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms);
+void trace_settle(ghost_executor *executor);
+/* A slot that fees are paid from or to, before it changes. */
+void trace_fee_slot(ghost_executor *executor, slot_entry *slot);
 
 /* ---- block.c ---- */
 

@@ -311,6 +311,11 @@ ghost_account *ghost_state_access_account(ghost_state *state, const ghost_addres
     return &entry->account;
 }
 
+bool ghost_state_account_is_cold(const ghost_state *state, const ghost_account *account) {
+    const account_entry *entry = (const account_entry *)account;
+    return entry->warm != state->stamp && !((entry->precompile_forks >> state->fork) & 1);
+}
+
 void ghost_state_self_destruct(ghost_state *state, ghost_account *account,
                                ghost_account *beneficiary) {
     account_entry *entry = (account_entry *)account;
@@ -376,6 +381,18 @@ ghost_slot *ghost_state_access_slot(ghost_state *state, ghost_account *account, 
         return NULL;
     *was_cold = state_warm_slot(state, slot);
     return &slot->slot;
+}
+
+bool ghost_state_peek_slot(ghost_state *state, ghost_account *account, const u256 *key,
+                           ghost_slot *slot, bool *is_cold) {
+    const slot_entry *entry = state_slot(state, (account_entry *)account, key);
+    if (entry == NULL)
+        return false;
+    *slot = entry->slot;
+    if (entry->seen != state->stamp)
+        slot->original = slot->value;
+    *is_cold = entry->warm != state->stamp;
+    return true;
 }
 
 void ghost_state_store_slot(ghost_state *state, ghost_account *account, ghost_slot *slot,
@@ -505,6 +522,10 @@ void state_log_transfer(ghost_state *state, const ghost_address *from, const gho
 
 void ghost_state_refund(ghost_state *state, int64_t gas) {
     state->refund += gas;
+}
+
+int64_t ghost_state_refund_counter(const ghost_state *state) {
+    return state->refund;
 }
 
 int ghost_state_block_hash(ghost_state *state, uint64_t number, ghost_hash *hash) {

@@ -40,6 +40,8 @@ ghost_account *ghost_state_account(ghost_state *state, const ghost_address *addr
 /* Loads and warms (EIP-2929); *was_cold says whether this was the first access. */
 ghost_account *ghost_state_access_account(ghost_state *state, const ghost_address *address,
                                           bool *was_cold);
+/* Whether an access now would be its first. Warms nothing. */
+bool ghost_state_account_is_cold(const ghost_state *state, const ghost_account *account);
 /* nonce 0, balance 0, no code (EIP-161). */
 bool ghost_account_is_empty(const ghost_account *account);
 /* The account's own code (a delegation designator shows as its 23 bytes). Never NULL unless the
@@ -56,6 +58,10 @@ ghost_slot *ghost_state_access_slot(ghost_state *state, ghost_account *account, 
 void ghost_state_store_slot(ghost_state *state, ghost_account *account, ghost_slot *slot,
                             const u256 *value);
 
+/* As ghost_state_access_slot, into *slot and warming nothing. False: the loader failed. */
+bool ghost_state_peek_slot(ghost_state *state, ghost_account *account, const u256 *key,
+                           ghost_slot *slot, bool *is_cold);
+
 u256 ghost_state_transient_load(ghost_state *state, const ghost_account *account,
                                 const u256 *key);
 void ghost_state_transient_store(ghost_state *state, const ghost_account *account,
@@ -65,6 +71,7 @@ void ghost_state_transient_store(ghost_state *state, const ghost_account *accoun
 void ghost_state_log(ghost_state *state, const ghost_address *address, const u256 *topics,
                      unsigned topic_count, const uint8_t *data, size_t length);
 void ghost_state_refund(ghost_state *state, int64_t gas);
+int64_t ghost_state_refund_counter(const ghost_state *state);
 
 /* SELFDESTRUCT: moves the balance and, under EIP-6780, marks the account when it was created in
  * this transaction. The beneficiary is already loaded. */

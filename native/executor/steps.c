@@ -45,7 +45,7 @@ int ghost_executor_begin_block(ghost_executor *executor, const ghost_block_env *
     state->logs.count = 0;
     state_arena_cut(&state->log_data, (arena_mark){0, 0});
     state->minted = state->burnt = u256_from_u64(0);
-    trace_begin(executor->trace);
+    trace_begin(executor);
     requests_clear(executor);
     executor->keeps_calls = executor->is_stepping = true;
     step_job job = {.executor = executor, .env = env, .flags = flags};
@@ -64,7 +64,7 @@ int ghost_executor_end_block(ghost_executor *executor, const ghost_block_env *en
         return GHOST_REFUSED;
     }
     executor_set_block(executor, env, false);
-    trace_transaction(executor->trace, GHOST_TRACE_NO_TRANSACTION);
+    trace_transaction(executor, GHOST_TRACE_NO_TRANSACTION);
     step_job job = {
         .executor = executor,
         .env = env,

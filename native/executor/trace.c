@@ -1,24 +1,15 @@
-/* Recording of call frames, whichever engine runs them: a flat list in the order in which frames
- * begin, from the hooks that the executor has around every call and creation anyway. */
+/* Recording of what a run does, whichever engine does it: a flat list of frames in the order in
+ * which they begin, and whatever else is watched beside it, from the hooks of ghost_tracer. */
 #include <stdlib.h>
+#include <time.h>
 
-#include "overlay.h"
+#include "trace.h"
 
-static const uint32_t not_recorded = UINT32_MAX;
+enum { TICKS_PER_LOOK = 4096, FRAME_TICKS = 16 };
 
-struct trace {
-    ghost_tracer hooks;
-    ghost_executor *executor;
-    LIST_OF(ghost_trace_frame) frames;
-    arena bytes;                  /* inputs and outputs */
-    uint64_t byte_count;
-    uint32_t transaction;
-    bool is_cut;
-    uint32_t open[CALL_DEPTH_MAX + 2];    /* by depth: the place in frames of the one that runs */
-};
+/* ---- bounds ---- */
 
-/* A copy that lives until the next run; NULL and cut when it would be too much. */
-static const uint8_t *keep_bytes(trace *trace, const uint8_t *bytes, size_t length) {
+const uint8_t *trace_keep(trace *trace, const uint8_t *bytes, size_t length) {
     if (length == 0)
         return NULL;
     uint8_t *copy = NULL;
@@ -33,6 +24,34 @@ static const uint8_t *keep_bytes(trace *trace, const uint8_t *bytes, size_t leng
     return copy;
 }
 
+bool trace_has_room(trace *trace, size_t count) {
+    if (count < GHOST_TRACE_ITEMS_MAX)
+        return true;
+    trace->is_cut = true;
+    return false;
+}
+
+int trace_check_time(trace *trace, uint64_t weight) {
+    ghost_vm *vm = &trace->executor->vm;
+    trace->ticks += weight;
+    if (trace->ticks < TICKS_PER_LOOK)
+        return 0;
+    trace->ticks = 0;
+    bool is_over = vm->stop != 0;
+    if (!is_over && trace->watch.deadline_ns != 0) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        is_over = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec >=
+                  trace->watch.deadline_ns;
+    }
+    if (!is_over)
+        return 0;
+    vm->status = GHOST_STOPPED;
+    return GHOST_EXIT_ABORT;
+}
+
+/* ---- frames ---- */
+
 /* What will run: looked up without warming anything. */
 static uint8_t engine_of(ghost_executor *executor, const ghost_message *message) {
     ghost_state *state = &executor->state;
@@ -45,12 +64,12 @@ static uint8_t engine_of(ghost_executor *executor, const ghost_message *message)
     const code_entry *code = account == NULL ? NULL : state_code(state, account);
     if (code == NULL)
         return GHOST_TRACE_NOTHING;
-    if ((account->precompile_forks >> state->fork) & 1)
+    if (executor_precompile(&executor->vm, account) != NULL)
         return GHOST_TRACE_PRECOMPILE;
     ghost_address delegate;
     if (state->fork >= GHOST_FORK_PRAGUE && ghost_code_delegate(&code->code, &delegate)) {
         account = state_account(state, &delegate);
-        if (account == NULL || ((account->precompile_forks >> state->fork) & 1))
+        if (account == NULL || executor_precompile(&executor->vm, account) != NULL)
             return GHOST_TRACE_NOTHING;
         code = state_code(state, account);
     }
@@ -65,11 +84,13 @@ static uint8_t engine_of(ghost_executor *executor, const ghost_message *message)
 
 /* NULL when the bounds are reached. */
 static ghost_trace_frame *add_frame(trace *trace, unsigned depth) {
-    trace->open[depth] = not_recorded;
+    trace->open[depth] = GHOST_TRACE_NO_FRAME;
     if (trace->frames.count >= GHOST_TRACE_FRAMES_MAX || !LIST_RESERVE(trace->frames, 1)) {
         trace->is_cut = true;
         return NULL;
     }
+    if (depth > 0 && trace->open[depth - 1] != GHOST_TRACE_NO_FRAME)
+        trace->frames.items[trace->open[depth - 1]].children++;
     trace->open[depth] = (uint32_t)trace->frames.count;
     ghost_trace_frame *frame = &trace->frames.items[trace->frames.count++];
     memset(frame, 0, sizeof *frame);
@@ -78,35 +99,53 @@ static ghost_trace_frame *add_frame(trace *trace, unsigned depth) {
     return frame;
 }
 
-static void enter(void *context, const ghost_message *message) {
+static int enter(void *context, const ghost_message *message) {
     trace *trace = context;
-    ghost_trace_frame *frame = add_frame(trace, message->depth);
-    if (frame == NULL)
-        return;
     bool is_creation = message->kind >= GHOST_CREATE;
-    frame->kind = message->kind;
-    frame->is_static = message->is_static;
-    frame->engine = engine_of(trace->executor, message);
-    memcpy(frame->from, message->sender.bytes, 20);
-    if (message->kind == GHOST_DELEGATECALL)
-        memcpy(frame->from, message->recipient.bytes, 20);
-    memcpy(frame->to, is_creation ? message->recipient.bytes : message->code_address.bytes, 20);
-    u256_to_be(frame->value, &message->value);
-    frame->gas = message->gas;
-    frame->input_length = message->input_length;
-    frame->input = keep_bytes(trace, message->input, message->input_length);
+    ghost_trace_frame *frame = add_frame(trace, message->depth);
+    if (frame != NULL) {
+        frame->kind = message->kind;
+        frame->is_static = message->is_static;
+        frame->engine = engine_of(trace->executor, message);
+        memcpy(frame->from, message->sender.bytes, 20);
+        if (message->kind == GHOST_DELEGATECALL)
+            memcpy(frame->from, message->recipient.bytes, 20);
+        memcpy(frame->to, is_creation ? message->recipient.bytes : message->code_address.bytes,
+               20);
+        u256_to_be(frame->value, &message->value);
+        frame->gas = message->gas;
+        frame->input_length = message->input_length;
+        frame->input = trace_keep(trace, message->input, message->input_length);
+    }
+    if (trace->watch.touches) {
+        uint32_t caller =
+            message->depth == 0 ? GHOST_TRACE_NO_FRAME : trace->open[message->depth - 1];
+        if (is_creation)
+            touches_creation(trace, &message->recipient, caller);
+        else
+            touches_callee(trace, &message->code_address, caller);
+    }
+    return trace_check_time(trace, FRAME_TICKS);
 }
 
 static void leave(void *context, const ghost_message *message, const ghost_call_result *result) {
     trace *trace = context;
     uint32_t at = trace->open[message->depth];
-    if (at == not_recorded)
+    ghost_fault fault = trace->executor->vm.fault;
+    trace->executor->vm.fault = (ghost_fault){0};
+    if (at == GHOST_TRACE_NO_FRAME)
         return;
     ghost_trace_frame *frame = &trace->frames.items[at];
     frame->exit = result->exit;
+    if (result->exit > GHOST_EXIT_REVERT) {
+        frame->fault = fault.kind;
+        frame->fault_opcode = fault.opcode;
+        frame->fault_have = fault.have;
+        frame->fault_want = fault.want;
+    }
     frame->gas_used = message->gas - (result->exit == GHOST_EXIT_ABORT ? 0 : result->gas_left);
     frame->output_length = result->output_length;
-    frame->output = keep_bytes(trace, result->output, result->output_length);
+    frame->output = trace_keep(trace, result->output, result->output_length);
     if (message->kind < GHOST_CREATE || result->exit != GHOST_EXIT_SUCCESS)
         return;
     /* A creation's output is the code it placed. */
@@ -116,12 +155,15 @@ static void leave(void *context, const ghost_message *message, const ghost_call_
     if (code == NULL)
         return;
     frame->output_length = code->code.length;
-    frame->output = keep_bytes(trace, code->code.bytes, code->code.length);
+    frame->output = trace_keep(trace, code->code.bytes, code->code.length);
 }
 
 static void destroy(void *context, const ghost_message *message, const ghost_address *from,
                     const ghost_address *to, const u256 *balance) {
-    ghost_trace_frame *frame = add_frame(context, message->depth + 1u);
+    trace *trace = context;
+    if (trace->watch.touches)
+        touches_destruction(trace, message, to, trace->open[message->depth]);
+    ghost_trace_frame *frame = add_frame(trace, message->depth + 1u);
     if (frame == NULL)
         return;
     frame->kind = GHOST_TRACE_SELFDESTRUCT;
@@ -131,56 +173,143 @@ static void destroy(void *context, const ghost_message *message, const ghost_add
     u256_to_be(frame->value, balance);
 }
 
-/* ---- for the executor ---- */
+/* ---- logs and hashes ---- */
 
-int ghost_executor_trace(ghost_executor *executor, int on) {
-    if (!on) {
-        trace_free(executor->trace);
-        executor->trace = NULL;
-        executor->vm.tracer = NULL;
-        return GHOST_OK;
+static void on_log(void *context, const ghost_message *message) {
+    trace *trace = context;
+    const ghost_state *state = &trace->executor->state;
+    uint32_t at = trace->open[message->depth];
+    if (state->logs.count == 0 || at == GHOST_TRACE_NO_FRAME ||
+        !trace_has_room(trace, trace->logs.count) || !LIST_RESERVE(trace->logs, 1)) {
+        trace->is_cut = true;
+        return;
     }
-    if (executor->trace != NULL)
-        return GHOST_OK;
-    trace *made = calloc(1, sizeof *made);
-    if (made == NULL)
-        return GHOST_OUT_OF_MEMORY;
-    made->executor = executor;
-    made->hooks = (ghost_tracer){made, NULL, enter, leave, destroy};
-    executor->trace = made;
-    executor->vm.tracer = &made->hooks;
-    return GHOST_OK;
+    ghost_trace_log *kept = &trace->logs.items[trace->logs.count++];
+    kept->frame = at;
+    kept->position = trace->frames.items[at].children;
+    kept->index = (uint32_t)(state->logs.count - 1);
+    kept->transaction = trace->transaction;
+    kept->log = state->logs.items[state->logs.count - 1];
+    kept->log.data = trace_keep(trace, kept->log.data, kept->log.data_length);
 }
 
-void ghost_executor_frames(const ghost_executor *executor, ghost_trace *out) {
+static void on_hash(void *context, const uint8_t *data, size_t length) {
+    trace *trace = context;
+    if (!trace_has_room(trace, trace->hashes.count) || !LIST_RESERVE(trace->hashes, 1)) {
+        trace->is_cut = true;
+        return;
+    }
+    trace->hashes.items[trace->hashes.count++] =
+        (ghost_view){trace_keep(trace, data, length), length};
+}
+
+/* ---- for the executor ---- */
+
+static trace *new_trace(ghost_executor *executor, const ghost_trace_watch *watch) {
+    trace *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return NULL;
+    made->executor = executor;
+    made->watch = *watch;
+    made->hooks = (ghost_tracer){
+        .context = made,
+        .enter = enter,
+        .leave = leave,
+        .destroy = destroy,
+        .step = watch->steps ? trace_on_step : NULL,
+        .account = watch->touches || watch->accesses ? trace_on_account : NULL,
+        .slot = watch->touches || watch->accesses ? trace_on_slot : NULL,
+        .log = watch->logs ? on_log : NULL,
+        .hash = watch->hashes ? on_hash : NULL,
+    };
+    return made;
+}
+
+int ghost_executor_trace(ghost_executor *executor, const ghost_trace_watch *watch) {
+    trace_free(executor->trace);
+    executor->trace = NULL;
+    executor->vm.tracer = NULL;
+    if (watch == NULL)
+        return GHOST_OK;
+    executor->trace = new_trace(executor, watch);
+    return executor->trace == NULL ? GHOST_OUT_OF_MEMORY : GHOST_OK;
+}
+
+void ghost_executor_recorded(const ghost_executor *executor, ghost_trace *out) {
     const trace *trace = executor->trace;
     memset(out, 0, sizeof *out);
     if (trace == NULL)
         return;
     out->frames = trace->frames.items;
     out->frame_count = trace->frames.count;
+    out->logs = trace->logs.items;
+    out->log_count = trace->logs.count;
+    out->accounts = trace->accounts.items;
+    out->account_count = trace->accounts.count;
+    out->slots = trace->slots.items;
+    out->slot_count = trace->slots.count;
+    out->accesses = trace->accesses.items;
+    out->access_count = trace->accesses.count;
+    out->hashes = trace->hashes.items;
+    out->hash_count = trace->hashes.count;
+    out->steps = trace->steps.items;
+    out->step_count = trace->steps.count;
     out->is_cut = trace->is_cut;
 }
 
-void trace_begin(trace *trace) {
-    if (trace == NULL)
-        return;
-    trace->frames.count = 0;
-    trace->byte_count = 0;
-    trace->is_cut = false;
-    trace->transaction = GHOST_TRACE_NO_TRANSACTION;
-    state_arena_cut(&trace->bytes, (arena_mark){0, 0});
+ghost_recording *ghost_executor_take_recording(ghost_executor *executor) {
+    trace *taken = executor->trace;
+    trace *fresh = taken == NULL ? NULL : new_trace(executor, &taken->watch);
+    if (fresh == NULL)
+        return NULL;
+    executor->trace = fresh;
+    executor->vm.tracer = NULL;
+    return (ghost_recording *)taken;
 }
 
-void trace_transaction(trace *trace, size_t index) {
-    if (trace != NULL)
-        trace->transaction = (uint32_t)index;
+void ghost_recording_free(ghost_recording *recording) {
+    trace_free((trace *)recording);
+}
+
+void ghost_executor_stop(ghost_executor *executor, int on) {
+    executor->vm.stop = on != 0;
+}
+
+void trace_begin(ghost_executor *executor) {
+    trace *trace = executor->trace;
+    if (trace == NULL)
+        return;
+    trace->frames.count = trace->logs.count = trace->accesses.count = 0;
+    trace->hashes.count = trace->steps.count = 0;
+    touches_clear(trace);
+    trace->byte_count = 0;
+    trace->ticks = 0;
+    trace->is_cut = false;
+    state_arena_cut(&trace->bytes, (arena_mark){0, 0});
+    trace_transaction(executor, GHOST_TRACE_NO_TRANSACTION);
+}
+
+void trace_transaction(ghost_executor *executor, size_t index) {
+    trace *trace = executor->trace;
+    if (trace == NULL)
+        return;
+    bool is_watched = trace->watch.transaction == GHOST_TRACE_NO_TRANSACTION ||
+                      trace->watch.transaction == index;
+    trace->transaction = (uint32_t)index;
+    executor->vm.tracer = is_watched ? &trace->hooks : NULL;
+    executor->vm.fault = (ghost_fault){0};
+    touches_begin_transaction(trace);
 }
 
 void trace_free(trace *trace) {
     if (trace == NULL)
         return;
     free(trace->frames.items);
+    free(trace->logs.items);
+    free(trace->accesses.items);
+    free(trace->hashes.items);
+    free(trace->steps.items);
+    touches_free(trace);
     state_arena_free(&trace->bytes);
     free(trace);
 }

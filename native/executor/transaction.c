@@ -540,6 +540,7 @@ int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms
     context->blob_count = tx->type == TYPE_BLOB ? tx->blob_count : 0;
 
     bool is_free = (flags & GHOST_CALL_NO_BALANCE_CHECK) != 0;
+    trace_start(executor, tx, terms);
     if (sender->account.nonce != UINT64_MAX)
         state_set_nonce(state, sender, sender->account.nonce + 1);
     if (!is_free)
@@ -562,11 +563,14 @@ int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms
     effect->gas_refunded = refund;
     effect->gas_peak = used + refund > terms->floor_gas ? used + refund : terms->floor_gas;
     effect->gas_used = used > terms->floor_gas ? used : terms->floor_gas;
-    if (is_free)
+    if (is_free) {
+        trace_settle(executor);
         return stopped(executor);
+    }
     if (terms->token == NULL)
         settle_fees(executor, tx, terms, effect->gas_used);
     else if (!fees_settle_token(executor, tx, terms, effect->gas_used))
         return state->status;
+    trace_settle(executor);
     return stopped(executor);
 }

@@ -19,7 +19,7 @@ from ghostchain.encoding.blocks import encode_header, encode_receipt
 from ghostchain.encoding.transactions import decode_transaction, encode_transaction
 from ghostchain.execution.executor import BlockEnvironment, CallFlag, CallResult, Exit, Message
 from ghostchain.execution.forks import BlobSchedule, Fork
-from ghostchain.execution.traces import Trace
+from ghostchain.execution.traces import FRAMES, Trace, Watch
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable, TransactionReason
@@ -140,7 +140,12 @@ class MemorySimulation:
         return result_of(reason, ran, message)
 
     def trace(
-        self, environment: BlockEnvironment, message: Message, *, flags: int
+        self,
+        environment: BlockEnvironment,
+        message: Message,
+        *,
+        flags: int,
+        watch: Watch = FRAMES,
     ) -> tuple[CallResult, Trace]:
         """Without frames: nothing here runs code."""
         return self.call(environment, message, flags=flags), Trace((), False)
@@ -418,7 +423,7 @@ class MemoryBackend:
             accounts[address] = account
         yield MemorySimulation(replace(state, accounts=accounts), self.contracts)
 
-    def trace_block(self, number: int) -> Trace:
+    def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
         return Trace((), False)
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
