@@ -68,6 +68,7 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
+from ghostchain.state.remote import RemoteView
 from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
 
@@ -94,6 +95,7 @@ class Chain:
             storage.state,
             storage.blooms,
             storage.head,
+            storage.remote,
         )
         self._proofs = ProofService(self._trie_base)
         self._listeners: list[Callable[[Header], None]] = []
@@ -113,6 +115,7 @@ class Chain:
         prune: int | None = None,
         is_durable: bool = True,
         on_step: Callable[[str], None] | None = None,
+        remote: RemoteView | None = None,
     ) -> Chain:
         """The chain in data_dir, created from genesis when the directory is free, recovered when
         the last process was killed.
@@ -121,10 +124,11 @@ class Chain:
         is_durable: False only for a directory that goes with this process; a commit then does not
         wait for the disk.
         on_step: told of each step that reaches the disk (tests cut there).
+        remote: of a fork (`fork.py`), the state of the chain that it was forked from.
         Raises: StorageError.
         """
         storage = open_storage(
-            data_dir, genesis, prune=prune, is_durable=is_durable, on_step=on_step
+            data_dir, genesis, prune=prune, is_durable=is_durable, on_step=on_step, remote=remote
         )
         try:
             chain = cls(genesis, storage)
@@ -218,7 +222,7 @@ class Chain:
         number = self.number_of(key) if isinstance(key, bytes) else key
         if number is None:
             return None
-        if number == 0:
+        if number == 0 and self.begin == 0:
             return Block(self.genesis.header)
         record = self.body(number)
         return None if record is None else record.block()
@@ -288,8 +292,12 @@ class Chain:
     def prove(self, address: Address, slots: Sequence[Hash32], number: int) -> AccountProof:
         """Merkle proofs of an account and some of its slots after block `number` (EIP-1186).
 
-        Raises: StateUnavailable for more than 128 blocks behind the head.
+        Raises: StateUnavailable for more than 128 blocks behind the head, and on a fork.
         """
+        if self._storage.remote is not None:
+            raise StateUnavailable(
+                "a fork keeps no trie, so nothing after the block of the fork can be proven"
+            )
         published = self._published
         view = published.settled_state(number)
         entry = published.entry(number)
@@ -516,6 +524,7 @@ class Chain:
                 self._storage.database.snapshot(),
                 self._storage.files,
                 PendingState(to.amendments) if to.amendments else None,
+                remote=self._storage.remote,
             )
         self._proofs.forget_all()
         for listener in tuple(self._rewind_listeners):
@@ -699,6 +708,7 @@ class Chain:
                 self._storage.database.snapshot(),
                 self._storage.files,
                 kept=self._published.kept,
+                remote=self._storage.remote,
             )
         self._proofs.forget_old(sealed.block.header.number)
         for listener in tuple(self._listeners):

@@ -11,6 +11,7 @@ m | blooms          block 8: the bloom file is on disk up to there
 m | rewind          block 8 | amendments: where a rewind goes on to (`chain/rewinding.py`)
 p | address 20 ...  what is pending for the next block (`chain/amendments.py`)
 m | begin           block 8: blocks up to there are not kept but for genesis (a snapshot's)
+m | fork            description of the block of another chain where this one begins
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ghostchain.encoding.blocks import decode_header
+from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Hash32
@@ -38,6 +39,7 @@ HEAD = b"mhead"
 CERTIFICATE = b"mcertificate"
 BLOOMS = b"mblooms"
 BEGIN = b"mbegin"
+FORK = b"mfork"
 JOURNAL = b"j"
 HEAD_VALUE = struct.Struct(">Q32s12s")
 PLACE = struct.Struct(">QI")
@@ -162,7 +164,7 @@ def read_entry(reader: Reader, number: int) -> HeaderEntry | None:
 
 def read_header(reader: Reader, number: int) -> Header | None:
     entry = read_entry(reader, number)
-    return None if entry is None else decode_header(entry.header)
+    return None if entry is None else decode_early_header(entry.header)
 
 
 def read_hash(reader: Reader, number: int) -> Hash32 | None:

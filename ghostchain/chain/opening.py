@@ -26,11 +26,12 @@ from ghostchain.chain.logs import BloomFile
 from ghostchain.chain.records import AMENDMENTS, BODY, BodyRecord, tag_of
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.blocks import decode_header, encode_header
-from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.encoding.blocks import decode_early_header, encode_header
+from ghostchain.primitives.errors import ForeignDirectory, StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import EMPTY_ROOT, Hash32
 from ghostchain.state.changes import change_set
+from ghostchain.state.remote import RemoteView
 from ghostchain.state.store import StateStore, nodes_of
 from ghostchain.state.undo import changes_between, merge_undos
 from ghostchain.storage.database import Database
@@ -68,6 +69,7 @@ class OpenedStorage:
     head: Header
     head_hash: Hash32
     unacknowledged: list[Unacknowledged]
+    remote: RemoteView | None = None
 
     def close(self) -> None:
         self.database.close()
@@ -87,8 +89,12 @@ def open_storage(
     prune: int | None,
     is_durable: bool = True,
     on_step: Callable[[str], None] | None = None,
+    remote: RemoteView | None = None,
 ) -> OpenedStorage:
-    """Raises: StorageError; nothing has been written into a directory that is not ours."""
+    """remote: of a directory that `fork.begin_fork` made.
+
+    Raises: StorageError; nothing has been written into a directory that is not ours.
+    """
     return_large_allocations()
     step = on_step or _ignore_step
     directory = DataDirectory.claim(
@@ -109,8 +115,14 @@ def open_storage(
         opened.append(files.close)
         blooms = BloomFile(data_dir / BLOOMS_NAME)
         opened.append(blooms.close)
+        _refuse_other_kind(database, is_forked=remote is not None)
         is_decided = genesis.config.consensus is not None
-        state = StateStore(database, prune_blocks=prune, keeps_undos=not is_decided)
+        state = StateStore(
+            database,
+            prune_blocks=prune,
+            keeps_undos=not is_decided,
+            is_forked=remote is not None,
+        )
         head = index.read_head(database)
         if head is None:
             head = _write_genesis(database, state, genesis)
@@ -121,14 +133,15 @@ def open_storage(
             unacknowledged = []
         files.set_end(head.end)
         _restore_blooms(database, blooms, head.number)
-        _restore_trie(state, header)
+        if remote is None:
+            _restore_trie(state, header)
         state.catch_up_pruning(head.number)
     except BaseException:
         for close in reversed(opened):
             close()
         raise
     return OpenedStorage(
-        directory, database, files, blooms, state, header, head.hash, unacknowledged
+        directory, database, files, blooms, state, header, head.hash, unacknowledged, remote
     )
 
 
@@ -140,6 +153,16 @@ def _refuse_lost_database(data_dir: Path) -> None:
         raise StorageCorrupt(
             f"{data_dir / STATE_NAME} is missing or incomplete, but there are blocks; "
             "restore it, or export and import the blocks into an empty directory"
+        )
+
+
+def _refuse_other_kind(database: Database, *, is_forked: bool) -> None:
+    """Without the chain that it was forked from, a state has holes; over another, it lies."""
+    if (database.get(index.FORK) is not None) != is_forked:
+        raise ForeignDirectory(
+            "the data directory holds a chain of its own, no fork; choose another --data-dir"
+            if is_forked
+            else "the data directory holds a fork of another chain; give --dev and --fork-url"
         )
 
 
@@ -162,7 +185,7 @@ def _checked_head(database: Database, head: index.Head) -> Header:
     entry = index.read_entry(database, head.number)
     if entry is None or entry.hash != head.hash:
         raise StorageCorrupt(f"the database names block {head.number} as its head but lacks it")
-    header = decode_header(entry.header)
+    header = decode_early_header(entry.header)
     if header_hash(header) != head.hash or header.number != head.number:
         raise StorageCorrupt(f"the header of the head, block {head.number}, is damaged")
     return header

@@ -19,10 +19,11 @@ from ghostchain.chain.logs import (
 )
 from ghostchain.chain.opening import OpenedStorage
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
-from ghostchain.encoding.blocks import decode_header
+from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.state.remote import ForkedView, RemoteView
 from ghostchain.state.views import HistoricalView, LatestView, PendingState, View
 from ghostchain.storage.database import Snapshot
 from ghostchain.storage.files import SegmentLog
@@ -83,6 +84,7 @@ class Published:
     files: SegmentLog
     pending: PendingState | None = None
     kept: Kept = field(default_factory=Kept)
+    remote: RemoteView | None = None
 
     def block_hash(self, number: int) -> bytes | None:
         return index.read_hash(self.snapshot, number)
@@ -98,7 +100,7 @@ class Published:
             found = index.read_entry(self.snapshot, number)
             if found is None:
                 return None
-            kept = found.hash, decode_header(found.header)
+            kept = found.hash, decode_early_header(found.header)
             self.kept.headers.put(number, kept)
         return kept
 
@@ -127,10 +129,13 @@ class Published:
     def settled_state(self, number: int) -> View:
         """The state that the block's state root is of. Raises: StateUnavailable."""
         if number == self.header.number:
-            return LatestView(self.snapshot, self.block_hash)
+            return self._over_remote(LatestView(self.snapshot, self.block_hash))
         if not 0 <= number < self.header.number:
             raise StateUnavailable(f"block {number} is not known")
-        return HistoricalView(self.snapshot, self.block_hash, number)
+        return self._over_remote(HistoricalView(self.snapshot, self.block_hash, number))
+
+    def _over_remote(self, view: LatestView | HistoricalView) -> View:
+        return view if self.remote is None else ForkedView(view, self.remote)
 
     def logs(
         self,
@@ -170,4 +175,5 @@ def first_published(storage: OpenedStorage) -> Published:
         storage.database.snapshot(),
         storage.files,
         PendingState(amendments) if amendments else None,
+        remote=storage.remote,
     )

@@ -28,12 +28,13 @@ from ghostchain.chain.amendments import (
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.records import BodyRecord
 from ghostchain.crypto.keccak import keccak256_batch
-from ghostchain.encoding.blocks import decode_header
+from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.primitives.amendment import NO_AMENDMENTS
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Hash32
 from ghostchain.state.keys import number_bytes
+from ghostchain.state.remote import ChangeLedger
 from ghostchain.state.rewinding import stage_rewind
 from ghostchain.state.store import StateStore
 from ghostchain.state.undo import Undo
@@ -87,7 +88,7 @@ class Rewinder:
         files: SegmentLog,
         journal: RecordJournal,
         state: StateStore,
-        forest: Forest,
+        forest: Forest | ChangeLedger,
     ) -> None:
         self._database = database
         self._files = files
@@ -157,7 +158,7 @@ class Rewinder:
         entry = index.read_entry(self._database, number)
         if entry is None:
             raise StorageCorrupt(f"the header of block {number} is missing")
-        return Arrived(decode_header(entry.header), entry.hash)
+        return Arrived(decode_early_header(entry.header), entry.hash)
 
     def _put_head(self, batch: Batch, number: int) -> Arrived:
         arrived = self._header(number)

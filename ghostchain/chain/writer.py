@@ -59,6 +59,14 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
 from ghostchain.state.changes import columns_of
 from ghostchain.state.keys import number_bytes
+from ghostchain.state.remote import (
+    ChangeLedger,
+    ForkedView,
+    RemoteView,
+    foreign_codes,
+    ring_slots,
+    zeroed_by,
+)
 from ghostchain.state.store import StateStore, nodes_of
 from ghostchain.state.views import View, WriterView
 from ghostchain.storage.database import Database
@@ -78,6 +86,8 @@ WITHDRAWAL_BYTES_MAX = 48
 EXCESS_BLOB_GAS_MAX = 1 << 30
 # By hand: hundreds of full blocks below where the next one no longer fits a header.
 BASE_FEE_END = 1 << 128
+# Of a fork's block: whose accounts are asked for before it runs, not one by one while it does.
+PREFETCHED_TRANSACTIONS_MAX = 256
 
 
 KnownSenders = Callable[[Sequence[Hash32]], Sequence[Address | None]]
@@ -320,7 +330,9 @@ class BlockWriter:
         state: StateStore,
         blooms: BloomFile,
         head: Header,
+        remote: RemoteView | None = None,
     ) -> None:
+        """remote: of a fork, the state of the chain that it was forked from."""
         self._config = config
         self._database = database
         self._files = files
@@ -329,11 +341,44 @@ class BlockWriter:
         self._blooms = blooms
         # Number and hash of the block that is staged and perhaps not on disk yet.
         self._staged: tuple[int, bytes] | None = None
-        view = WriterView(state, self._ancestor_hash)
+        self._remote = remote
+        self._local = WriterView(state, self._ancestor_hash)
         self._executor = Executor(
-            view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
+            self._view(), contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
         )
-        self._forest = Forest(state.node, head.state_root, FOREST_CACHE_BYTES)
+        self._forest: Forest | ChangeLedger = (
+            Forest(state.node, head.state_root, FOREST_CACHE_BYTES)
+            if remote is None
+            else ChangeLedger(head.state_root)
+        )
+
+    def _view(self, environment: BlockEnvironment | None = None) -> View:
+        """What a block runs on; of a fork, with the remote's state beneath."""
+        if self._remote is None:
+            return self._local
+        rings = environment and ring_slots(environment.number, environment.timestamp)
+        return ForkedView(self._local, self._remote, rings or frozenset())
+
+    def _run(
+        self,
+        environment: BlockEnvironment,
+        batch: TransactionBatch,
+        withdrawals: Sequence[Withdrawal],
+        *,
+        skip_invalid: bool = False,
+        amendments: Amendments = NO_AMENDMENTS,
+    ) -> BlockResult:
+        if self._remote is not None:
+            self._executor.reset(self._view(environment))
+            addresses, slots = _touched_by(batch, environment)
+            self._remote.prefetch(addresses | amendments.keys(), slots)
+        return self._executor.run_block(
+            environment,
+            batch,
+            withdrawals,
+            skip_invalid=skip_invalid,
+            amendments=amendments,
+        )
 
     def _ancestor_hash(self, number: int) -> bytes | None:
         if self._staged is not None and self._staged[0] == number:
@@ -349,7 +394,7 @@ class BlockWriter:
         header = block.header
         check = check_next if prepared.by_hand is None else check_place
         check(self._config, header, parent, parent_hash)
-        result = self._executor.run_block(
+        result = self._run(
             environment_of(self._config, header),
             prepared.batch,
             block.withdrawals,
@@ -385,7 +430,7 @@ class BlockWriter:
         draft = self._draft(proposal, parent, parent_hash)
         candidate_count = len(batch)
         batch = _within_block_size(batch, len(proposal.withdrawals))
-        result = self._executor.run_block(
+        result = self._run(
             environment_of(self._config, draft),
             batch,
             proposal.withdrawals,
@@ -499,12 +544,18 @@ class BlockWriter:
             transactions["sender"].tobytes(),
         )
         receipts = receipts_record(native, transactions["type"], outcomes)
+        changes, codes = columns_of(native), list(pending.result.codes)
+        besides = None
+        if self._remote is not None:
+            besides = zeroed_by(header.timestamp, header.parent_beacon_block_root)
+            codes += foreign_codes(changes.accounts, self._local, self._remote, codes)
         put_state = self._state.stage(
             number,
             header.state_root,
-            columns_of(native),
-            pending.result.codes,
+            changes,
+            codes,
             nodes_of(self._forest),
+            besides,
         )
         self._executor.commit()
         self._forest.commit()
@@ -589,6 +640,21 @@ class BlockWriter:
             "trie nodes to be written": self._state.memory(),
             "database": self._database.memory(),
         }
+
+
+def _touched_by(
+    batch: TransactionBatch, environment: BlockEnvironment
+) -> tuple[set[bytes], set[tuple[bytes, bytes]]]:
+    """The accounts and slots that transactions name, as far as it pays to ask for them together."""
+    addresses: set[bytes] = {environment.coinbase}
+    slots: set[tuple[bytes, bytes]] = set()
+    for place, sender in enumerate(batch.senders()[:PREFETCHED_TRANSACTIONS_MAX]):
+        transaction = batch.transaction(place)
+        addresses |= {sender, *filter(None, [transaction.to])}
+        for entry in transaction.access_list:
+            addresses.add(entry.address)
+            slots |= {(entry.address, key) for key in entry.keys}
+    return addresses, slots
 
 
 def _within_block_size(batch: TransactionBatch, withdrawal_count: int) -> TransactionBatch:

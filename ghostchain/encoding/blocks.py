@@ -32,6 +32,12 @@ and is the chain's to check."""
 HEADER_FIELDS = 20
 """Cancun; Prague appends requests_hash."""
 
+EARLY_FIELDS = frozenset({15, 16, 17})
+"""Since the merge or before, with London's base fee, with Shanghai's withdrawals root."""
+
+# From the base fee on, as the fields of a header that has not got them.
+ZERO_FIELDS = (b"", bytes(32), b"", b"", bytes(32))
+
 
 def encode_header(header: Header) -> bytes:
     """The bytes of a header: 20 fields, or 21 with a requests hash."""
@@ -61,7 +67,7 @@ def encode_header(header: Header) -> bytes:
     ]
     if header.requests_hash is not None:
         fields.append(fixed(header.requests_hash))
-    return rlp.list_of(fields)
+    return rlp.list_of(fields[: header.field_count])
 
 
 def decode_header(data: bytes) -> Header:
@@ -70,8 +76,18 @@ def decode_header(data: bytes) -> Header:
         return _header(rlp.decode(data, size_max=BLOCK_SIZE_MAX, depth_max=1))
 
 
-def _header(decoded: Decoded) -> Header:
+def decode_early_header(data: bytes) -> Header:
+    """As decode_header, and the headers before Cancun too, for where a fork of another chain
+    begins. Raises: InvalidBlock RLP_STRUCTURES_ENCODING."""
+    with _block_structure("header"):
+        return _header(rlp.decode(data, size_max=BLOCK_SIZE_MAX, depth_max=1), is_early=True)
+
+
+def _header(decoded: Decoded, *, is_early: bool = False) -> Header:
     item = rlp.as_list(decoded)
+    count = len(item)
+    if is_early and count in EARLY_FIELDS:
+        item = [*item, *ZERO_FIELDS[count - HEADER_FIELDS :]]
     if len(item) not in (HEADER_FIELDS, HEADER_FIELDS + 1):
         message = f"a header of {len(item)} fields, not {HEADER_FIELDS} or {HEADER_FIELDS + 1}"
         raise InvalidEncoding(EncodingReason.FIELD_COUNT, message)
@@ -97,6 +113,7 @@ def _header(decoded: Decoded) -> Header:
         excess_blob_gas=_uint64(item[18]),
         parent_beacon_block_root=_hash(item[19]),
         requests_hash=_hash(item[20]) if len(item) > HEADER_FIELDS else None,
+        field_count=None if count >= HEADER_FIELDS else count,
     )
 
 

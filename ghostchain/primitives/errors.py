@@ -7,6 +7,10 @@
     ├── InvalidModule            a WebAssembly module that cannot be a contract: ModuleReason
     ├── InvalidGenesis           a genesis file that cannot start a chain here
     ├── StateUnavailable         the state asked for was pruned or never was
+    ├── RemoteError              a chain that was forked elsewhere could not be read there
+    │   ├── RemoteFailed         no usable answer in time
+    │   └── RemoteRefused        the answer is an error: .code, .data
+    ├── RemoteNeeded             the event loop may not wait for a remote node: .answer
     └── StorageError             the data directory cannot serve
         ├── StorageCorrupt       what is on disk contradicts itself
         ├── StorageFailed        the system refused a read or a write
@@ -21,7 +25,9 @@ code is an `assert` and is not listed here.
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from enum import Enum, IntEnum
+from typing import Any
 
 
 class GhostError(Exception):
@@ -419,6 +425,33 @@ class InvalidGenesis(GhostError):
 
 class StateUnavailable(GhostError):
     """The state of that block is not kept (pruned), or there is no such block."""
+
+
+class RemoteError(GhostError):
+    """The node that a fork reads from did not give what was needed. The message names its host,
+    never its whole URL, since that may hold a key."""
+
+
+class RemoteFailed(RemoteError):
+    """No usable answer came in time, whatever was tried."""
+
+
+class RemoteRefused(RemoteError):
+    """The remote node answered with a JSON-RPC error."""
+
+    def __init__(self, message: str, code: int, data: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class RemoteNeeded(GhostError):
+    """What a thread that must not wait asked for is not here, and has been asked of the remote
+    node. answer: done when it is here, or has failed; then ask again."""
+
+    def __init__(self, answer: Future[Any]) -> None:
+        super().__init__("to be asked of the remote node")
+        self.answer = answer
 
 
 class StorageError(GhostError):

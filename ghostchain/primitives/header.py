@@ -12,7 +12,9 @@ class Header:
     """The 20 fields of Cancun, or 21 since Prague, in the order in which they are encoded.
 
     Units: base_fee_per_gas in wei, timestamp in seconds. nonce is 8 bytes and bloom 256.
-    requests_hash is None before Prague (EIP-7685).
+    requests_hash is None before Prague (EIP-7685). field_count: of a block before Cancun, which is
+    never run here but may be where a fork begins, how many of the fields there are (15, 16 with
+    London, 17 with Shanghai); the others are zero. None for all.
     """
 
     parent_hash: Hash32
@@ -36,3 +38,4 @@ class Header:
     excess_blob_gas: int
     parent_beacon_block_root: Hash32
     requests_hash: Hash32 | None = None
+    field_count: int | None = None

@@ -47,6 +47,9 @@ SLOT_CHANGES = np.dtype(
 assert ACCOUNT_CHANGES.itemsize == 280
 assert SLOT_CHANGES.itemsize == 128
 
+# Stored where an account or a slot is absent, on a chain that was forked from another (there, what
+# is not in the database is the other chain's). No stored value looks so.
+TOMBSTONE = b"\0"
 FULL_BYTES = 104
 PLAIN_BYTES = 24
 _EMPTY_TAIL = bytes(EMPTY_ROOT) + bytes(EMPTY_CODE_HASH)
@@ -80,10 +83,11 @@ def compact(record: bytes) -> bytes:
 
 
 def expand(stored: bytes) -> bytes | None:
-    """The flat record of a stored value; None for the empty value, which is absence."""
+    """The flat record of a stored value; None for the empty value and the tombstone, which are
+    absence."""
     if len(stored) == PLAIN_BYTES:
         return stored[:8] + _ZERO_16 + stored[8:] + _EMPTY_TAIL
-    return stored or None
+    return None if stored in (b"", TOMBSTONE) else stored
 
 
 def compact_column(records: Column, present: Column) -> list[bytes]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.state import keys
 from ghostchain.state.changes import change_set, trim
+from ghostchain.state.remote import RINGS, ChangeLedger
 from ghostchain.state.store import StateStore, nodes_of
 from ghostchain.state.undo import Undo, changes_between, merge_undos
 from ghostchain.storage.database import Batch
@@ -22,7 +23,7 @@ from ghostchain.trie.merkle import Forest
 
 def stage_rewind(
     state: StateStore,
-    forest: Forest,
+    forest: Forest | ChangeLedger,
     batch: Batch,
     taken: Sequence[tuple[int, Undo]],
     root: bytes,
@@ -41,16 +42,19 @@ def stage_rewind(
         for (owner, slot), before in old.slots.items()
     }
     found = forest.apply(change_set(changes_between(accounts, slots)))
-    if found != root:
+    if isinstance(forest, ChangeLedger):
+        forest.go_back(root)
+    elif found != root:
         forest.discard()
         raise StorageCorrupt(
             f"the undo records lead to state root 0x{found.hex()} at block {target}, its header "
             f"says 0x{root.hex()}; run `ghostd db verify`"
         )
     for key, before in old.accounts.items():
-        _put(batch, keys.ACCOUNT + key, before)
+        _put(batch, keys.ACCOUNT + key, before or state.absence)
     for (owner, slot), before in old.slots.items():
-        _put(batch, keys.SLOT + owner + slot, trim(before))
+        absence = b"" if owner in RINGS else state.absence
+        _put(batch, keys.SLOT + owner + slot, trim(before) or absence)
     for number, undo in taken:
         stamp = keys.number_bytes(number)
         for key in undo.accounts:

@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import numpy as np
 
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.types import EMPTY_ROOT
 from ghostchain.state import keys
-from ghostchain.state.changes import Changes, Column, compact_column, expand, rows, trim
+from ghostchain.state.changes import (
+    TOMBSTONE,
+    Changes,
+    Column,
+    compact_column,
+    expand,
+    rows,
+    trim,
+)
 from ghostchain.state.undo import Undo, decode_undo, encode_undo
 from ghostchain.storage.database import Batch, Database, Reader, after
-from ghostchain.trie.merkle import Forest, node_key
+from ghostchain.trie.merkle import node_key
 
 # Small blocks change the same upper nodes over and over, for which this is plenty. Large ones have
 # few nodes in common, and holding more of them would only make the batch that flushes them large.
@@ -46,11 +55,14 @@ class StateStore:
         prune_blocks: int | None = None,
         keeps_undos: bool = False,
         node_buffer_bytes_max: int = NODE_BUFFER_BYTES_MAX,
+        is_forked: bool = False,
     ) -> None:
         """prune_blocks: how many blocks behind the head stay readable; None keeps all.
-        keeps_undos: undo records stay as long as history does, for rewinds."""
+        keeps_undos: undo records stay as long as history does, for rewinds.
+        is_forked: what is not here is another chain's, so absence is stored (`remote.py`)."""
         self._database = database
         self._keeps_undos = keeps_undos
+        self.absence = TOMBSTONE if is_forked else b""
         self._prune_blocks = prune_blocks
         self._nodes: dict[bytes, bytes] = {}
         self._nodes_max = node_buffer_bytes_max // NODE_BYTES
@@ -92,6 +104,12 @@ class StateStore:
 
     def code(self, code_hash: bytes) -> bytes | None:
         return self._latest(keys.CODE + code_hash)
+
+    def raw(self, key: bytes) -> bytes | None:
+        """What stands under a key of the database: empty or TOMBSTONE where it is known to be
+        absent, None where nothing is known."""
+        staged = self._staged.get(key)
+        return self._database.get(key) if staged is None else staged
 
     def node(self, owner: bytes | None, path: bytes) -> bytes | None:
         """The trie node at path (nibbles)."""
@@ -138,11 +156,13 @@ class StateStore:
         changes: Changes,
         codes: Iterable[tuple[bytes, bytes]],
         nodes: Iterable[tuple[bytes, bytes]],
+        besides: Mapping[bytes, bytes] | None = None,
     ) -> Callable[[Batch], None]:
         """The writer reads block `number`'s state from now on. Returns what puts it in a batch,
         once, on any one thread, with nothing of `changes` needed any more.
 
-        Shapes: codes are (hash, code); nodes are (database key, RLP or b"" for deleted).
+        Shapes: codes are (hash, code); nodes are (database key, RLP or b"" for deleted); besides:
+        flat entries by database key, where the changes do not name them.
         What was staged before must be settled.
         """
         assert not self._is_staged, "one block is staged at a time"
@@ -155,7 +175,8 @@ class StateStore:
         slot_keys = (hashed[owners], slot_hashed)
         values = compact_column(accounts["after"], accounts["exists"])
         new_values = [trim(value) for value in rows(slot_after)]
-        staged = dict(zip(rows(_keys(keys.ACCOUNT, hashed)), values, strict=True))
+        staged = dict(besides or {})
+        staged.update(zip(rows(_keys(keys.ACCOUNT, hashed)), values, strict=True))
         staged.update(zip(rows(_keys(keys.SLOT, *slot_keys)), new_values, strict=True))
         staged.update((keys.CODE + code_hash, code) for code_hash, code in codes)
         self._staged = staged
@@ -169,7 +190,7 @@ class StateStore:
         self._is_staged = True
 
         def put(batch: Batch) -> None:
-            _put_flat(batch, staged.items())
+            _put_flat(batch, staged.items(), self.absence)
             if self._staged_flush:
                 # The later of two writes to a key holds; merging would copy all of them.
                 _put_flat(batch, self._nodes.items())
@@ -386,17 +407,23 @@ def _put_all(batch: Batch, names: list[bytes], values: list[bytes]) -> None:
         put(name, value)
 
 
-def _put_flat(batch: Batch, items: Iterable[tuple[bytes, bytes]]) -> None:
-    """Empty values are absence, and stored as such."""
+def _put_flat(batch: Batch, items: Iterable[tuple[bytes, bytes]], absence: bytes = b"") -> None:
+    """Empty values are absence, and stored as such: not at all, unless there is a word for it."""
     put, delete = batch.put, batch.delete
     for name, value in items:
-        if value:
-            put(name, value)
+        if value or absence:
+            put(name, value or absence)
         else:
             delete(name)
 
 
-def nodes_of(forest: Forest) -> Iterable[tuple[bytes, bytes]]:
+class NodeWrites(Protocol):
+    """A `Forest`, or what stands where one does."""
+
+    def encoded_writes(self) -> tuple[Iterable[tuple[bytes, bytes]], Iterable[bytes]]: ...
+
+
+def nodes_of(forest: NodeWrites) -> Iterable[tuple[bytes, bytes]]:
     """The node writes of the pending apply as `StateStore.stage` takes them."""
     puts, deletes = forest.encoded_writes()
     return itertools.chain(puts, ((key, b"") for key in deletes))

@@ -60,6 +60,15 @@ class LatestView:
     def code(self, code_hash: bytes) -> bytes:
         return read_code(self._get, code_hash)
 
+    def raw_account(self, hashed: bytes) -> bytes | None:
+        return self._get(keys.ACCOUNT + hashed)
+
+    def raw_slot(self, hashed_address: bytes, hashed_key: bytes) -> bytes | None:
+        return self._get(keys.SLOT + hashed_address + hashed_key)
+
+    def raw_code(self, code_hash: bytes) -> bytes | None:
+        return self._get(keys.CODE + code_hash)
+
 
 class WriterView:
     """The state that the next block runs on: the latest, though it may not be on disk yet."""
@@ -81,6 +90,15 @@ class WriterView:
     def code(self, code_hash: bytes) -> bytes:
         return checked_code(self._state.code(code_hash), code_hash)
 
+    def raw_account(self, hashed: bytes) -> bytes | None:
+        return self._state.raw(keys.ACCOUNT + hashed)
+
+    def raw_slot(self, hashed_address: bytes, hashed_key: bytes) -> bytes | None:
+        return self._state.raw(keys.SLOT + hashed_address + hashed_key)
+
+    def raw_code(self, code_hash: bytes) -> bytes | None:
+        return self._state.code(code_hash)
+
 
 class HistoricalView:
     """The state after block `number`, out of a reader at that block or later.
@@ -101,17 +119,26 @@ class HistoricalView:
         self.block_hash = block_hash
 
     def account(self, address: bytes, hashed: bytes) -> bytes | None:
-        changed = self._before_next_change(keys.HISTORY_ACCOUNT + hashed)
-        stored = self._reader.get(keys.ACCOUNT + hashed) if changed is None else changed
+        stored = self.raw_account(hashed)
         return None if stored is None else expand(stored)
 
     def slot(
         self, address: bytes, hashed_address: bytes, key: bytes, hashed_key: bytes
     ) -> bytes | None:
+        stored = self.raw_slot(hashed_address, hashed_key)
+        return stored.rjust(32, b"\0") if stored else None
+
+    def raw_account(self, hashed: bytes) -> bytes | None:
+        changed = self._before_next_change(keys.HISTORY_ACCOUNT + hashed)
+        return self._reader.get(keys.ACCOUNT + hashed) if changed is None else changed
+
+    def raw_slot(self, hashed_address: bytes, hashed_key: bytes) -> bytes | None:
         place = hashed_address + hashed_key
         changed = self._before_next_change(keys.HISTORY_SLOT + place)
-        stored = self._reader.get(keys.SLOT + place) if changed is None else changed
-        return stored.rjust(32, b"\0") if stored else None
+        return self._reader.get(keys.SLOT + place) if changed is None else changed
+
+    def raw_code(self, code_hash: bytes) -> bytes | None:
+        return self._reader.get(keys.CODE + code_hash)
 
     def _before_next_change(self, prefix: bytes) -> bytes | None:
         """The value before the first change after our block; None when none came."""

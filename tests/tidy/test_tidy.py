@@ -33,8 +33,10 @@ IMPORTS = {
     "p2p": BASE,
     "sync": BASE,
     "net": {"primitives"},
+    "fork": EXECUTION | {"contracts", "chain"},
     "rpc": EXECUTION | {"contracts", "chain"},
-    "node": EXECUTION | {"contracts", "chain", "consensus", "txpool", "p2p", "sync", "net", "rpc"},
+    "node": EXECUTION
+    | {"contracts", "chain", "consensus", "txpool", "p2p", "sync", "net", "rpc", "fork"},
 }
 
 # Modules that decide but never act: no clock, socket, file, environment, logger or chance.

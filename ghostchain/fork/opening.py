@@ -1,0 +1,274 @@
+"""Opening a fork: which block, its cache, and a data directory that begins there or goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ghostchain.chain.fork import begin_fork, fork_description
+from ghostchain.chain.genesis import Genesis
+from ghostchain.crypto.hashes import header_hash
+from ghostchain.encoding.blocks import decode_early_header, encode_header
+from ghostchain.fork import answers, origin
+from ghostchain.fork.cache import BYTES_MAX, ForkCache, known_hashes, path_of, shrink
+from ghostchain.fork.client import RemoteClient, RemoteSettings
+from ghostchain.fork.origin import Origin
+from ghostchain.fork.state import RemoteState
+from ghostchain.primitives.errors import (
+    ForeignDirectory,
+    GhostError,
+    RemoteFailed,
+    RemoteRefused,
+)
+from ghostchain.primitives.types import Address
+
+logger = logging.getLogger(__name__)
+
+HEADER = b"header"
+HYBRID = b"hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class ForkSettings:
+    """What to fork, and how.
+
+    block: a number, or one relative to the remote's head when negative; None is its head.
+    transaction: the fork begins with the state before this transaction. remote_chain_id: what
+    eth_chainId is not asked for then. cache_dir None: nothing is kept between runs.
+    """
+
+    remote: RemoteSettings
+    block: int | None = None
+    transaction: bytes | None = None
+    remote_chain_id: int | None = None
+    cache_dir: Path | None = None
+    cache_bytes_max: int = field(default=BYTES_MAX)
+
+
+class OpenFork:
+    """A fork that can be read: the remote's state at its block."""
+
+    def __init__(
+        self, settings: ForkSettings, client: RemoteClient, found: Origin, cache: ForkCache
+    ) -> None:
+        self.settings = settings
+        self.client = client
+        self.origin = found
+        self.cache = cache
+        self.replayed: list[dict[str, Any]] = []
+        block = _block_parameter(client, cache, found)
+        self.state = RemoteState(client, cache, block, number=found.number)
+
+    def close(self) -> None:
+        self.client.close()
+        self.cache.close()
+        if self.settings.cache_dir is None:
+            shutil.rmtree(self.cache.path.parent, ignore_errors=True)
+
+
+def open_fork(settings: ForkSettings, data_dir: Path) -> OpenFork:
+    """The fork that the directory holds; where it holds none, that of the block in settings.
+
+    Raises: RemoteError, when the block cannot be had; ForeignDirectory, when the directory holds
+    another fork than settings demand; StorageError.
+    """
+    client = RemoteClient(settings.remote)
+    client.start()
+    try:
+        kept = fork_description(data_dir)
+        replayed: list[dict[str, Any]] = []
+        if kept is not None:
+            found = Origin.decode(kept)
+            _refuse_other(settings, found, data_dir)
+        else:
+            found, replayed = _find(settings, client)
+        cache = _open_cache(settings, found)
+        try:
+            fork = OpenFork(settings, client, found, cache)
+        except BaseException:
+            cache.close()
+            raise
+    except BaseException:
+        client.close()
+        raise
+    fork.replayed = replayed
+    return fork
+
+
+def begin(
+    fork: OpenFork,
+    data_dir: Path,
+    *,
+    chain_id: int | None,
+    coinbase: Address,
+    funded: tuple[Address, ...],
+) -> Genesis:
+    """The directory holds the fork's chain, if it did not; its genesis, to open it with.
+
+    chain_id: the fork's own, None for the remote's. Cost: one batch of requests at the beginning.
+    Raises: RemoteError, StorageError.
+    """
+    if fork_description(data_dir) is None:
+        _learn(fork, coinbase, funded)
+        genesis = origin.genesis_at(fork.origin, chain_id or fork.origin.chain_id)
+        begin_fork(data_dir, genesis, origin.start_of(fork.origin, fork.state, funded))
+        return genesis
+    return origin.genesis_at(fork.origin, chain_id or fork.origin.chain_id)
+
+
+def _learn(fork: OpenFork, coinbase: Address, funded: tuple[Address, ...]) -> None:
+    """Whether the remote is a GhostChain, and what the fork begins with."""
+    fork.state.prefetch(origin.accounts_at_start(coinbase, funded))
+    found = fork.origin
+    fork.origin = Origin(found.chain_id, found.header, found.hash, origin.is_hybrid(fork.state))
+
+
+def _refuse_other(settings: ForkSettings, found: Origin, data_dir: Path) -> None:
+    wanted = settings.block
+    differs = wanted is not None and wanted >= 0 and wanted != found.number
+    other_chain = settings.remote_chain_id not in (None, found.chain_id)
+    if differs or other_chain:
+        raise ForeignDirectory(
+            f"{data_dir} holds a fork of chain {found.chain_id} at block {found.number}; choose "
+            "another --data-dir, or ask for that one"
+        )
+
+
+def _open_cache(settings: ForkSettings, found: Origin) -> ForkCache:
+    folder = settings.cache_dir
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="ghostd-fork-"))
+        path = folder / "state.sqlite"
+    else:
+        path = path_of(folder, found.chain_id, found.number, found.hash)
+        for deleted in shrink(folder, bytes_max=settings.cache_bytes_max):
+            logger.info("fork cache: deleted %s to make room", deleted)
+    try:
+        cache = ForkCache(path, bytes_max=settings.cache_bytes_max // 2)
+    except OSError as failure:
+        raise CacheFailed(f"the fork cache {path} cannot be used: {failure}") from failure
+    cache.put("answers", HEADER, encode_header(found.header))
+    return cache
+
+
+class CacheFailed(GhostError):
+    """The folder of the cache cannot be used."""
+
+
+# ---- which block ----
+
+
+def _find(settings: ForkSettings, client: RemoteClient) -> tuple[Origin, list[dict[str, Any]]]:
+    """The block, and the transactions that are to be run on it."""
+    if settings.transaction is not None:
+        return _before_transaction(settings, client, settings.transaction)
+    cached = _cached(settings)
+    if cached is not None:
+        return cached, []
+    asked = None
+    if settings.remote_chain_id is None:
+        asked = client.ask("eth_chainId", [])
+    number = settings.block
+    if number is not None and number < 0:
+        head = client.call("eth_blockNumber", [])
+        number = max(_number(head, "eth_blockNumber", client) + number, 0)
+    tag = "latest" if number is None else hex(number)
+    block = client.call("eth_getBlockByNumber", [tag, False])
+    if block is None:
+        raise RemoteFailed(f"fork: {client.host} has no block {tag}")
+    chain_id = settings.remote_chain_id
+    if asked is not None:
+        chain_id = _number(client.wait(asked, "eth_chainId"), "eth_chainId", client)
+    assert chain_id is not None, "given, or asked for"
+    header, block_hash = origin.header_of(block, client.host)
+    if number is not None and header.number != number:
+        raise RemoteFailed(f"fork: {client.host} gave block {header.number} for {number}")
+    return Origin(chain_id, header, block_hash), []
+
+
+def _cached(settings: ForkSettings) -> Origin | None:
+    """The block out of the cache, where chain and number are given and leave no doubt: so a fork
+    starts without its remote."""
+    number, chain_id, folder = settings.block, settings.remote_chain_id, settings.cache_dir
+    if number is None or number < 0 or chain_id is None or folder is None:
+        return None
+    hashes = known_hashes(folder, chain_id, number)
+    if len(hashes) != 1:
+        return None
+    cache = ForkCache(path_of(folder, chain_id, number, hashes[0]))
+    try:
+        encoded = cache.get("answers", HEADER)
+    finally:
+        cache.close()
+    if encoded is None:
+        return None
+    with contextlib.suppress(GhostError):
+        header = decode_early_header(encoded)
+        if encode_header(header) == encoded and header.number == number:
+            found = Origin(chain_id, header, header_hash(header))
+            return found if found.hash == hashes[0] else None
+    return None
+
+
+def _before_transaction(
+    settings: ForkSettings, client: RemoteClient, transaction_hash: bytes
+) -> tuple[Origin, list[dict[str, Any]]]:
+    """The parent of the transaction's block, and the transactions before it in the block."""
+    shown = "0x" + transaction_hash.hex()
+    found = client.call("eth_getTransactionByHash", [shown])
+    if not isinstance(found, dict) or found.get("blockNumber") is None:
+        raise RemoteFailed(f"fork: {client.host} has no block with transaction {shown}")
+    number = _number(found["blockNumber"], "a transaction's block", client)
+    block = client.call("eth_getBlockByNumber", [hex(number), True])
+    header, _ = origin.header_of(block, client.host)
+    before = []
+    for transaction in block.get("transactions", ()):
+        if transaction.get("hash") == shown:
+            break
+        before.append(transaction)
+    else:
+        raise RemoteFailed(f"fork: {client.host} has transaction {shown} in no place of its block")
+    chain_id = settings.remote_chain_id
+    if chain_id is None:
+        chain_id = _number(client.call("eth_chainId", []), "eth_chainId", client)
+    parent, parent_hash = origin.header_of(
+        client.call("eth_getBlockByNumber", [hex(number - 1), False]), client.host
+    )
+    if parent_hash != header.parent_hash:
+        raise RemoteFailed(f"fork: {client.host} gave blocks that do not follow one another")
+    return Origin(chain_id, parent, parent_hash), before
+
+
+def _number(value: object, what: str, client: RemoteClient) -> int:
+    try:
+        return answers.quantity(value, what, bits=64)
+    except answers.Malformed as failure:
+        raise RemoteFailed(f"fork: {client.host} answered with nonsense: {failure}") from None
+
+
+# ---- how the block is named ----
+
+
+def _block_parameter(client: RemoteClient, cache: ForkCache, found: Origin) -> Any:
+    """The block by hash where the remote takes that (EIP-1898), so that a reorganisation there
+    cannot give us another block's state; else by number. Asked once for each cache and host."""
+    by_hash = {"blockHash": "0x" + found.hash.hex()}
+    name = b"by hash at " + client.host.encode()
+    known = cache.get("answers", name)
+    if known is None:
+        known = b"1"
+        try:
+            client.call("eth_getTransactionCount", ["0x" + "00" * 20, by_hash])
+        except RemoteRefused:
+            known = b"0"
+        except RemoteFailed as failure:
+            # What is cached may be all that is needed.
+            logger.warning("%s", failure)
+            return by_hash
+        cache.put("answers", name, known)
+    return by_hash if known == b"1" else hex(found.number)
