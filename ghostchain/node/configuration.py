@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ghostchain.fork.client import RemoteSettings, check_url
+from ghostchain.fork.opening import ForkSettings
 from ghostchain.node.sealing import HEARTBEAT, INSTANT, SealingPolicy, every
 from ghostchain.primitives.types import Address
 
@@ -112,6 +114,7 @@ class NodeConfiguration:
     p2p: P2pConfiguration = field(default_factory=P2pConfiguration)
     validator: ValidatorConfiguration = field(default_factory=ValidatorConfiguration)
     monitoring: MonitoringConfiguration = field(default_factory=MonitoringConfiguration)
+    fork: ForkSettings | None = None
 
     @property
     def dev(self) -> bool:
@@ -145,7 +148,8 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
     if data_dir is None and not (options.get("dev") or network == DEV_NETWORK):
         data_dir = default_data_dir(network)
     gas_limit = options.get("gas_limit")
-    if gas_limit is None and network == DEV_NETWORK and genesis_path is None:
+    fork = fork_of(options, is_dev=network == DEV_NETWORK and genesis_path is None)
+    if gas_limit is None and network == DEV_NETWORK and genesis_path is None and fork is None:
         gas_limit = DEV_GAS_LIMIT
     return NodeConfiguration(
         network=network,
@@ -157,6 +161,7 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
         gas_limit=gas_limit,
         prune=options.get("prune"),
         coinbase=address_of(options.get("coinbase")),
+        fork=fork,
         p2p=p2p_of(options),
         validator=validator_of(options),
         monitoring=MonitoringConfiguration(options["metrics_host"], options["metrics_port"])
@@ -180,6 +185,71 @@ def p2p_of(options: Mapping[str, Any]) -> P2pConfiguration:
         snapshot_interval=options["snapshot_interval"],
         key_file=options["node_key"],
     )
+
+
+def fork_of(options: Mapping[str, Any], *, is_dev: bool) -> ForkSettings | None:
+    """What is forked, if anything. Raises: ValueError."""
+    url = options.get("fork_url")
+    others = [
+        "--" + name.replace("_", "-")
+        for name in ("fork_block_number", "fork_transaction_hash", "fork_chain_id")
+        if options.get(name) is not None
+    ]
+    if url is None:
+        if others:
+            raise ValueError(f"{others[0]} says nothing without --fork-url")
+        return None
+    if not is_dev:
+        raise ValueError("--fork-url: only a development chain (--dev) can be a fork")
+    # As anvil takes it: the block behind the URL.
+    base, at, suffix = url.rpartition("@")
+    block = options["fork_block_number"]
+    if at and suffix.isdecimal() and "/" in base.partition("://")[2] + "/":
+        if block is not None:
+            raise ValueError("--fork-url names a block, and --fork-block-number another")
+        url, block = base, int(suffix)
+    transaction = options["fork_transaction_hash"]
+    if transaction is not None and block is not None:
+        raise ValueError("--fork-transaction-hash and --fork-block-number: one of them says where")
+    return ForkSettings(
+        RemoteSettings(
+            url=check_url(url),
+            headers=tuple(header_of(text) for text in options["fork_header"]),
+            timeout_s=options["fork_timeout"],
+            retries=options["fork_retries"],
+            backoff_s=options["fork_retry_backoff"] / 1e3,
+            units_per_second=options["compute_units_per_second"],
+            is_paced=not options["no_rate_limit"],
+        ),
+        block=block,
+        transaction=None if transaction is None else hash_of(transaction),
+        remote_chain_id=options["fork_chain_id"],
+        cache_dir=None if options["no_storage_caching"] else cache_dir_of(options["cache_dir"]),
+    )
+
+
+def header_of(text: str) -> tuple[str, str]:
+    """`Name: value`. Raises: ValueError, which does not repeat what may be a secret."""
+    name, colon, value = text.partition(":")
+    is_clean = text.isprintable() and name.strip() and not set(name.strip()) & set(' ()<>@,;"')
+    if not colon or not is_clean:
+        raise ValueError("--fork-header: expected 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def hash_of(text: str) -> bytes:
+    """Raises: ValueError."""
+    try:
+        found = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise ValueError(f"--fork-transaction-hash {text}: expected 64 hexadecimal digits")
+    return found
+
+
+def cache_dir_of(given: Path | None) -> Path:
+    return default_data_dir("fork-cache") if given is None else given
 
 
 def checkpoint_of(text: str | None) -> tuple[int, bytes] | None:

@@ -34,6 +34,7 @@ from ghostchain.node.beginning import begin_from_snapshot
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.engines import open_engines
 from ghostchain.node.following import PoolFollower
+from ghostchain.node.forking import Forking, forking
 from ghostchain.node.genesis import dev_accounts, genesis_of
 from ghostchain.node.logs import event, speaks_json
 from ghostchain.node.metrics import Metrics, Sample
@@ -71,11 +72,12 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
     logging.getLogger("aiohttp.server").addFilter(is_fault_of_ours)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave_early)
-    genesis = genesis_of(configuration)
     with contextlib.ExitStack() as stack:
         data_dir = configuration.data_dir
         if data_dir is None:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghostd-")))
+        fork = stack.enter_context(forking(configuration, data_dir))
+        genesis = genesis_of(configuration) if fork is None else fork.genesis
         if not json_logs:
             print_banner(configuration, genesis, data_dir)
         begin_if_asked(configuration, genesis, data_dir)
@@ -85,11 +87,12 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             genesis,
             prune=configuration.prune,
             is_durable=configuration.data_dir is not None,
+            remote=None if fork is None else fork.state,
         )
         stack.callback(chain.close)
         open_engines(genesis, data_dir)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(configuration, chain, data_dir))
+            runner.run(serve(configuration, chain, data_dir, fork))
     event(logger, logging.INFO, "stopped")
 
 
@@ -158,7 +161,12 @@ def pace_of(configuration: NodeConfiguration, genesis: Genesis) -> str:
     return f"sealed here every {(sealing.interval_ns or 0) / 1e9:g} s"
 
 
-async def serve(configuration: NodeConfiguration, chain: Chain, data_dir: Path) -> None:
+async def serve(
+    configuration: NodeConfiguration,
+    chain: Chain,
+    data_dir: Path,
+    fork: Forking | None = None,
+) -> None:
     """The node is up until a signal asks it to stop.
 
     Raises: StorageFailed, or whatever else made it stop.
@@ -167,7 +175,7 @@ async def serve(configuration: NodeConfiguration, chain: Chain, data_dir: Path) 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.asked.set)
-    async with running(configuration, chain, data_dir, stop) as node:
+    async with running(configuration, chain, data_dir, stop, fork) as node:
         url = f"http://{url_host(configuration.rpc.host)}:{node.rpc.port}"
         metrics = f"http://{url_host(configuration.monitoring.host)}:{node.monitoring.port}/metrics"
         if not speaks_json():
@@ -212,7 +220,11 @@ def url_host(host: str) -> str:
 
 @contextlib.asynccontextmanager
 async def running(
-    configuration: NodeConfiguration, chain: Chain, data_dir: Path, stop: Stop
+    configuration: NodeConfiguration,
+    chain: Chain,
+    data_dir: Path,
+    stop: Stop,
+    fork: Forking | None = None,
 ) -> AsyncIterator[RunningNode]:
     """Pool, producer of blocks, metrics and JSON-RPC over an open chain, started in this order and
     stopped in the opposite one. stop is told what fails meanwhile."""

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable, StorageError
+from ghostchain.primitives.errors import (
+    InvalidTransaction,
+    RemoteError,
+    RemoteNeeded,
+    StateUnavailable,
+    StorageError,
+)
 from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.backend import Refusal, UnknownAccount
 from ghostchain.rpc.development import Impossible
@@ -48,6 +54,8 @@ if TYPE_CHECKING:
     from ghostchain.rpc.websocket import Turn
 
 logger = logging.getLogger(__name__)
+
+REMOTE_ROUNDS_MAX = 64
 
 
 class Cost(Enum):
@@ -131,11 +139,17 @@ class Dispatcher:
             items = [self.bind(item) for item in parsed.items]
             if len(items) > AT_ONCE_MAX or not all(map(is_answered_at_once, items)):
                 return self.answer_in_turn(items, asker, turn)
-            return self.join(items, [self.answer_at_once(item, turn) for item in items])
+            try:
+                return self.join(items, [self.answer_at_once(item, turn) for item in items])
+            except RemoteNeeded:
+                return self.answer_in_turn(items, asker, turn)
         item = self.bind(parsed.items[0])
         if not is_answered_at_once(item):
             return self.answer_alone(item, asker, turn)
-        response = self.answer_at_once(item, turn)
+        try:
+            response = self.answer_at_once(item, turn)
+        except RemoteNeeded:
+            return self.answer_alone(item, asker, turn)
         return b"" if is_notification(item) else response
 
     async def answer_alone(self, item: Bound | Fault, asker: Asker, turn: Turn | None) -> bytes:
@@ -170,7 +184,7 @@ class Dispatcher:
         return encode_batch(answers)
 
     def answer_at_once(self, item: Bound | Fault, turn: Turn | None) -> bytes:
-        """The answer of what runs on the event loop."""
+        """The answer of what runs on the event loop. Raises: RemoteNeeded."""
         if isinstance(item, Fault):
             return encode_error(item.id, item.error)
         if item.method.cost is Cost.CONNECTION:
@@ -211,13 +225,22 @@ class Dispatcher:
 
     async def run_at_once(self, group: Sequence[Bound | Fault], turn: Turn | None) -> list[bytes]:
         """On the event loop, which others get between slices of SLICE_S."""
-        responses = []
+        responses: list[bytes] = []
+        later: dict[int, Coroutine[Any, Any, bytes]] = {}
         end = time.perf_counter() + SLICE_S
-        for item in group:
+        for place, item in enumerate(group):
             if time.perf_counter() > end:
                 await asyncio.sleep(0)
                 end = time.perf_counter() + SLICE_S
-            responses.append(self.answer_at_once(item, turn))
+            try:
+                responses.append(self.answer_at_once(item, turn))
+            except RemoteNeeded as need:
+                responses.append(b"")
+                later[place] = self.answer_when_here(item, need, turn)
+        if later:
+            found = await asyncio.gather(*later.values())
+            for place, response in zip(later, found, strict=True):
+                responses[place] = response
         return responses
 
     async def submit(self, group: list[Bound]) -> list[bytes]:
@@ -233,6 +256,23 @@ class Dispatcher:
             else encode_result(item.call.id, "0x" + answer.hex())
             for item, answer in zip(group, answers, strict=True)
         ]
+
+    async def answer_when_here(
+        self, item: Bound | Fault, need: RemoteNeeded, turn: Turn | None
+    ) -> bytes:
+        """On a fork what answers at once may need what only the remote node has. It is run again
+        when that has come, and holds up nobody meanwhile."""
+        for _ in range(REMOTE_ROUNDS_MAX):
+            answer = asyncio.wrap_future(need.answer)
+            await asyncio.wait([answer])
+            failure = answer.exception()
+            if isinstance(failure, Exception) and isinstance(item, Bound):
+                return encode_error(item.call.id, error_of(failure, item))
+            try:
+                return self.answer_at_once(item, turn)
+            except RemoteNeeded as next_need:
+                need = next_need
+        return encode_error(identity_of(item), server_error("too much is needed of the remote"))
 
     async def run_slow(self, group: list[Bound], asker: Asker) -> list[bytes]:
         def job(deadline: Deadline) -> list[bytes]:
@@ -291,9 +331,11 @@ def fault_of(call: Call, error: RpcError) -> Fault:
 
 
 def answer_of(item: Bound, *arguments: Any) -> bytes:
-    """The response of a handler that runs where we are."""
+    """The response of a handler that runs where we are. Raises: RemoteNeeded."""
     try:
         result = item.method.run(*arguments)
+    except RemoteNeeded:
+        raise
     except Exception as error:
         return encode_error(item.call.id, error_of(error, item))
     return encode_result(item.call.id, result)
@@ -315,6 +357,11 @@ def error_of(error: Exception, item: Bound) -> RpcError:
             return invalid_params(str(error))
         case StateUnavailable():
             return server_error(f"historical state is not available: {error}")
+        case RemoteError():
+            # The fork's remote is not this node's fault, and its host is in the message.
+            return server_error(str(error))
+        case RemoteNeeded():
+            return server_error("the remote node is being asked, try again")
         case UnknownAccount():
             return server_error("unknown account")
         case InvalidTransaction():

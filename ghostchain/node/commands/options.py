@@ -83,7 +83,9 @@ def log_options(command: Command) -> Command:
 
 def network_options(command: Command) -> Command:
     """The options of `run` about peers, validating and metrics."""
-    for option in reversed((*PEER_OPTIONS, *VALIDATOR_OPTIONS, *SYNC_AND_METRICS_OPTIONS)):
+    for option in reversed(
+        (*PEER_OPTIONS, *VALIDATOR_OPTIONS, *SYNC_AND_METRICS_OPTIONS, *FORK_OPTIONS)
+    ):
         command = option(command)
     return command
 
@@ -185,6 +187,84 @@ SYNC_AND_METRICS_OPTIONS = (
         show_default=True,
         metavar="PORT",
         help="Their port; 0 picks a free one and prints it.",
+    ),
+)
+
+
+FORK_OPTIONS = (
+    click.option(
+        "--fork-url",
+        metavar="URL",
+        help="With --dev: begin where the chain behind this JSON-RPC endpoint stands (http or "
+        "https; URL@BLOCK names a block).",
+    ),
+    click.option(
+        "--fork-block-number",
+        type=int,
+        metavar="N",
+        help="The block to begin at; negative: so many before the head.  [default: the head]",
+    ),
+    click.option(
+        "--fork-transaction-hash",
+        metavar="HASH",
+        help="Begin just before this transaction: at its block's parent, with the transactions "
+        "before it run.",
+    ),
+    click.option(
+        "--fork-chain-id",
+        type=click.IntRange(min=1),
+        metavar="ID",
+        help="The chain id of the endpoint, which is not asked for it then; with "
+        "--fork-block-number and a filled cache nothing is asked at the start.",
+    ),
+    click.option(
+        "--fork-header",
+        multiple=True,
+        metavar="NAME:VALUE",
+        help="A header for each request to the endpoint. May be repeated.",
+    ),
+    click.option(
+        "--fork-timeout",
+        type=click.FloatRange(min=0.1, max=600),
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long one lookup may take, all its retries included.",
+    ),
+    click.option(
+        "--fork-retries",
+        type=click.IntRange(min=0, max=100),
+        default=5,
+        show_default=True,
+        metavar="N",
+        help="How often a lookup is tried again.",
+    ),
+    click.option(
+        "--fork-retry-backoff",
+        type=click.IntRange(min=1, max=60_000),
+        default=500,
+        show_default=True,
+        metavar="MS",
+        help="Wait before the first retry; doubles with each.",
+    ),
+    click.option(
+        "--compute-units-per-second",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="What the endpoint grants.  [default: as fast as it answers; 330 for a minute after "
+        "it said that this is too fast]",
+    ),
+    click.option(
+        "--no-rate-limit", is_flag=True, help="Never pace requests, whatever the endpoint says."
+    ),
+    click.option(
+        "--no-storage-caching", is_flag=True, help="Keep nothing of the endpoint for other runs."
+    ),
+    click.option(
+        "--cache-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="PATH",
+        help="Where answers of endpoints are kept.  [default: ~/.ghostchain/fork-cache]",
     ),
 )
 
