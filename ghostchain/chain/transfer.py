@@ -161,8 +161,8 @@ def export_file(
 def _by_hand(scratch: Path, number: int) -> StorageFailed:
     scratch.unlink(missing_ok=True)
     return StorageFailed(
-        f"block {number} was made by hand (changed accounts, unsigned transactions, or a header that "
-        f"does not follow its parent's), which no other node would take; export up to block "
+        f"block {number} was made by hand (changed accounts, unsigned transactions, or a header "
+        "that does not follow its parent's), which no other node would take; export up to block "
         f"{number - 1}, or copy the data directory"
     )
 

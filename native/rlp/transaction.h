@@ -163,7 +163,7 @@ typedef struct ghost_tx {
     size_t call_count;
     ghost_tx_signature signature;
     ghost_tx_signature payer_signature;
-    uint8_t is_unsigned;        /* its signature is the marker: r is the sender (GHOST_TX_UNSIGNED) */
+    uint8_t is_unsigned;        /* r is the sender, signed is nothing (GHOST_TX_UNSIGNED) */
     uint8_t unverified;         /* after recovery: enum ghost_tx_unverified, what it left open */
     uint8_t payer_signing_hash[32];     /* what the fee payer signs; valid after a recovery that
                                          * was not given the senders */
