@@ -18,6 +18,12 @@ it, or when its time is over.
 
 Who answers wrongly is not asked again. Who is slow, or does not have it, is asked again when all
 others were. Answers that come late still help.
+
+The header commits to the transactions, not to their hashes: until the block is whole, nobody knows
+that the hashes in a body are its own, and a proposer may tell each peer others. So a question for
+transactions names the listing whose indices it means. Whoever has the block with another listing
+answers with its body instead, which takes the other's place. Who told of a listing that was not the
+block's is blamed when the block is whole; nobody is blamed for believing a liar.
 """
 
 from __future__ import annotations
@@ -88,7 +94,8 @@ FINISHED_MAX = 64
 class Fetch:
     """One block on its way.
 
-    body_from: who gave the body. raws: of each transaction of the body, None while missing.
+    body_from: who gave the body. listing: of its hashes. told: the listings of all bodies that
+    came, by who gave them. raws: of each transaction of the body, None while missing.
     sources: to be asked first. tried: asked in this round. refused: not asked again. requests: the
     indices that each peer was last asked for; None: the body. asked: who is waited for until
     deadline_ns; None in a pause.
@@ -98,6 +105,8 @@ class Fetch:
     give_up_ns: int
     body: CompactBody | None = None
     body_from: Peer | None = None
+    listing: Hash32 | None = None
+    told: dict[Peer, Hash32] = field(default_factory=dict)
     raws: list[bytes | None] = field(default_factory=list)
     bytes_total: int = 0
     sources: list[Peer] = field(default_factory=list)
@@ -116,14 +125,21 @@ def whole_block(
     header: bytes, transactions: Sequence[bytes], withdrawals: bytes, attachment: bytes
 ) -> WholeBlock:
     """The record of a block's parts: RLP, canonical bytes, RLP, opaque."""
+    hashes = tuple(keccak256_batch(transactions))
     return WholeBlock(
         keccak256(header),
         header,
         tuple(transactions),
         withdrawals,
         attachment,
-        tuple(keccak256_batch(transactions)),
+        hashes,
+        listing_of(hashes),
     )
+
+
+def listing_of(hashes: Iterable[Hash32]) -> Hash32:
+    """Which transactions a body lists, in which order."""
+    return keccak256(b"".join(hashes))
 
 
 def compact_body(block: WholeBlock) -> bytes:
@@ -219,7 +235,7 @@ class Blocks:
             return (Blame(peer, Offence.UNSOLICITED, type(message).__name__),)
         if peer not in fetch.requests:
             return (Blame(peer, Offence.UNSOLICITED, type(message).__name__),)
-        in_pause, had_body = fetch.asked is None, fetch.body is not None
+        in_pause, body = fetch.asked is None, fetch.body
         effects: list[Effect] = []
         if isinstance(message, CompactBlock):
             effects.extend(self._on_body(fetch, peer, message.body))
@@ -227,7 +243,7 @@ class Blocks:
             effects.extend(self._on_transactions(fetch, peer, message.raws))
         elif fetch.asked == peer:
             fetch.asked = None
-        has_news = (fetch.body is not None) and (not had_body or None not in fetch.raws)
+        has_news = fetch.body is not None and (fetch.body is not body or None not in fetch.raws)
         if fetch.asked is None and (not in_pause or has_news):
             effects.extend(self._advance(fetch, now_ns))
         return tuple(effects)
@@ -302,21 +318,35 @@ class Blocks:
         if fetch.body is None:
             fetch.requests[peer] = None
             return (_said(peer, GetBlock(fetch.block_id)),)
+        assert fetch.listing is not None
         missing = fetch.requests[peer] = fetch.missing()
-        return (_said(peer, GetBlockTransactions(fetch.block_id, bitmap_of(missing))),)
+        bitmap = bitmap_of(missing)
+        return (_said(peer, GetBlockTransactions(fetch.block_id, fetch.listing, bitmap)),)
 
     def _take_body(self, fetch: Fetch, peer: Peer | None, data: bytes) -> list[Effect]:
-        """The body counts when it decodes and its header is the one of the block id."""
+        """The body counts when it decodes and its header is the one of the block id, in place of
+        one with another listing. What was had of that counts on."""
         try:
             body = decode_compact(data)
         except InvalidMessage as failure:
             return self._refuse(fetch, peer, Offence.MALFORMED, str(failure))
         if keccak256(body.header) != fetch.block_id:
             return self._refuse(fetch, peer, Offence.INVALID_BLOCK, "another header")
-        fetch.body, fetch.body_from = body, peer
-        fetch.raws = [None] * len(body.hashes)
-        fetch.bytes_total = 0
-        fetch.tried.clear()
+        listing = listing_of(body.hashes)
+        if peer and fetch.told.setdefault(peer, listing) != listing:
+            return self._refuse(fetch, peer, Offence.WRONG_ANSWER, "another body than before")
+        if listing == fetch.listing:
+            return []
+        at_hand: dict[Hash32, bytes | None] = {}
+        if fetch.body is None:
+            fetch.tried.clear()
+        else:
+            at_hand.update(zip(fetch.body.hashes, fetch.raws, strict=True))
+            fetch.tried -= {peer}
+        fetch.body, fetch.body_from, fetch.listing = body, peer, listing
+        fetch.raws = [at_hand.get(one) for one in body.hashes]
+        fetch.bytes_total = sum(len(raw) for raw in fetch.raws if raw is not None)
+        fetch.requests = dict.fromkeys(fetch.requests)
         fetch.asked = None
         return []
 
@@ -340,16 +370,24 @@ class Blocks:
             body.withdrawals,
             body.attachment,
             body.hashes,
+            listing_of(body.hashes),
         )
         if fetch.bytes_total <= BLOCK_BYTES_MAX and self._matches(block):
             self._finish(fetch)
             self.keep(block)
-            return [BlockReady(block)]
+            liars = [
+                peer
+                for peer, told in fetch.told.items()
+                if told != block.listing and peer not in fetch.refused
+            ]
+            detail = "other transactions than the block has"
+            return [BlockReady(block), *(_invalid_block(peer, detail) for peer in liars)]
         return self._drop_body(fetch, "its header commits to something else")
 
     def _drop_body(self, fetch: Fetch, detail: str) -> list[Effect]:
         teller = fetch.body_from
         fetch.body, fetch.body_from, fetch.raws, fetch.bytes_total = None, None, [], 0
+        fetch.listing = None
         fetch.requests = dict.fromkeys(fetch.requests)
         fetch.asked = None
         return self._refuse(fetch, teller, Offence.INVALID_BLOCK, detail)
@@ -374,10 +412,13 @@ class Blocks:
     # ---- answers ----
 
     def _on_body(self, fetch: Fetch, peer: Peer, data: bytes) -> list[Effect]:
-        if fetch.body is not None:
+        """What was asked for, or what the peer has in place of what it was asked for."""
+        if fetch.asked == peer:
+            fetch.asked = None
+        if peer in fetch.refused:
             return []
         effects = self._take_body(fetch, peer, data)
-        if fetch.body is not None:
+        if fetch.body_from == peer:
             fetch.sources = [peer, *(one for one in fetch.sources if one != peer)]
         return effects
 
@@ -438,6 +479,8 @@ class Blocks:
         block = self._find(message.block_id)
         if block is None:
             return (_said(peer, BlockMissing(message.block_id)),)
+        if message.listing != block.listing:
+            return self._serve_body(peer, message.block_id, now_ns)
         indices = indices_of(message.bitmap)
         if indices[-1] >= len(block.transactions):
             detail = f"transaction {indices[-1]} of {len(block.transactions)}"
@@ -453,6 +496,10 @@ class Blocks:
         if not self._may_have(peer, total, now_ns):
             return (_said(peer, BlockMissing(message.block_id)),)
         return (_said(peer, BlockTransactions(message.block_id, tuple(raws))),)
+
+
+def _invalid_block(peer: Peer, detail: str) -> Blame:
+    return Blame(peer, Offence.INVALID_BLOCK, detail)
 
 
 def bitmap_of(indices: Sequence[int]) -> bytes:

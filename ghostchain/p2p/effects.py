@@ -48,7 +48,7 @@ class CloseReason(Enum):
 @dataclass(frozen=True, slots=True)
 class WholeBlock:
     """A block and what travels beside it. header and withdrawals are RLP, transactions canonical
-    bytes, attachment opaque. hashes: of the transactions."""
+    bytes, attachment opaque. hashes: of the transactions; listing: of these (`listing_of`)."""
 
     block_id: Hash32
     header: bytes
@@ -56,6 +56,7 @@ class WholeBlock:
     withdrawals: bytes
     attachment: bytes
     hashes: tuple[Hash32, ...]
+    listing: Hash32
 
 
 @dataclass(frozen=True, slots=True)

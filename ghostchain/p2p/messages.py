@@ -18,7 +18,7 @@ the message. Hashes travel joined in one string, 32 bytes each.
     9 transactions          TRANSACTIONS   request (0: unasked), transactions
     10 get block            BLOCKS         block id
     11 compact block        BLOCKS         block id, body (encode_compact)
-    12 get block txs        BLOCKS         block id, bitmap of indices
+    12 get block txs        BLOCKS         block id, listing, bitmap of indices
     13 block transactions   BLOCKS         block id, transactions
     14 block missing        BLOCKS         block id
 
@@ -241,9 +241,15 @@ class CompactBlock:
 
 @dataclass(frozen=True, slots=True)
 class GetBlockTransactions:
-    """bitmap: wanted indices, least significant bit first, without zero bytes at its end."""
+    """To be answered with BlockTransactions or BlockMissing, or with CompactBlock where the block
+    has another listing.
+
+    listing: keccak256 of the hashes, joined, of the body whose indices these are. bitmap: wanted
+    indices, least significant bit first, without zero bytes at its end.
+    """
 
     block_id: Hash32
+    listing: Hash32
     bitmap: bytes
 
 
@@ -418,7 +424,7 @@ SCHEMAS: tuple[tuple[type, Channel, tuple[Reader, ...]], ...] = (
     ),
     (GetBlock, Channel.BLOCKS, (_HASH,)),
     (CompactBlock, Channel.BLOCKS, (_HASH, _string(COMPACT_BYTES_MAX, 1))),
-    (GetBlockTransactions, Channel.BLOCKS, (_HASH, _bitmap)),
+    (GetBlockTransactions, Channel.BLOCKS, (_HASH, _HASH, _bitmap)),
     (
         BlockTransactions,
         Channel.BLOCKS,

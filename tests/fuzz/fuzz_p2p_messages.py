@@ -85,7 +85,7 @@ MESSAGES = (
     Transactions(1, BLOCK.transactions),
     GetBlock(BLOCK.block_id),
     CompactBlock(BLOCK.block_id, compact_body(BLOCK)),
-    GetBlockTransactions(BLOCK.block_id, b"\x07"),
+    GetBlockTransactions(BLOCK.block_id, BLOCK.listing, b"\x07"),
     BlockTransactions(BLOCK.block_id, BLOCK.transactions),
     BlockMissing(BLOCK.block_id),
 )

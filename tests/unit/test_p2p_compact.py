@@ -341,6 +341,104 @@ def test_a_body_that_its_header_does_not_commit_to_is_blamed(what: str) -> None:
     assert wanted.block == BLOCK
 
 
+def lies_of(*hashes: Hash32) -> bytes:
+    """A body with BLOCK's header, and these for the hashes of its transactions."""
+    return encode_compact(replace(decode_compact(compact_body(BLOCK)), hashes=hashes))
+
+
+MADE_UP = Hash32(b"\x99" * 32)
+
+
+@pytest.mark.parametrize(
+    "hashes",
+    [
+        (MADE_UP,),
+        (*BLOCK.hashes, MADE_UP),
+        (*BLOCK.hashes[:50], MADE_UP, *BLOCK.hashes[50:]),
+        (MADE_UP, *BLOCK.hashes[::-1]),
+    ],
+)
+def test_who_believed_a_liar_is_not_blamed(hashes: tuple[Hash32, ...]) -> None:
+    """A proposer tells one of three honest nodes of hashes that are not the block's. What that one
+    asks the others for makes no sense to them, nor their answers to it: they tell it of the block
+    as they have it, and only the liar is blamed, by the one that it lied to."""
+    network, node, stranger = beside_stranger(3, 4)
+    others = [one for one in network.nodes.values() if one.port in (30_003, 30_004)]
+    for other in others:
+        other.driver.keep_block(BLOCK)
+    wanted = Wanted(node, BLOCK.block_id, stranger.key, lies_of(*hashes))
+    network.run(2)
+    assert wanted.block == BLOCK
+    assert [(one.peer, one.offence) for one in node.of(Offended)] == [
+        (stranger.key, Offence.SLOW),
+        (stranger.key, Offence.INVALID_BLOCK),
+    ]
+    for other in others:
+        assert not other.of(Offended)
+
+
+def test_what_was_had_of_a_lie_counts_on() -> None:
+    """What a body listed rightly is not asked for again when another takes its place."""
+    network, node, stranger = beside_stranger(3)
+    other = next(one for one in network.nodes.values() if one.port == 30_003)
+    other.driver.keep_block(BLOCK)
+    wanted = Wanted(node, BLOCK.block_id, stranger.key, lies_of(*BLOCK.hashes[:90], MADE_UP))
+    network.settle()
+    answer(node, stranger, BlockTransactions(BLOCK.block_id, TRANSACTIONS[:90]))
+    network.settle()
+    assert wanted.block == BLOCK
+    assert network.bytes_by_channel[Channel.BLOCKS] < 20_000 + 32 * 100 + 20 * 130
+
+
+def test_a_peer_that_tells_two_stories_of_a_block_is_blamed() -> None:
+    network, node, stranger = beside_stranger()
+    wanted = Wanted(node, BLOCK.block_id, stranger.key, lies_of(MADE_UP))
+    network.settle()
+    answer(node, stranger, CompactBlock(BLOCK.block_id, compact_body(BLOCK)))
+    assert offences(node) == [Offence.WRONG_ANSWER]
+    assert wanted.block is None
+
+
+def test_liars_that_contradict_each_other_do_not_keep_a_node_busy() -> None:
+    """Two strangers, each with a story of its own, again and again: whoever is honest is asked all
+    the same, after a few questions."""
+    network, node, first = beside_stranger(3)
+    other = next(one for one in network.nodes.values() if one.port == 30_003)
+    second = Stranger(network, 5)
+    network.connect(node, second)  # type: ignore[arg-type]
+    for message in (hello(), Welcome(1)):
+        answer(node, second, message)
+    stories = {first: lies_of(MADE_UP), second: lies_of(Hash32(b"\x98" * 32))}
+    heard = {first: 0, second: 0}
+
+    def lie() -> int:
+        """Whoever was asked answers: not with what was asked for, but with its own story."""
+        told = 0
+        for stranger, story in stories.items():
+            asked = len(said(stranger, GetBlockTransactions)) + len(said(stranger, GetBlock))
+            for _ in range(asked - heard[stranger]):
+                answer(node, stranger, CompactBlock(BLOCK.block_id, story))
+                told += 1
+            heard[stranger] = asked
+        return told
+
+    wanted = Wanted(node, BLOCK.block_id, first.key, stories[first])
+    network.settle()
+    rounds = 0
+    while lie():
+        network.settle()
+        rounds += 1
+        assert rounds < 20
+    assert wanted.block is None
+    other.driver.keep_block(BLOCK)
+    for _ in range(20):
+        network.run(0.25)
+        lie()
+    assert wanted.block == BLOCK
+    assert {one.peer for one in node.of(Offended)} == {first.key, second.key}
+    assert not other.of(Offended)
+
+
 @pytest.mark.parametrize(
     "raws",
     [
@@ -428,8 +526,8 @@ def test_questions_are_answered() -> None:
     for message in (
         GetBlock(BLOCK.block_id),
         GetBlock(other_id),
-        GetBlockTransactions(BLOCK.block_id, bitmap_of([0, 99])),
-        GetBlockTransactions(other_id, b"\x01"),
+        GetBlockTransactions(BLOCK.block_id, BLOCK.listing, bitmap_of([0, 99])),
+        GetBlockTransactions(other_id, BLOCK.listing, b"\x01"),
     ):
         answer(node, stranger, message)
     assert said(stranger, CompactBlock) == [CompactBlock(BLOCK.block_id, compact_body(BLOCK))]
@@ -442,7 +540,8 @@ def test_questions_are_answered() -> None:
 def test_indices_beyond_the_block_are_blamed() -> None:
     _, node, stranger = beside_stranger()
     node.driver.keep_block(BLOCK)
-    answer(node, stranger, GetBlockTransactions(BLOCK.block_id, bitmap_of([100])))
+    question = GetBlockTransactions(BLOCK.block_id, BLOCK.listing, bitmap_of([100]))
+    answer(node, stranger, question)
     assert offences(node) == [Offence.WRONG_ANSWER]
 
 
@@ -451,7 +550,7 @@ def test_what_a_peer_is_given_of_blocks_is_bounded() -> None:
     network, node, stranger = beside_stranger()
     large = block_of((bytes([5]) * ANSWER_BYTES_MAX,))
     node.driver.keep_block(large)
-    question = GetBlockTransactions(large.block_id, b"\x01")
+    question = GetBlockTransactions(large.block_id, large.listing, b"\x01")
     for _ in range(40):
         answer(node, stranger, question)
     given = len(said(stranger, BlockTransactions))
@@ -466,7 +565,8 @@ def test_an_answer_has_a_bounded_size() -> None:
     _, node, stranger = beside_stranger()
     large = block_of(tuple(bytes([number]) * (ANSWER_BYTES_MAX // 3) for number in range(9)))
     node.driver.keep_block(large)
-    answer(node, stranger, GetBlockTransactions(large.block_id, bitmap_of(range(9))))
+    question = GetBlockTransactions(large.block_id, large.listing, bitmap_of(range(9)))
+    answer(node, stranger, question)
     (message,) = said(stranger, BlockTransactions)
     assert sum(map(len, message.raws)) <= ANSWER_BYTES_MAX
     assert message.raws == large.transactions[: len(message.raws)]
