@@ -71,6 +71,7 @@ from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
 from ghostchain.state.remote import RemoteView
 from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
+from ghostchain.trie.merkle import ChangeSet
 
 __all__ = ["BlockFees", "Chain", "Draft", "Replay", "SealedBlock"]
 
@@ -284,6 +285,17 @@ class Chain:
             return view
         return AmendedView(view, pending)
 
+    def start_of_child(self, number: int) -> tuple[View, Amendments]:
+        """The state that the block's state root is of, and what its child begins with.
+
+        Raises: StateUnavailable.
+        """
+        published = self._published
+        view, pending = published.settled_state(number), published.pending
+        if pending is None or number < published.header.number:
+            return view, NO_AMENDMENTS
+        return view, pending.amendments
+
     @property
     def oldest_state(self) -> int:
         """The lowest block whose state can be read."""
@@ -304,6 +316,22 @@ class Chain:
         assert entry is not None, "a readable state has a header"
         try:
             return self._proofs.prove(view, number, entry[1].state_root, address, slots)
+        except StorageCorrupt as error:
+            if self._published.kept is published.kept:
+                raise
+            raise StateUnavailable(f"block {number} was taken back meanwhile") from error
+
+    def root_after(self, number: int, changes: ChangeSet) -> Hash32:
+        """The state root of block `number` with changes made to it, which leave no trace.
+
+        Raises: StateUnavailable for more than 128 blocks behind the head.
+        """
+        published = self._published
+        entry = published.entry(number)
+        if entry is None:
+            raise StateUnavailable(f"block {number} is not known")
+        try:
+            return self._proofs.root_after(number, entry[1].state_root, changes)
         except StorageCorrupt as error:
             if self._published.kept is published.kept:
                 raise

@@ -18,14 +18,17 @@ from time import perf_counter_ns
 from typing import Any
 
 from ghostchain._native import ffi, lib
-from ghostchain.crypto.signing import authority_of
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.amendments import native_amendments
 from ghostchain.execution.contracts import ContractRunner, plug
 from ghostchain.execution.forks import Fork
 from ghostchain.execution.loader import Door
 from ghostchain.execution.loader import StateView as StateView
-from ghostchain.execution.wasm_engine import ensure_engine
+from ghostchain.execution.native_values import (
+    fill_environment,
+    native_message,
+    native_withdrawals,
+)
 from ghostchain.primitives.amendment import NO_AMENDMENTS, Amendments
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import (
@@ -152,6 +155,7 @@ class CallResult:
     exit_reason: why a module was refused (WASM_INVALID), else empty.
     gas_used: as a receipt would show. gas_intrinsic: what the transaction needs at least.
     gas_peak: before refunds. transfers: which of the logs are of LOG_TRANSFERS, in no receipt.
+    ordinals: of each log, how many came before it, those that were undone counted.
     accessed_*: with RECORD_ACCESS, first use first.
     """
 
@@ -169,6 +173,7 @@ class CallResult:
     exit_reason: str = ""
     gas_peak: int = 0
     transfers: frozenset[int] = frozenset()
+    ordinals: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,126 +357,6 @@ class BlockResult:
         )
 
 
-# ---- values into native records ----
-
-
-def fill_environment(native: Any, env: BlockEnvironment) -> None:
-    if env.hybrid:
-        ensure_engine()
-    for name in (
-        "fork",
-        "hybrid",
-        "chain_id",
-        "number",
-        "timestamp",
-        "gas_limit",
-        "excess_blob_gas",
-        "blob_base_fee_update_fraction",
-        "blobs_per_block_max",
-    ):
-        setattr(native, name, getattr(env, name))
-    for name in (
-        "coinbase",
-        "prev_randao",
-        "parent_hash",
-        "parent_beacon_block_root",
-        "deposit_contract",
-    ):
-        setattr(native, name, getattr(env, name))
-    native.base_fee = env.base_fee.to_bytes(32, "big")
-    native.has_blob_base_fee = env.blob_base_fee is not None
-    native.blob_base_fee = (env.blob_base_fee or 0).to_bytes(32, "big")
-
-
-def native_withdrawals(withdrawals: Sequence[Withdrawal]) -> Any:
-    native = ffi.new("ghost_withdrawal[]", len(withdrawals))
-    for item, withdrawal in zip(native, withdrawals, strict=True):
-        item.index = withdrawal.index
-        item.validator_index = withdrawal.validator_index
-        item.address = withdrawal.address
-        item.amount_gwei = withdrawal.amount_gwei
-    return native
-
-
-def _native_access_list(entries: Sequence[AccessEntry], kept: list[Any]) -> Any:
-    native = ffi.new("ghost_access_entry[]", len(entries))
-    for item, entry in zip(native, entries, strict=True):
-        keys = ffi.from_buffer(b"".join(entry.keys))
-        kept.append(keys)
-        item.address = entry.address
-        item.keys = keys
-        item.key_count = len(entry.keys)
-    kept.append(native)
-    return native
-
-
-def _native_authorizations(authorizations: Sequence[Authorization], kept: list[Any]) -> Any:
-    native = ffi.new("ghost_authorization[]", len(authorizations))
-    for item, authorization in zip(native, authorizations, strict=True):
-        item.chain_id = authorization.chain_id.to_bytes(32, "big")
-        item.address = authorization.address
-        item.nonce = authorization.nonce
-        authority = authority_of(authorization)
-        item.authority_ok = authority is not None
-        item.authority = authority or ZERO_ADDRESS
-    kept.append(native)
-    return native
-
-
-def _native_calls(calls: Sequence[Call], kept: list[Any]) -> Any:
-    native = ffi.new("ghost_tx_call[]", len(calls))
-    for item, call in zip(native, calls, strict=True):
-        data = ffi.from_buffer(call.data)
-        kept.append(data)
-        item.to = call.to or ZERO_ADDRESS
-        item.is_create = call.to is None
-        item.value = call.value.to_bytes(32, "big")
-        item.data = data
-        item.data_length = len(call.data)
-    kept.append(native)
-    return native
-
-
-def _native_message(message: Message, kept: list[Any]) -> Any:
-    """A ghost_tx; kept collects what must outlive it."""
-    native = ffi.new("ghost_tx *")
-    to, value, payload = message.to, message.value, message.data
-    if message.calls:
-        to, payload = message.calls[0].to, message.calls[0].data
-        value = sum(call.value for call in message.calls)
-    data = ffi.from_buffer(payload)
-    hashes = ffi.from_buffer(b"".join(message.blob_versioned_hashes))
-    kept += [data, hashes]
-    native.type = message.type
-    native.nonce = message.nonce
-    native.gas_limit = message.gas_limit
-    native.sender = message.sender
-    native.is_create = to is None
-    native.to = to or ZERO_ADDRESS
-    native.value = value.to_bytes(32, "big")
-    native.max_fee_per_gas = message.max_fee_per_gas.to_bytes(32, "big")
-    native.max_priority_fee_per_gas = message.max_priority_fee_per_gas.to_bytes(32, "big")
-    native.max_fee_per_blob_gas = message.max_fee_per_blob_gas.to_bytes(32, "big")
-    native.data = data
-    native.data_length = len(payload)
-    native.access_list = _native_access_list(message.access_list, kept)
-    native.access_count = len(message.access_list)
-    native.blob_hashes = hashes
-    native.blob_count = len(message.blob_versioned_hashes)
-    native.authorizations = _native_authorizations(message.authorizations, kept)
-    native.authorization_count = len(message.authorizations)
-    native.has_fee_token = message.fee_token is not None
-    native.fee_token = message.fee_token or ZERO_ADDRESS
-    native.has_fee_payer = message.fee_payer is not None
-    native.fee_payer = message.fee_payer or ZERO_ADDRESS
-    native.signature.scheme = message.signature_scheme
-    native.payer_signature.scheme = message.payer_scheme
-    if message.calls:
-        native.calls = _native_calls(message.calls, kept)
-        native.call_count = len(message.calls)
-    return native
-
-
 def call_result(native: Any) -> CallResult:
     accounts = _bytes(native.accessed_accounts, 20 * native.accessed_account_count)
     slots = [native.accessed_slots[i] for i in range(native.accessed_slot_count)]
@@ -491,6 +376,7 @@ def call_result(native: Any) -> CallResult:
         ),
         exit_reason=_text(native.exit_reason),
         gas_peak=native.gas_peak,
+        ordinals=tuple(native.logs[i].ordinal for i in range(native.log_count)),
         transfers=frozenset(i for i in range(native.log_count) if native.logs[i].is_transfer),
     )
 
@@ -680,7 +566,7 @@ class PreparedCall:
         self._environment = ffi.new("ghost_block_env *")
         fill_environment(self._environment, env)
         self._kept: list[Any] = []
-        self._transaction = _native_message(message, self._kept)
+        self._transaction = native_message(message, self._kept)
         self._outcome = ffi.new("ghost_call_outcome *")
         self._flags = int(flags)
 

@@ -24,9 +24,8 @@ from ghostchain.execution.executor import (
     Executor,
     Message,
     call_result,
-    fill_environment,
-    native_withdrawals,
 )
+from ghostchain.execution.native_values import fill_environment, native_withdrawals
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.amendment import NO_AMENDMENTS, Amendments
 from ghostchain.primitives.block import Withdrawal

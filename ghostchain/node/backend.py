@@ -23,16 +23,19 @@ from ghostchain.execution.executor import (
     StateView,
 )
 from ghostchain.execution.forks import Fork
+from ghostchain.execution.steps import move_precompiles
 from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
 from ghostchain.node.development.controller import Controller
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
+from ghostchain.node.phantoms import ChainPhantoms
 from ghostchain.node.presence import Presence
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.transaction import TransactionType
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import (
+    NOTHING_MOVED,
     AccountOverride,
     BlockFees,
     Event,
@@ -221,7 +224,10 @@ class NodeBackend:
 
     @contextmanager
     def simulation(
-        self, number: int, overrides: Mapping[Address, AccountOverride]
+        self,
+        number: int,
+        overrides: Mapping[Address, AccountOverride],
+        precompiles: Mapping[Address, Address | None] = NOTHING_MOVED,
     ) -> Iterator[Simulation]:
         if not overrides and number >= self._chain.head.number:
             with self._executors.borrow() as executor:
@@ -231,9 +237,12 @@ class NodeBackend:
         if overrides:
             # Hash32 and Address are bytes to whoever only reads, which mappings cannot express.
             view = OverlaidView(view, cast(Mapping[bytes, Override], overrides))
-        yield LentExecutor(
-            Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
-        )
+        fresh = Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        move_precompiles(fresh, precompiles)
+        yield LentExecutor(fresh)
+
+    def phantoms(self, number: int) -> ChainPhantoms:
+        return ChainPhantoms(self._chain, number)
 
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
         only = watch.transaction

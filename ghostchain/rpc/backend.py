@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol
 
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
@@ -23,6 +24,7 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.development import Development
+from ghostchain.rpc.phantoms import Phantoms
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -110,7 +112,8 @@ class BlockFees:
 class AccountOverride:
     """What an account looks like instead, for one call. None leaves a field as it is.
 
-    state replaces the whole storage, state_diff single slots; not both.
+    state replaces the whole storage, state_diff single slots; not both. move_precompile_to: where
+    the precompile of this address runs instead; without it, one that is overridden is none.
     """
 
     nonce: int | None = None
@@ -118,6 +121,7 @@ class AccountOverride:
     code: bytes | None = None
     state: Mapping[Hash32, Hash32] | None = None
     state_diff: Mapping[Hash32, Hash32] | None = None
+    move_precompile_to: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,9 @@ class NewPending:
 
 
 Event = NewHead | NewPending
+
+
+NOTHING_MOVED: Mapping[Address, Address | None] = MappingProxyType({})
 
 
 class UnknownAccount(Exception):
@@ -245,9 +252,13 @@ class Backend(Protocol):
         """The environment of block `number`; for head + 1 the one the next block would get now."""
 
     def simulation(
-        self, number: int, overrides: Mapping[Address, AccountOverride]
+        self,
+        number: int,
+        overrides: Mapping[Address, AccountOverride],
+        precompiles: Mapping[Address, Address | None] = NOTHING_MOVED,
     ) -> AbstractContextManager[Simulation]:
         """An executor over the state after block `number`, changed by overrides, for one thread.
+        precompiles: which one runs at an address instead, None for none.
 
         Raises StateUnavailable. Worker threads only. Cost: without overrides on the head, a warm
         executor is lent where one is free.
@@ -261,6 +272,10 @@ class Backend(Protocol):
         Raises StateUnavailable when the state before it is not kept; ExecutionStopped at the
         watch's deadline. Worker threads only.
         """
+
+    def phantoms(self, number: int) -> Phantoms:
+        """Blocks that nobody makes, after block `number`. Raises StateUnavailable. Worker threads
+        only."""
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         """Proofs against the state root of block `number`. Raises StateUnavailable.

@@ -6,6 +6,7 @@ The rules and the wording follow geth's internal/ethapi and eth/gasestimator.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -36,11 +37,11 @@ from ghostchain.primitives.types import EMPTY_CODE_HASH, ZERO_ADDRESS, Address, 
 from ghostchain.rpc.backend import AccountOverride, Simulation
 from ghostchain.rpc.errors import (
     RpcError,
-    invalid_params,
     reason_message,
     revert_error,
     server_error,
 )
+from ghostchain.rpc.overrides import precompile_moves
 from ghostchain.rpc.parameters import BlockId, BlockOverride, CallRequest
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
@@ -106,12 +107,21 @@ def setting_of(
     fees = services.backend.fees(number)
     if override is not None:
         environment = overridden(environment, override)
-    return Setting(state_number, environment, fees.blob_base_fee)
+    blob_base_fee = environment.blob_base_fee
+    return Setting(
+        state_number,
+        environment,
+        fees.blob_base_fee if blob_base_fee is None else blob_base_fee,
+    )
 
 
 def overridden(environment: BlockEnvironment, override: BlockOverride) -> BlockEnvironment:
-    if override.blob_base_fee is not None:
-        raise invalid_params("block override blobBaseFee is not supported")
+    for name, value in (
+        ("beaconRoot", override.beacon_root),
+        ("withdrawals", override.withdrawals),
+    ):
+        if value is not None:
+            raise server_error(f'block override "{name}" is not supported for this RPC method')
     changes: dict[str, Any] = {
         "number": override.number,
         "timestamp": override.time,
@@ -119,10 +129,20 @@ def overridden(environment: BlockEnvironment, override: BlockOverride) -> BlockE
         "coinbase": override.fee_recipient,
         "prev_randao": override.prev_randao,
         "base_fee": override.base_fee,
+        "blob_base_fee": override.blob_base_fee,
     }
     return replace(
         environment, **{name: value for name, value in changes.items() if value is not None}
     )
+
+
+def simulation_of(
+    services: Services, setting: Setting, overrides: Mapping[Address, AccountOverride]
+) -> AbstractContextManager[Simulation]:
+    """An executor for messages in that setting. Raises RpcError for overrides of precompiles that
+    contradict each other."""
+    moves = precompile_moves(overrides, setting.environment.fork)
+    return services.backend.simulation(setting.state_number, overrides, moves)
 
 
 def account_at(view: StateView, address: Address) -> Account:
@@ -348,7 +368,7 @@ def run_call(
     cap = services.options.gas_cap or setting.environment.gas_limit
     gas = cap if request.gas is None else min(request.gas, cap)
     message = message_of(services, request, setting, gas=gas)
-    with services.backend.simulation(setting.state_number, overrides) as simulation:
+    with simulation_of(services, setting, overrides) as simulation:
         result = simulation.call(setting.environment, message, flags=flags_of(message))
     if result.reason is not TransactionReason.OK:
         view = services.backend.state_at(setting.state_number)
@@ -439,7 +459,7 @@ def estimate_gas(
     setting = setting_of(services, block, block_override)
     environment = setting.environment
     message = message_of(services, request, setting, gas=0)
-    with services.backend.simulation(setting.state_number, overrides) as simulation:
+    with simulation_of(services, setting, overrides) as simulation:
         view = services.backend.state_at(setting.state_number)
         highest = environment.gas_limit
         if request.gas is not None and request.gas >= GAS_TRANSACTION:
@@ -507,7 +527,7 @@ def create_access_list(
     message = replace(message_of(services, request, setting, gas=gas), nonce=nonce)
     recipients = {to or contract_address(sender, nonce) for to in recipients_of(message)}
     excluded = {sender, *recipients, setting.environment.coinbase, *PRECOMPILES}
-    with services.backend.simulation(setting.state_number, overrides) as simulation:
+    with simulation_of(services, setting, overrides) as simulation:
         for _ in range(ACCESS_LIST_ROUNDS_MAX):
             deadline.check()
             flags = flags_of(message, record=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ghostchain.encoding.hexadecimal import parse_data
 from ghostchain.encoding.quantities import parse_quantity
+from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import InvalidEncoding
 from ghostchain.primitives.transaction import AccessEntry, Authorization, Call, SignatureScheme
 from ghostchain.primitives.types import Address, Hash32
@@ -26,6 +27,7 @@ TOPICS_MAX: Final = 4
 TOPIC_CHOICES_MAX: Final = 1000
 ACCESS_ENTRIES_MAX: Final = 10_000
 CALLS_MAX: Final = 256
+WITHDRAWALS_MAX: Final = 1024
 
 Parser = Callable[[Any], Any]
 BAD_VALUE = (ValueError, InvalidEncoding)
@@ -105,6 +107,8 @@ class BlockOverride:
     prev_randao: bytes | None = None
     base_fee: int | None = None
     blob_base_fee: int | None = None
+    beacon_root: Hash32 | None = None
+    withdrawals: tuple[Withdrawal, ...] | None = None
 
 
 def bind(parameters: Sequence[Parameter], values: Sequence[Any]) -> list[Any]:
@@ -362,16 +366,29 @@ def state_overrides(value: Any) -> dict[Address, AccountOverride]:
         members = fields(item)
         if members.get("state") is not None and members.get("stateDiff") is not None:
             raise ValueError(f"account {key} has both 'state' and 'stateDiff'")
-        if members.get("movePrecompileToAddress") is not None:
-            raise ValueError("movePrecompileToAddress is not supported")
         overrides[address(key)] = AccountOverride(
             nonce=optional(members, "nonce", quantity_64),
             balance=optional(members, "balance", quantity),
             code=optional(members, "code", data),
             state=optional(members, "state", slots),
             state_diff=optional(members, "stateDiff", slots),
+            move_precompile_to=optional(members, "movePrecompileToAddress", address),
         )
     return overrides
+
+
+def withdrawal(value: Any) -> Withdrawal:
+    members = fields(value)
+    return Withdrawal(
+        needed(members, "index", quantity_64),
+        needed(members, "validatorIndex", quantity_64),
+        needed(members, "address", address),
+        needed(members, "amount", quantity_64),
+    )
+
+
+def withdrawals(value: Any) -> tuple[Withdrawal, ...]:
+    return tuple(map(withdrawal, items(value, WITHDRAWALS_MAX, "withdrawals")))
 
 
 def block_override(value: Any) -> BlockOverride:
@@ -386,6 +403,8 @@ def block_override(value: Any) -> BlockOverride:
         prev_randao=optional(members, "random", hash32) if randao is None else randao,
         base_fee=optional(members, "baseFeePerGas", quantity),
         blob_base_fee=optional(members, "blobBaseFee", quantity),
+        beacon_root=optional(members, "beaconRoot", hash32),
+        withdrawals=optional(members, "withdrawals", withdrawals),
     )
 
 

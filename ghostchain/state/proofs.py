@@ -25,7 +25,7 @@ from ghostchain.state.store import PROOF_BLOCKS, nodes_of, read_undo
 from ghostchain.state.undo import changes_between, merge_undos
 from ghostchain.state.views import View
 from ghostchain.storage.database import Snapshot
-from ghostchain.trie.merkle import Forest, node_key
+from ghostchain.trie.merkle import ChangeSet, Forest, node_key
 
 FORESTS_KEPT = 2
 # A forest goes when the head is so many blocks beyond it: its snapshot keeps the database from
@@ -111,6 +111,13 @@ class _RewoundForest:
             proofs = [self._prove_slot(view, address, hashed, account, slot) for slot in slots]
         return AccountProof(account, tuple(nodes), tuple(proofs))
 
+    def root_after(self, changes: ChangeSet) -> Hash32:
+        with self.lock:
+            try:
+                return self._forest.apply(changes)
+            finally:
+                self._forest.discard()
+
     def _prove_slot(
         self, view: View, address: Address, hashed: Hash32, account: Account, slot: Hash32
     ) -> SlotProof:
@@ -144,6 +151,13 @@ class ProofService:
         Raises: StateUnavailable when the block is too far behind the head.
         """
         return self._forest_at(number, root).prove(view, address, slots)
+
+    def root_after(self, number: int, root: Hash32, changes: ChangeSet) -> Hash32:
+        """The root that the state of block `number`, whose root is given, has after changes.
+
+        Raises: StateUnavailable when the block is too far behind the head.
+        """
+        return self._forest_at(number, root).root_after(changes)
 
     def _forest_at(self, number: int, root: Hash32) -> _RewoundForest:
         with self._lock:

@@ -183,6 +183,26 @@ void ghost_executor_reset(ghost_executor *executor) {
 
 /* ---- calls ---- */
 
+/* What a creation gives is the code it placed: a copy, for the code itself may be evicted. */
+static int show_created(ghost_executor *executor, const ghost_address *created,
+                        ghost_call_outcome *outcome) {
+    memcpy(outcome->contract_address, created->bytes, 20);
+    account_entry *account = state_account(&executor->state, created);
+    const code_entry *code = account == NULL ? NULL : state_code(&executor->state, account);
+    if (code == NULL)
+        return executor->state.status;
+    if (code->code.length == 0)
+        return GHOST_OK;
+    uint8_t *copy = malloc(code->code.length);
+    if (copy == NULL)
+        return GHOST_OUT_OF_MEMORY;
+    memcpy(copy, code->code.bytes, code->code.length);
+    executor_keep_output(executor, CALL_DEPTH_MAX + 1, copy, code->code.length);
+    outcome->output = copy;
+    outcome->output_length = code->code.length;
+    return GHOST_OK;
+}
+
 static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags,
                     ghost_call_outcome *outcome) {
     ghost_state *state = &executor->state;
@@ -213,14 +233,14 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
     outcome->output_length = effect.result.output_length;
     outcome->has_contract = tx->is_create && outcome->success;
     if (outcome->has_contract)
-        memcpy(outcome->contract_address, effect.result.created.bytes, 20);
+        status = show_created(executor, &effect.result.created, outcome);
     outcome->logs = state->logs.items + first_log;
     outcome->log_count = state->logs.count - first_log;
     outcome->accessed_accounts = (const uint8_t *)state->recorded_accounts.items;
     outcome->accessed_account_count = state->recorded_accounts.count;
     outcome->accessed_slots = state->recorded_slots.items;
     outcome->accessed_slot_count = state->recorded_slots.count;
-    return GHOST_OK;
+    return status;
 }
 
 typedef struct call_job {
@@ -257,6 +277,7 @@ int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, co
     trace_transaction(executor, 0);
     if (!executor->is_stepping) {
         state->logs.count = 0;
+        state->log_ordinal = 0;
         state_arena_cut(&state->log_data, (arena_mark){0, 0});
     }
     state->logs_transfers = (flags & GHOST_CALL_LOG_TRANSFERS) != 0;

@@ -89,6 +89,7 @@ typedef struct ghost_log {
     uint8_t address[20];
     uint8_t topic_count;
     uint8_t is_transfer;            /* of GHOST_CALL_LOG_TRANSFERS: it is in no receipt */
+    uint32_t ordinal;               /* of calls and steps: logs before it, undone ones too */
     uint8_t topics[4][32];
     const uint8_t *data;
     size_t data_length;

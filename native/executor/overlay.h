@@ -216,6 +216,7 @@ struct ghost_state {
     int64_t refund;
     LIST_OF(ghost_log) logs;
     arena log_data;
+    uint32_t log_ordinal;         /* of the next log; steps and calls count */
     bool logs_transfers;          /* GHOST_CALL_LOG_TRANSFERS */
     bool counts_supply;           /* a hybrid block: minted and burnt are kept */
     u256 minted, burnt;           /* of the native coin, by the block so far */

@@ -490,6 +490,7 @@ void ghost_state_log(ghost_state *state, const ghost_address *address, const u25
     memcpy(log->address, address->bytes, 20);
     log->topic_count = (uint8_t)topic_count;
     log->is_transfer = 0;
+    log->ordinal = state->log_ordinal++;
     for (unsigned i = 0; i < topic_count; i++)
         u256_to_be(log->topics[i], &topics[i]);
     log->data = copy;

@@ -43,6 +43,7 @@ int ghost_executor_begin_block(ghost_executor *executor, const ghost_block_env *
     }
     executor_set_block(executor, env, !executor->keeps_calls);
     state->logs.count = 0;
+    state->log_ordinal = 0;
     state_arena_cut(&state->log_data, (arena_mark){0, 0});
     state->minted = state->burnt = u256_from_u64(0);
     trace_begin(executor);

@@ -541,8 +541,8 @@ int transaction_run(ghost_executor *executor, const ghost_tx *tx, const tx_terms
 
     bool is_free = (flags & GHOST_CALL_NO_BALANCE_CHECK) != 0;
     trace_start(executor, tx, terms);
-    if (sender->account.nonce != UINT64_MAX)
-        state_set_nonce(state, sender, sender->account.nonce + 1);
+    /* Beyond the largest there is nothing, but for calls whose nonce nobody looks at: zero. */
+    state_set_nonce(state, sender, sender->account.nonce + 1);
     if (!is_free)
         take_fees(executor, terms);
     if (!prepare(executor, tx, terms))

@@ -36,6 +36,7 @@ from ghostchain.primitives.types import (
     Hash32,
 )
 from ghostchain.rpc.backend import (
+    NOTHING_MOVED,
     AccountOverride,
     BlockFees,
     Event,
@@ -412,7 +413,10 @@ class MemoryBackend:
 
     @contextmanager
     def simulation(
-        self, number: int, overrides: Mapping[Address, AccountOverride]
+        self,
+        number: int,
+        overrides: Mapping[Address, AccountOverride],
+        precompiles: Mapping[Address, Address | None] = NOTHING_MOVED,
     ) -> Iterator[MemorySimulation]:
         state = self.state_at(number)
         accounts = dict(state.accounts)

@@ -1,0 +1,238 @@
+"""The cases of execution-apis for eth_simulateV1, compared field by field with what they demand.
+
+The set holds `chain.rlp`, `headstate.json` and the directory `eth_simulateV1` with its `.io` files
+(from `tests/` and `tools/chain/` of ethereum/execution-apis) in `execution_apis` of the fixtures.
+Its chain begins before Cancun, so only its head stands here: the state from the dump, the last
+block from the export. Cases on other blocks are listed below.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ghostchain.chain.config import ChainConfig
+from ghostchain.chain.validation import child_fees
+from ghostchain.chain.writer import environment_of
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding import rlp
+from ghostchain.encoding.blocks import block_end, decode_block
+from ghostchain.execution.executor import BlockEnvironment, CallResult, Executor, Message
+from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
+from ghostchain.execution.steps import BlockEnd, Steps
+from ghostchain.execution.views import Allocation, MemoryView
+from ghostchain.primitives.account import Account
+from ghostchain.primitives.amendment import Amendments
+from ghostchain.primitives.block import Withdrawal
+from ghostchain.primitives.header import Header
+from ghostchain.primitives.types import EMPTY_ROOT, Address, Hash32
+from ghostchain.rpc.errors import RpcError
+from ghostchain.rpc.methods import METHODS
+from ghostchain.rpc.options import RpcOptions
+from ghostchain.rpc.parameters import bind
+from ghostchain.rpc.phantoms import ChildFees
+from ghostchain.rpc.services import Services
+from ghostchain.rpc.workers import Deadline
+from ghostchain.trie.merkle import ChangeSet, Forest, node_key
+
+CHAIN_ID = 3503995874084926
+CONFIG = ChainConfig(
+    CHAIN_ID,
+    ((0, Fork.CANCUN), (450, Fork.PRAGUE), (480, Fork.OSAKA)),
+    (
+        (0, BLOB_SCHEDULES["Cancun"]),
+        (450, BLOB_SCHEDULES["Prague"]),
+        (510, BLOB_SCHEDULES["BPO1"]),
+        (540, BLOB_SCHEDULES["BPO2"]),
+    ),
+    deposit_contract=Address(bytes(20)),
+)
+# Their base is not the head, of which alone the state is known.
+OTHER_BASES = {
+    "ethSimulate-blockhash-start-before-head",
+    "ethSimulate-empty-with-block-num-set-firstblock",
+    "ethSimulate-empty-with-block-num-set-minusone",
+}
+
+
+class HeadPhantoms:
+    """`Phantoms` over a state in memory."""
+
+    def __init__(self, view: MemoryView, forest: Forest) -> None:
+        self.view = view
+        self.forest = forest
+        self.steps = Steps(Executor(view))
+
+    def fees(self, parent: Header, timestamp: int) -> ChildFees:
+        found = child_fees(CONFIG, parent, timestamp)
+        return ChildFees(found.base_fee, found.excess_blob_gas)
+
+    def environment(self, header: Header) -> BlockEnvironment:
+        return environment_of(CONFIG, header)
+
+    def begin(
+        self,
+        environment: BlockEnvironment,
+        amendments: Amendments,
+        precompiles: Mapping[Address, Address | None],
+    ) -> None:
+        self.steps.move_precompiles(precompiles)
+        self.steps.begin(environment, amendments=amendments)
+
+    def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
+        return self.steps.call(environment, message, flags=flags)
+
+    def end(self, withdrawals: Sequence[Withdrawal]) -> BlockEnd:
+        return self.steps.end(withdrawals)
+
+    def account(self, address: Address) -> Account | None:
+        return self.steps.account(address)
+
+    def state_root(self) -> Hash32:
+        try:
+            return self.forest.apply(self.steps.changes())
+        finally:
+            self.forest.discard()
+
+    def learn_hash(self, number: int, block_hash: Hash32) -> None:
+        self.view.block_hashes[number] = block_hash
+
+
+class Head:
+    """What eth_simulateV1 asks of a backend, at the head of the set's chain."""
+
+    chain_id = CHAIN_ID
+
+    def __init__(self, directory: Path) -> None:
+        exported = (directory / "chain.rlp").read_bytes()
+        self.hashes: dict[int, Hash32] = {}
+        start, number = 0, 1
+        while start < len(exported):
+            end = block_end(exported, start)
+            last = exported[start:end]
+            _, inner, _ = rlp.span(last, 0)
+            _, _, header_end = rlp.span(last, inner)
+            self.hashes[number] = keccak256(last[inner:header_end])
+            start, number = end, number + 1
+        self.block = decode_block(last)
+        dump = json.loads((directory / "headstate.json").read_text())
+        self.allocation = {
+            bytes.fromhex(address[2:]): Allocation(
+                nonce=item["nonce"],
+                balance=int(item["balance"]),
+                code=bytes.fromhex(item.get("code", "0x")[2:]),
+                storage={
+                    bytes.fromhex(key[2:]): bytes.fromhex(value).rjust(32, b"\0")
+                    for key, value in item.get("storage", {}).items()
+                },
+            )
+            for address, item in dump["accounts"].items()
+        }
+        self.nodes: dict[bytes, bytes] = {}
+        forest = self.forest(EMPTY_ROOT)
+        view = MemoryView(self.allocation)
+        root = forest.apply(
+            ChangeSet.from_accounts(
+                {
+                    address: (
+                        item.nonce,
+                        item.balance,
+                        Account.decode(view.accounts[address]).code_hash,
+                        {key: int.from_bytes(value, "big") for key, value in item.storage.items()},
+                    )
+                    for address, item in self.allocation.items()
+                }
+            )
+        )
+        assert root == self.block.header.state_root, "the dump is the head's state"
+        self.nodes.update((node_key(o, p), node) for o, p, node in forest.writes() if node)
+
+    def forest(self, root: bytes) -> Forest:
+        return Forest(lambda owner, path: self.nodes.get(node_key(owner, path)), root, 1 << 24)
+
+    def head(self) -> Header:
+        return self.block.header
+
+    def header(self, number: int) -> Header | None:
+        return self.block.header if number == self.block.header.number else None
+
+    def hash_of(self, number: int) -> Hash32 | None:
+        return self.hashes.get(number)
+
+    def phantoms(self, number: int) -> HeadPhantoms:
+        view = MemoryView(self.allocation)
+        view.block_hashes.update(self.hashes)
+        return HeadPhantoms(view, self.forest(self.block.header.state_root))
+
+
+@pytest.fixture(scope="module")
+def directory(fixtures: Path) -> Path:
+    found = fixtures / "execution_apis"
+    if not found.exists():
+        pytest.skip(f"fixture set execution_apis is not here ({fixtures})")
+    return found
+
+
+def without_messages(value: Any) -> Any:
+    """As the suite compares: what errors say is free, their code and data are not."""
+    if isinstance(value, dict):
+        return {
+            key: without_messages(item)
+            for key, item in value.items()
+            if not (key == "message" and "code" in value)
+        }
+    return [without_messages(item) for item in value] if isinstance(value, list) else value
+
+
+def answer(services: Services, request: dict[str, Any]) -> dict[str, Any]:
+    method = METHODS[request["method"]]
+    try:
+        arguments = bind(method.parameters, request["params"])
+        deadline = Deadline(time.monotonic_ns() + 60 * 10**9)
+        return {"result": method.run(services, deadline, *arguments)}
+    except RpcError as error:
+        return {"error": error.as_json()}
+
+
+def differences(path: str, wanted: Any, found: Any) -> list[str]:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return [
+            line
+            for key in sorted(wanted.keys() | found.keys())
+            for line in differences(f"{path}.{key}", wanted.get(key), found.get(key))
+        ]
+    if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        return [
+            line
+            for place, pair in enumerate(zip(wanted, found, strict=True))
+            for line in differences(f"{path}[{place}]", *pair)
+        ]
+    return [] if wanted == found else [f"{path}: {str(wanted)[:200]} != {str(found)[:200]}"]
+
+
+def test_every_case_answers_as_the_suite_says(directory: Path) -> None:
+    head = Head(directory)
+    services: Any = SimpleNamespace(backend=head, options=RpcOptions())
+    services.number_needed = lambda block: Services.number_needed(services, block)
+    services.number_of = lambda block: Services.number_of(services, block)
+    wrong, count = {}, 0
+    for case in sorted((directory / "eth_simulateV1").glob("*.io")):
+        lines = case.read_text().splitlines()
+        request = next(json.loads(line[3:]) for line in lines if line.startswith(">>"))
+        wanted = next(json.loads(line[3:]) for line in lines if line.startswith("<<"))
+        if case.stem in OTHER_BASES:
+            continue
+        count += 1
+        kept = {key: wanted[key] for key in ("result", "error") if key in wanted}
+        found = json.loads(json.dumps(answer(services, request)))
+        lines = differences("", without_messages(kept), without_messages(found))
+        if lines:
+            wrong[case.stem] = lines[:6]
+    assert not wrong, json.dumps(wrong, indent=1)
+    assert count >= 85
