@@ -8,8 +8,9 @@ from typing import Any
 from ghostchain._native import ffi
 from ghostchain.contracts.addresses import FEE_MARKET, GCC, GHOST, MANA, SPIRIT
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.execution.executor import BlockEnvironment, Message, _native_message
+from ghostchain.execution.executor import BlockEnvironment, Message
 from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
+from ghostchain.execution.native_values import native_message
 from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.primitives.types import Address
 
@@ -93,7 +94,7 @@ class MessageBatch:
         raw = ffi.from_buffer(b"\x7b")
         self._kept.append(raw)
         for index, message in enumerate(messages):
-            native = _native_message(message, self._kept)
+            native = native_message(message, self._kept)
             native.raw, native.raw_length = raw, 1
             self.pointer[index] = native[0]
         self._count = len(messages)

@@ -68,7 +68,7 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
-from ghostchain.state.remote import RemoteView
+from ghostchain.state.remote import ChangeLedger, RemoteView
 from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
 from ghostchain.trie.merkle import ChangeSet
@@ -322,7 +322,8 @@ class Chain:
             raise StateUnavailable(f"block {number} was taken back meanwhile") from error
 
     def root_after(self, number: int, changes: ChangeSet) -> Hash32:
-        """The state root of block `number` with changes made to it, which leave no trace.
+        """The state root of block `number` with changes made to it, which leave no trace; of a
+        fork, what stands for it.
 
         Raises: StateUnavailable for more than 128 blocks behind the head.
         """
@@ -330,6 +331,8 @@ class Chain:
         entry = published.entry(number)
         if entry is None:
             raise StateUnavailable(f"block {number} is not known")
+        if self._storage.remote is not None:
+            return ChangeLedger(entry[1].state_root).apply(changes)
         try:
             return self._proofs.root_after(number, entry[1].state_root, changes)
         except StorageCorrupt as error:
