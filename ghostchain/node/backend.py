@@ -46,6 +46,7 @@ from ghostchain.rpc.backend import (
     PoolContent,
     PooledTransaction,
     Refusal,
+    Rewound,
     Simulation,
     SyncProgress,
     UnknownAccount,
@@ -108,7 +109,7 @@ class NodeBackend:
         self._executors = HeadExecutors(chain)
         chain.subscribe(
             self._on_head,
-            on_rewind=lambda header: self._executors.forget(),
+            on_rewind=self._on_rewind,
             on_amend=self._executors.forget,
         )
 
@@ -379,6 +380,10 @@ class NodeBackend:
     def _on_head(self, header: Header) -> None:
         self._executors.forget()
         self._tell(NewHead(header.number))
+
+    def _on_rewind(self, header: Header) -> None:
+        self._executors.forget()
+        self._tell(Rewound(header.number))
 
     def on_pool_effects(self, effects: Sequence[Effect]) -> None:
         """New pending transactions are told to listeners and wake whoever seals."""

@@ -243,7 +243,7 @@ async def running(
         listeners: list[Callable[[Sequence[Effect]], None]] = [backend.on_pool_effects]
         driver = PoolDriver(
             Pool(),
-            Journal(data_dir / JOURNAL_NAME),
+            Journal(data_dir / JOURNAL_NAME, durable=configuration.data_dir is not None),
             rules=lambda: pool_rules(chain, backend.next_environment()),
             accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
             fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.transactions import encode_transaction, payer_payload, signing_payload
+from ghostchain.encoding.unsigned import encode_unsigned
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import (
     SchemeSignature,
@@ -143,3 +144,35 @@ def signed_transaction(
         raise server_error("the node signs with secp256k1 alone")
     tx = sign_as(services, sender, fill_transaction(services, deadline, request))
     return tx, encode_transaction(tx)
+
+
+def unsigned_transaction(services: Services, deadline: Deadline, request: CallRequest) -> bytes:
+    """The bytes of a filled transaction sent for somebody whose key the node lacks; a fee payer of
+    its own signs as ever. Raises UnknownAccount, RpcError."""
+    sender = request.sender
+    if sender is None:
+        raise UnknownAccount
+    tx = fill_transaction(services, deadline, request)
+    if tx.fee_payer is not None:
+        digest = keccak256(payer_payload(tx, sender))
+        payer_signature = as_signature(*services.backend.sign(tx.fee_payer, digest))
+        tx = replace(tx, payer_signature=payer_signature)
+    return encode_unsigned(tx, sender)
+
+
+def is_impersonated(services: Services, address: Address | None) -> bool:
+    """Whether a development chain sends for this account without its key."""
+    hand = services.backend.development
+    return hand is not None and address is not None and hand.impersonates(address)
+
+
+def made_transaction(
+    services: Services, deadline: Deadline, request: CallRequest
+) -> tuple[bytes, Address | None]:
+    """The bytes of what a request means, signed (None) or sent for whoever is impersonated. A
+    development chain sends for its first account unless told. Raises UnknownAccount, RpcError."""
+    if request.sender is None and services.backend.development is not None:
+        request = replace(request, sender=next(iter(services.backend.accounts()), None))
+    if is_impersonated(services, request.sender):
+        return unsigned_transaction(services, deadline, request), request.sender
+    return signed_transaction(services, deadline, request)[1], None

@@ -45,6 +45,7 @@ __all__ = [
     "PoolContent",
     "PooledTransaction",
     "Refusal",
+    "Rewound",
     "Simulation",
     "StateUnavailable",
     "SyncProgress",
@@ -157,7 +158,14 @@ class NewPending:
     transactions: Sequence[PooledTransaction]
 
 
-Event = NewHead | NewPending
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """Block `number` of a development chain is the head again; those after it never were."""
+
+    number: int
+
+
+Event = NewHead | NewPending | Rewound
 
 
 NOTHING_MOVED: Mapping[Address, Address | None] = MappingProxyType({})

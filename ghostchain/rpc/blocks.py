@@ -213,7 +213,7 @@ class BlockReader:
         """The block, or None where its body is not known (any more)."""
         with self.lock:
             record = self.records.get(number)
-            if record is not None:
+            if record is not None and self.is_current(number, record):
                 self.records.move_to_end(number)
                 return record
         record = self.read(number)
@@ -235,10 +235,16 @@ class BlockReader:
             return None
         return BlockRecord(header, block_hash, stored, receipts, blob_base_fee)
 
+    def is_current(self, number: int, record: BlockRecord) -> bool:
+        """Whether the block still stands there, which only a development chain's may not."""
+        backend = self.backend
+        return backend.development is None or backend.hash_of(number) == record.hash
+
     def keep(self, number: int, record: BlockRecord) -> None:
         with self.lock:
-            if number in self.records:
-                return
+            before = self.records.pop(number, None)
+            if before is not None:
+                self.bytes -= before.weight
             self.records[number] = record
             self.bytes += record.weight
             # The newest reading stays even when it alone is above the bound.

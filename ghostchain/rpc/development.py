@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.types import Address, Hash32
+
+if TYPE_CHECKING:
+    from ghostchain.rpc.backend import Refusal
 
 
 class Impossible(Exception):
@@ -37,6 +40,18 @@ class ForkStanding:
     chain_id: int
     block: int
     block_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A transaction for a block of a reorganisation: signed, or of an impersonated sender.
+
+    place: blocks after the common ancestor, from 0.
+    """
+
+    raw: bytes
+    sender: Address | None
+    place: int
 
 
 class Development(Protocol):
@@ -95,8 +110,36 @@ class Development(Protocol):
 
     # the past
 
+    async def snapshot(self) -> int:
+        """The number by which this moment can be come back to."""
+
+    async def revert(self, snapshot: int) -> bool:
+        """Chain, pool and settings are as they were; the snapshot and all later ones are gone.
+        False: there is no such snapshot."""
+
     def snapshots(self) -> Mapping[int, tuple[int, Hash32]]:
         """Height and hash of the head at each snapshot."""
+
+    async def rollback(self, depth: int) -> None:
+        """The last so many blocks never were; what they held is gone. Raises Impossible."""
+
+    async def reorganise(self, depth: int, replayed: Sequence[Replayed]) -> None:
+        """As many other blocks instead of the last ones. Raises Impossible."""
+
+    async def reset(self, fork: Fork | None) -> None:
+        """The chain begins anew: pool, settings and snapshots are gone. Raises Impossible."""
+
+    # accounts that nobody has the key of
+
+    def impersonates(self, address: Address) -> bool: ...
+
+    async def impersonate(self, address: Address) -> None: ...
+
+    async def stop_impersonating(self, address: Address) -> None: ...
+
+    async def impersonate_all(self, on: bool) -> None: ...
+
+    async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal: ...
 
     # state
 

@@ -1,7 +1,8 @@
 """Filters that clients poll: eth_newFilter and its family.
 
 No block is ever taken back, so a filter is a position: a poll reads the blocks after it. Only
-pending transactions need a buffer, shared by all filters and bounded.
+pending transactions need a buffer, shared by all filters and bounded. (A development chain's blocks
+can be taken back by hand; a filter's position goes back with them.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.backend import Event, NewPending
+from ghostchain.rpc.backend import Event, NewPending, Rewound
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError, server_error
 from ghostchain.rpc.parameters import LogFilter
 
@@ -59,12 +60,21 @@ class FilterBook:
         self.lock = threading.Lock()
 
     def on_event(self, event: Event) -> None:
+        if isinstance(event, Rewound):
+            self.rewind(event.number)
         if not isinstance(event, NewPending):
             return
         with self.lock:
             if any(item.kind is FilterKind.PENDING for item in self.filters.values()):
                 self.pending.extend(item.hash for item in event.transactions)
             self.pending_end += len(event.transactions)
+
+    def rewind(self, head: int) -> None:
+        """Other blocks come after this one: whoever saw those that went is told of them too."""
+        with self.lock:
+            for item in self.filters.values():
+                if item.kind is not FilterKind.PENDING:
+                    item.position = min(item.position, head + 1)
 
     def install(self, kind: FilterKind, position: int, logs: LogFilter | None = None) -> str:
         """The id of a new filter. position is ignored for PENDING: it starts now."""

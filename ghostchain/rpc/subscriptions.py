@@ -18,7 +18,7 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.backend import Event, LocatedLog, NewHead, NewPending
+from ghostchain.rpc.backend import Event, LocatedLog, NewHead, NewPending, Rewound
 from ghostchain.rpc.parameters import LogFilter
 from ghostchain.rpc.render import (
     header_json,
@@ -104,6 +104,9 @@ class Broker:
         if isinstance(event, NewHead):
             self.latest = event.number
             self.woken.set()
+        elif isinstance(event, Rewound):
+            self.latest = event.number
+            self.announced = min(self.announced, event.number)
         elif self.active[Topic.NEW_PENDING_TRANSACTIONS]:
             self.announce_pending(event)
 

@@ -144,10 +144,20 @@ class PoolDriver:
         if effects:
             self._listener(effects)
 
-    def drop(self, hashes: Iterable[Hash32], reason: TransactionReason | PoolReason) -> None:
-        """These no longer wait."""
+    def drop(
+        self,
+        hashes: Iterable[Hash32],
+        reason: TransactionReason | PoolReason,
+        *,
+        durably: bool = False,
+    ) -> None:
+        """These no longer wait; durably: nor does after a restart what was included before,
+        whatever the head's state would allow then. Raises: OSError when the journal cannot be
+        written."""
         with self.lock:
             effects = self.pool.drop(hashes, reason)
+            if durably:
+                self._journal.rewrite(self._live_raws())
         if effects:
             self._listener(effects)
 

@@ -23,13 +23,15 @@ from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.node.development import pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
+from ghostchain.node.development.past import Past
 from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettings
 from ghostchain.node.sealer import BlockMaker, Sealer, Terms, randomness
 from ghostchain.node.sealing import SealingPolicy
 from ghostchain.primitives.amendment import AccountAmendment
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.calls import account_at
-from ghostchain.rpc.development import ForkStanding, Impossible
+from ghostchain.rpc.development import Fork, ForkStanding, Impossible, Replayed
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import PoolReason
 
@@ -69,10 +71,8 @@ class Controller:
         self._random = Random()
         self._diary = Diary(parts.diary_path)
         self.node = self._diary.remembered.node or parts.node
-        remembered = self._diary.remembered
-        self.settings = remembered.chain
-        if parts.chain.head.number > remembered.height:
-            self.settings = after_block(self.settings, parts.chain.head, now_s=now_s())
+        self._past = Past(parts.chain, parts.pool, self._diary)
+        self.settings = self._past.recover(now_s=now_s())
         self.instance = Hash32(secrets.token_bytes(32))
         self.head_time_ms = time.time_ns() // MILLISECOND_NS
         self._maker = BlockMaker(parts.chain, parts.pool, self._terms, self._on_sealed)
@@ -215,9 +215,6 @@ class Controller:
             await self._on_writer(lambda part=part: self._mine(part, interval))  # type: ignore[misc]
             count -= part
 
-    def snapshots(self) -> Mapping[int, tuple[int, Hash32]]:
-        return {}
-
     def _mine(self, count: int, interval: int | None) -> None:
         for _ in range(count):
             if interval:
@@ -268,6 +265,76 @@ class Controller:
         await self._change(lambda chain: replace(chain, timestamp_interval_s=seconds))
         return before is not None
 
+    # ---- the past ----
+
+    async def snapshot(self) -> int:
+        return await self._on_writer(lambda: self._past.take(self.settings, now_s=now_s()))
+
+    async def revert(self, snapshot: int) -> bool:
+        return await self._turn(lambda: self._past.revert(snapshot, now_s=now_s()))
+
+    def snapshots(self) -> Mapping[int, tuple[int, Hash32]]:
+        return self._past.snapshots()
+
+    async def rollback(self, depth: int) -> None:
+        settings = self.settings
+        await self._turn(lambda: self._past.rollback(depth, settings, now_s=now_s()))
+
+    async def reorganise(self, depth: int, replayed: Sequence[Replayed]) -> None:
+        settings = self.settings
+
+        def job() -> ChainSettings:
+            return self._past.reorganise(depth, replayed, settings, self._terms, now_s=now_s())
+
+        await self._turn(job)
+
+    async def reset(self, fork: Fork | None) -> None:
+        if fork is not None:
+            raise Impossible("this chain is no fork: start the node with --fork-url")
+        await self._turn(lambda: self._past.reset(now_s=now_s()))
+        self.instance = Hash32(secrets.token_bytes(32))
+
+    async def _turn(self, job: Callable[[], ChainSettings | None]) -> bool:
+        """Runs what turns the past; the settings that it returns hold from then on."""
+
+        def turn() -> bool:
+            settings = job()
+            if settings is None:
+                return False
+            self.settings = settings
+            self.head_time_ms = time.time_ns() // MILLISECOND_NS
+            return True
+
+        turned = await self._on_writer(turn)
+        if turned:
+            self.sealer.set_policy(self._policy())
+        return turned
+
+    # ---- accounts that nobody has the key of ----
+
+    def impersonates(self, address: Address) -> bool:
+        return self.node.impersonates_all or address in self.node.impersonated
+
+    async def impersonate(self, address: Address) -> None:
+        await self._change_node(
+            lambda node: replace(node, impersonated=node.impersonated | {address})
+        )
+
+    async def stop_impersonating(self, address: Address) -> None:
+        await self._change_node(
+            lambda node: replace(node, impersonated=node.impersonated - {address})
+        )
+
+    async def impersonate_all(self, on: bool) -> None:
+        await self._change_node(lambda node: replace(node, impersonates_all=on))
+
+    async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal:
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(None, self._pool.submit_unsigned, sender, raw)
+        if answer.refusal is None:
+            return answer.hash
+        return Refusal(answer.refusal.reason, answer.refusal.message)
+
     # ---- state ----
 
     async def amend(self, amendments: Amendments) -> None:
@@ -278,7 +345,6 @@ class Controller:
             self._chain.amend(amendments)
         except ValueError as refused:
             raise Impossible(str(refused)) from refused
-        pooling.refresh(self._chain, self._pool)
 
     async def add_balance(self, address: Address, amount: int) -> None:
         def job() -> None:
@@ -310,7 +376,7 @@ class Controller:
         def job() -> list[Hash32]:
             with self._pool.lock:
                 found = [one for one in hashes if one in self._pool.pool.by_hash]
-                self._pool.drop(found, PoolReason.DROPPED)
+                self._pool.drop(found, PoolReason.DROPPED, durably=True)
             return found
 
         return await self._on_writer(job)
@@ -320,7 +386,7 @@ class Controller:
             with self._pool.lock:
                 queue = self._pool.pool.senders.get(sender)
                 hashes = [] if queue is None else [one.hash for one in queue.by_nonce.values()]
-                self._pool.drop(hashes, PoolReason.DROPPED)
+                self._pool.drop(hashes, PoolReason.DROPPED, durably=True)
 
         await self._on_writer(job)
 

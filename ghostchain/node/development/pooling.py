@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ghostchain.chain.chain import Chain
-from ghostchain.node.accounts import sender_states
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.types import Address
+from ghostchain.txpool.blobs import SIDECAR_BYTES_MAX
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import PoolReason
 
@@ -33,15 +34,32 @@ class Waiting:
         )
 
 
+def waiting_in(pool: PoolDriver) -> tuple[Waiting, ...]:
+    """All that waits, in the order in which it came. Cost: its bytes are decoded."""
+    with pool.lock:
+        found = sorted(pool.pool.by_hash.values(), key=lambda one: one.order)
+    if not found:
+        return ()
+    raws = [one.raw for one in found]
+    batch = TransactionBatch.decode(raws, size_max=SIDECAR_BYTES_MAX, allows_unsigned=True)
+    return tuple(
+        Waiting(one.raw, one.sender if batch.is_unsigned(index) else None)
+        for index, one in enumerate(found)
+    )
+
+
 def empty(pool: PoolDriver) -> None:
-    """Nothing waits."""
+    """Nothing waits, after a restart neither."""
     with pool.lock:
-        pool.drop(list(pool.pool.by_hash), PoolReason.DROPPED)
+        pool.drop(list(pool.pool.by_hash), PoolReason.DROPPED, durably=True)
 
 
-def refresh(chain: Chain, pool: PoolDriver) -> None:
-    """The pool knows where the head's state has the senders, after that was moved by hand."""
-    with pool.lock:
-        senders = set(pool.pool.senders)
-        if senders:
-            pool.on_head((), sender_states(chain.state_at(chain.head.number), senders))
+def put_back(pool: PoolDriver, waiting: Sequence[Waiting]) -> None:
+    """These wait again, each in its place; what the head's state does not allow is left out."""
+    for is_signed, run in itertools.groupby(waiting, key=lambda one: one.sender is None):
+        if is_signed:
+            pool.submit([one.raw for one in run])
+            continue
+        for one in run:
+            assert one.sender is not None
+            pool.submit_unsigned(one.sender, one.raw)
