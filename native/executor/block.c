@@ -408,7 +408,7 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
     };
     int status = GHOST_OK;
     if (env->hybrid)
-        status = deep_run(work_body, &job);
+        status = executor_run_deep(executor, work_body, &job);
     else
         work_body(&job);
     ghost_executor_amend(executor, NULL, 0);

@@ -36,13 +36,37 @@ static const ghost_engine *engine_of(const ghost_vm *vm, const ghost_code *code)
     return NULL;
 }
 
+typedef struct engine_job {
+    const ghost_engine *engine;
+    ghost_vm *vm;
+    const ghost_message *message;
+    ghost_account *self;
+    const ghost_code *code;
+    ghost_call_result *result;
+} engine_job;
+
+static void work_engine(void *argument) {
+    engine_job *job = argument;
+    job->engine->execute(job->vm, job->message, job->self, job->code, job->result);
+}
+
+static void run_engine(const ghost_engine *engine, ghost_vm *vm, const ghost_message *message,
+                       ghost_account *self, const ghost_code *code, ghost_call_result *result) {
+    engine_job job = {engine, vm, message, self, code, result};
+    int status = executor_run_deep(executor_of(vm), work_engine, &job);
+    if (status != GHOST_OK) {
+        vm->status = status;
+        abort_frame(vm, result);
+    }
+}
+
 static void run_code(ghost_vm *vm, const ghost_message *message, ghost_account *self,
                      const ghost_code *code, ghost_call_result *result) {
     const ghost_engine *engine = vm->hybrid ? engine_of(vm, code) : NULL;
     if (engine == NULL) {
         run_evm(vm, message, self, code, result);
     } else if (engine->execute != NULL) {
-        engine->execute(vm, message, self, code, result);
+        run_engine(engine, vm, message, self, code, result);
     } else {
         vm->status = GHOST_MISSING;
         abort_frame(vm, result);
@@ -309,6 +333,30 @@ static void run_init_code(ghost_vm *vm, const ghost_message *message, ghost_acco
     code->running--;
 }
 
+typedef struct deploy_job {
+    const ghost_engine *engine;
+    ghost_vm *vm;
+    const uint8_t *code;
+    size_t length;
+    uint64_t *gas;
+    int exit;
+} deploy_job;
+
+static void work_deploy(void *argument) {
+    deploy_job *job = argument;
+    job->exit = job->engine->deploy(job->vm, job->code, job->length, job->gas);
+}
+
+static int deploy_module(const ghost_engine *engine, ghost_vm *vm, const uint8_t *code,
+                         size_t length, uint64_t *gas) {
+    deploy_job job = {.engine = engine, .vm = vm, .code = code, .length = length, .gas = gas};
+    int status = executor_run_deep(executor_of(vm), work_deploy, &job);
+    if (status == GHOST_OK)
+        return job.exit;
+    vm->status = status;
+    return GHOST_EXIT_ABORT;
+}
+
 /* Whether what the init code returned may become code, at what price. 0, or the exit. */
 static int check_deposit(ghost_vm *vm, const uint8_t *code, size_t length, uint64_t *gas) {
     uint64_t cost = (uint64_t)length * GAS_CODE_DEPOSIT;
@@ -324,7 +372,7 @@ static int check_deposit(ghost_vm *vm, const uint8_t *code, size_t length, uint6
         return 0;
     const ghost_engine *engine = &vm->engines[GHOST_ENGINE_WASM];
     if (engine->deploy != NULL)
-        return engine->deploy(vm, code, length, gas);
+        return deploy_module(engine, vm, code, length, gas);
     vm->status = GHOST_MISSING;
     return GHOST_EXIT_ABORT;
 }

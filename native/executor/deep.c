@@ -203,3 +203,14 @@ int deep_run(deep_work *work, void *argument) {
     give_back(deep);
     return GHOST_OK;
 }
+
+int executor_run_deep(ghost_executor *executor, deep_work *work, void *argument) {
+    if (executor->is_deep) {
+        work(argument);
+        return GHOST_OK;
+    }
+    executor->is_deep = true;
+    int status = deep_run(work, argument);
+    executor->is_deep = false;
+    return status;
+}

@@ -243,29 +243,6 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
     return status;
 }
 
-typedef struct call_job {
-    ghost_executor *executor;
-    const ghost_tx *tx;
-    uint32_t flags;
-    ghost_call_outcome *outcome;
-    int status;
-} call_job;
-
-static void work_call(void *argument) {
-    call_job *job = argument;
-    job->status = run_call(job->executor, job->tx, job->flags, job->outcome);
-}
-
-static int start_call(call_job *job) {
-    ghost_executor *executor = job->executor;
-    if (!executor->vm.hybrid) {
-        work_call(job);
-        return job->status;
-    }
-    int status = deep_run(work_call, job);
-    return status == GHOST_OK ? job->status : status;
-}
-
 int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, const ghost_tx *tx,
                         uint32_t flags, ghost_call_outcome *outcome) {
     memset(outcome, 0, sizeof *outcome);
@@ -288,8 +265,8 @@ int ghost_executor_call(ghost_executor *executor, const ghost_block_env *env, co
     ghost_address coinbase;
     memcpy(coinbase.bytes, env->coinbase, 20);
     executor->coinbase = state_account(state, &coinbase);
-    call_job job = {.executor = executor, .tx = tx, .flags = flags, .outcome = outcome};
-    int status = executor->coinbase == NULL ? state->status : start_call(&job);
+    int status =
+        executor->coinbase == NULL ? state->status : run_call(executor, tx, flags, outcome);
     state->recording = state->logs_transfers = false;
     if (status == GHOST_OK && (flags & GHOST_CALL_KEEP)) {
         state_end_transaction(state);

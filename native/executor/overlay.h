@@ -379,6 +379,7 @@ struct ghost_executor {
     trace *trace;                 /* NULL: frames are not recorded */
     bool is_pending;              /* a run block awaits commit or discard */
     bool keeps_calls;             /* changes of calls with GHOST_CALL_KEEP are in the overlay */
+    bool is_deep;                 /* what runs, runs on a large stack */
     bool is_stepping;             /* they are transactions of a block that was begun */
 
     uint64_t blobs_max, gas_limit, chain_id;      /* of the block */
@@ -475,6 +476,11 @@ typedef void deep_work(void *argument);
 /* Runs work on a thread with a stack for 1,024 deep frames and waits for its end. GHOST_OK or
  * GHOST_OUT_OF_MEMORY: there is no thread to be had. Cost: some microseconds. */
 int deep_run(deep_work *work, void *argument);
+
+/* The same for work of this executor, at once where it is on such a thread already. Frames of the
+ * engines beside the EVM's need it. Whole blocks of a hybrid chain run there; a call, most of which
+ * are of EVM code alone, goes there with the first frame that needs it. */
+int executor_run_deep(ghost_executor *executor, deep_work *work, void *argument);
 
 /* ---- trace.c (nothing happens where recording is off) ---- */
 

@@ -28,7 +28,7 @@ static int run_step(step_job *job) {
         work_step(job);
         return job->status;
     }
-    int status = deep_run(work_step, job);
+    int status = executor_run_deep(job->executor, work_step, job);
     return status == GHOST_OK ? job->status : status;
 }
 
