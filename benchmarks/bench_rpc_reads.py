@@ -105,8 +105,11 @@ class Wallet:
         data = TRANSFER + word(receiver) + (1000 + self.nonce).to_bytes(32, "big")
         return self.sign(TOKEN, data, gas=100_000)
 
+    def creation(self) -> str:
+        return self.sign(None, TOKEN_CODE, gas=1_000_000)
+
     def one_by_one(self, blocks: int) -> Iterator[str]:
-        yield self.sign(None, TOKEN_CODE, gas=1_000_000)
+        yield self.creation()
         for index in range(1, blocks):
             yield self.plain() if index % LOGS_EVERY else self.token()
 
