@@ -7,6 +7,8 @@ made. Both end in the same commit (`writer.py`):
     decode, recover → execute → state root → header checked or made
         → records appended → one synchronous batch → new head is published
 
+Blocks that come in a row overlap (`importing.py`) and are written several at once.
+
 Where many validators decide (`config.ghost.consensus`) the commit comes later: `draft` makes a
 block, `check` judges one, and `commit` makes the one that was decided the head, with its commit
 certificate and attachment beside it. A block that was being committed when the process was killed

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from ghostchain.chain.amendments import (
 from ghostchain.chain.columns import outcome_columns, own_batch, transaction_columns
 from ghostchain.chain.fees import GAS_PER_BLOB, BlockFees, blob_base_fee
 from ghostchain.chain.genesis import Genesis
+from ghostchain.chain.importing import Flight, prefetch
 from ghostchain.chain.logs import (
     LocatedLog,
     Topics,
@@ -52,7 +53,6 @@ from ghostchain.chain.writer import (
     SealedBlock,
     check_by_hand,
     environment_of,
-    prefetch,
 )
 from ghostchain.encoding.attachments import decode_attachment
 from ghostchain.encoding.transactions import TransactionBatch
@@ -100,6 +100,7 @@ class Chain:
         )
         self._proofs = ProofService(self._trie_base)
         self._listeners: list[Callable[[Header], None]] = []
+        self._awaited: list[int] = []
         self._amend_listeners: list[Callable[[], None]] = []
         self._rewind_listeners: list[Callable[[Header], None]] = []
         # The draft whose changes stand in executor and trie.
@@ -180,11 +181,14 @@ class Chain:
         self,
         listener: Callable[[Header], None],
         *,
+        every: int | None = None,
         on_rewind: Callable[[Header], None] | None = None,
         on_amend: Callable[[], None] | None = None,
     ) -> Callable[[], None]:
-        """Calls listener with each new head, on the writer's thread, after it is durable and
-        readable. It must not raise and must return soon. Returns what ends the subscription.
+        """Calls listener with each new block, on the writer's thread, after it is durable and
+        readable: one after the other, though of those that are imported several may become visible
+        at once. It must not raise and must return soon. Returns what ends the subscription.
+        every: at multiples of so many blocks the chain stands at the block while it is called.
 
         Of a development chain also: on_rewind with the head to which blocks were taken back,
         on_amend after the head's state was changed by hand.
@@ -192,6 +196,8 @@ class Chain:
         joined: list[tuple[list[Any], Any]] = [(self._listeners, listener)]
         if on_rewind is not None:
             joined.append((self._rewind_listeners, on_rewind))
+        if every is not None:
+            joined.append((self._awaited, every))
         if on_amend is not None:
             joined.append((self._amend_listeners, on_amend))
         for listeners, one in joined:
@@ -445,7 +451,8 @@ class Chain:
         with self._writing:
             proposal = replace(proposal, amendments=self.pending_amendments)
             pending = self._build(batch, proposal)
-            self._commit(pending.sealed, self._stage(pending))
+            self._stage(pending)
+            self._commit((pending.sealed,), self._seal())
         return pending.sealed
 
     # ---- by hand, on a development chain ----
@@ -578,7 +585,8 @@ class Chain:
         prepared = Prepared(found.body.block(), own_batch(found.body), by_hand)
         with self._writing:
             pending = self._run(prepared, self.head, self.head_hash)
-            self._commit(pending.sealed, self._stage(pending))
+            self._stage(pending)
+            self._commit((pending.sealed,), self._seal())
 
     def _refuse_by_hand(self) -> None:
         if self.config.consensus is not None:
@@ -592,12 +600,13 @@ class Chain:
         prepared = self._prepare(block)
         with self._writing:
             pending = self._run(prepared, self.head, self.head_hash)
-            self._commit(pending.sealed, self._stage(pending))
+            self._stage(pending)
+            self._commit((pending.sealed,), self._seal())
         return pending.sealed
 
     def import_blocks(self, blocks: Iterable[Block | bytes]) -> Iterator[SealedBlock]:
-        """Imports a stream: while one block runs, the next are decoded and recovered and the one
-        before is written.
+        """Imports a stream: while one block runs, the next are decoded and recovered and those
+        before are written, several at once.
 
         Yields each block when it is committed. The chain takes no other block until the iterator
         ends or is closed. Raises as `import_block` at the first bad block; those before it are
@@ -623,19 +632,26 @@ class Chain:
             parent, parent_hash = self.head, self.head_hash
             prepare = Preparer(self.config, parent, parent_hash).prepare
             ahead = prefetch(blocks, lambda block: preparing.submit(prepare, block))
-            flight: tuple[SealedBlock, Future[None]] | None = None
+            flight = Flight((), None)
+            staged: list[SealedBlock] = []
             try:
                 for prepared, seal in ahead:
                     pending = self._run(prepared.result(), parent, parent_hash)
-                    landed, flight = self._land(flight), None
-                    flight = pending.sealed, writing.submit(self._stage(pending, seal))
+                    self._stage(pending, seal)
+                    staged.append(pending.sealed)
                     parent, parent_hash = pending.sealed.block.header, pending.sealed.hash
-                    if landed is not None:
-                        yield landed
+                    if self._writer.is_full or self._is_awaited(parent.number):
+                        landed, flight = flight, Flight((), None)
+                        self._land(landed)
+                        flight = Flight(tuple(staged), writing.submit(self._seal()))
+                        staged = []
+                        yield from landed.blocks
             finally:
-                last = self._land(flight)
-            if last is not None:
-                yield last
+                self._land(flight)
+                if staged and not self._failed:
+                    self._commit(staged, self._seal())
+            yield from flight.blocks
+            yield from staged
 
     # ---- the next block where many decide ----
 
@@ -692,7 +708,8 @@ class Chain:
                 batch.recover(senders=draft.senders)
                 pending = self._run(Prepared(draft.block, batch), self.head, self.head_hash)
             self._drafted = None
-            self._commit(pending.sealed, self._stage(pending, Seal(certificate, attachment)))
+            self._stage(pending, Seal(certificate, attachment))
+            self._commit((pending.sealed,), self._seal())
         return pending.sealed
 
     def _keep(self, pending: Pending) -> Draft:
@@ -713,19 +730,21 @@ class Chain:
         preparer = Preparer(self.config, published.header, published.hash, senders=senders)
         return preparer.prepare(block)
 
-    def _land(self, flight: tuple[SealedBlock, Future[None]] | None) -> SealedBlock | None:
-        """Waits until the block is written, and publishes it."""
-        if flight is None:
-            return None
-        sealed, written = flight
-        self._commit(sealed, written.result)
-        return sealed
+    def _land(self, flight: Flight) -> None:
+        """Waits until the blocks are written, and publishes them."""
+        if flight.written is not None:
+            self._commit(flight.blocks, flight.written.result)
 
-    def _commit(self, sealed: SealedBlock, write: Callable[[], None]) -> None:
-        """The staged block is durable and what readers see.
+    def _is_awaited(self, number: int) -> bool:
+        """Whether a listener wants to see the chain at that very block."""
+        return any(number % every == 0 for every in self._awaited)
+
+    def _commit(self, blocks: Sequence[SealedBlock], write: Callable[[], None]) -> None:
+        """The sealed blocks are durable and what readers see.
 
         Raises: StorageFailed; memory is then ahead of the disk, so nothing is written any more.
         """
+        last = blocks[-1]
         try:
             write()
         except BaseException:
@@ -734,16 +753,17 @@ class Chain:
         with self._committing:
             self._writer.settle()
             self._published = Published(
-                sealed.block.header,
-                sealed.hash,
+                last.block.header,
+                last.hash,
                 self._storage.database.snapshot(),
                 self._storage.files,
                 kept=self._published.kept,
                 remote=self._storage.remote,
             )
-        self._proofs.forget_old(sealed.block.header.number)
-        for listener in tuple(self._listeners):
-            listener(sealed.block.header)
+        self._proofs.forget_old(last.block.header.number)
+        for sealed in blocks:
+            for listener in tuple(self._listeners):
+                listener(sealed.block.header)
 
     def _refuse_if_failed(self) -> None:
         if self._failed:
@@ -764,11 +784,19 @@ class Chain:
             self._drafted = None
             self._writer.discard()
 
-    def _stage(self, pending: Pending, seal: Seal | None = None) -> Callable[[], None]:
+    def _stage(self, pending: Pending, seal: Seal | None = None) -> None:
         try:
-            return self._writer.stage(pending, seal)
+            self._writer.stage(pending, seal)
         except BaseException:
             self._writer.discard()
+            raise
+
+    def _seal(self) -> Callable[[], None]:
+        """What is staged is to be written: executor and trie cannot go back any more."""
+        try:
+            return self._writer.seal()
+        except BaseException:
+            self._failed = True
             raise
 
     # ---- for operators ----

@@ -64,7 +64,8 @@ def _write(database: Database, genesis: Genesis, start: ForkStart) -> None:
         batch.put(keys.ACCOUNT + keccak256(address), compact(record))
     for code_hash, code in start.codes.items():
         batch.put(keys.CODE + code_hash, code)
-    index.put_block(batch, header.number, genesis.hash, encode_header(header), None, FIRST)
+    index.put_header(batch, header.number, genesis.hash, encode_header(header), None)
+    index.put_head(batch, header.number, genesis.hash, FIRST)
     # The bloom file is filled from the headers after this one on opening.
     batch.put(index.BLOOMS, number_bytes(max(header.number - 1, 0)))
     batch.put(index.BEGIN, number_bytes(header.number))

@@ -1,10 +1,10 @@
-"""The records of small blocks, made durable by the batch that names them.
+"""The records of blocks, made durable by the batch that names them.
 
 A block's records must be on disk before its batch says so. Syncing the files and then the database
 costs two waits for the disk, which for a small block is nearly all the time it takes. So a small
 block's records also travel inside the batch; the files are synced only now and then, after which
 the copies are dropped. On opening, the copies that are still there are written into the files
-again.
+again. Blocks that are imported together have one batch, and the files are synced before it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ghostchain.chain.index import JOURNAL
+from ghostchain.chain.records import COUNT, GROUP
 from ghostchain.state.keys import number_bytes
 from ghostchain.storage.database import Batch, Database, after
 from ghostchain.storage.files import POSITION, Locator, Position, SegmentLog
@@ -31,6 +32,22 @@ class RecordJournal:
         self._files = files
         self._numbers: list[int] = []
         self._bytes = 0
+
+    def append_group(
+        self, batch: Batch, blocks: Sequence[tuple[int, Sequence[Record]]]
+    ) -> list[list[Locator]]:
+        """The records of these blocks (by number) are durable once the batch is.
+
+        Several blocks share one wait for the files, so their records travel in no batch.
+        Raises: StorageFailed.
+        """
+        if len(blocks) == 1:
+            number, records = blocks[0]
+            return [self.append(batch, number, records)]
+        self._files.append([(GROUP, [COUNT.pack(len(blocks))])])
+        locators = [self._files.append(records) for _, records in blocks]
+        self.release(batch)
+        return locators
 
     def append(self, batch: Batch, number: int, records: Sequence[Record]) -> list[Locator]:
         """The block's records are durable once the batch is.

@@ -4,9 +4,10 @@ After a kill four things may differ, and each has one way back:
 
 - the block files lack the latest small blocks: their records stand in the database too and are
   written again (`journal.py`).
-- the block files hold more than the database names: the records of a block whose batch was not
-  written. It is run again; a torn record is cut off. On a chain with consensus the block is cut
-  off too: whoever decided it has it in a log, or gets it again with its certificate.
+- the block files hold more than the database names: the records of a block, or of blocks that were
+  imported together, whose batch was not written. They are run again; a torn record is cut off. On a
+  chain with consensus they are cut off too: whoever decided them has them in a log, or gets them
+  again with their certificates.
 - the trie on disk is that of an earlier block: the changes since are applied again.
 - the bloom file lacks the latest blocks: they are copied from the headers.
 
@@ -23,7 +24,7 @@ from ghostchain.chain import index
 from ghostchain.chain.genesis import Genesis, genesis_changes
 from ghostchain.chain.journal import restore_records
 from ghostchain.chain.logs import BloomFile
-from ghostchain.chain.records import AMENDMENTS, BODY, BodyRecord, tag_of
+from ghostchain.chain.records import AMENDMENTS, BODY, GROUP, BodyRecord, group_size, tag_of
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_early_header, encode_header
@@ -44,9 +45,6 @@ STATE_NAME = "state"
 BLOCKS_NAME = "blocks"
 BLOOMS_NAME = "blooms"
 RECOVERY_CACHE_BYTES = 64 << 20
-# A batch is synced before the next block's records are written, so at most one block stands
-# beyond the database; more means that the database lost what it had acknowledged.
-UNACKNOWLEDGED_MAX = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +171,11 @@ def _write_genesis(database: Database, state: StateStore, genesis: Genesis) -> i
     root = forest.apply(change_set(changes))
     assert root == genesis.header.state_root, "two ways to one root"
     batch = database.batch()
-    state.stage(0, root, changes, codes, nodes_of(forest))(batch)
+    state.stage(0, changes, codes)
+    state.seal(root, nodes_of(forest))(batch)
     encoded = encode_header(genesis.header)
-    index.put_block(batch, 0, genesis.hash, encoded, None, FIRST)
+    index.put_header(batch, 0, genesis.hash, encoded, None)
+    index.put_head(batch, 0, genesis.hash, FIRST)
     database.commit(batch)
     state.settle()
     return index.Head(0, genesis.hash, FIRST)
@@ -198,13 +198,18 @@ def _unacknowledged(files: SegmentLog, head: index.Head) -> list[Unacknowledged]
     """
     blocks: list[Unacknowledged] = []
     expected = head.number + 1
+    # A batch is synced before the next blocks' records are written, so no more blocks than are in
+    # one batch stand beyond the database; more means that it lost what it had acknowledged.
+    batched = 1
     by_hand: bytes | None = None
     for record in files.scan(head.end):
+        if record.tag == GROUP and not blocks:
+            batched = group_size(record.payload)
         if record.tag == tag_of(expected, AMENDMENTS):
             by_hand = record.payload
         if record.tag & 1 != BODY or record.tag >> 1 != expected:
             continue
-        if len(blocks) == UNACKNOWLEDGED_MAX:
+        if len(blocks) == batched:
             raise StorageCorrupt(
                 f"the database ends at block {head.number}, but the block files go on beyond "
                 f"block {expected - 1}: it lost blocks that it had acknowledged"

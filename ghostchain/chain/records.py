@@ -9,6 +9,7 @@ what it began with (`chain/amendments.py`) when the block was made by hand.
               types u8 each | statuses u8 each | cumulative gas u64 each | log counts u32 each
               | lengths u32 each | canonical receipts of those with logs
               | index u32, rate 32 of those whose fee was paid in a token
+    group     blocks u32: before the records of so many, more than one, that one batch names
 
 Integers are big-endian. A receipt without logs is its first three columns: its bloom is empty, so
 a plain transfer takes 18 bytes instead of 270. Senders are kept because recovering them costs more
@@ -34,6 +35,8 @@ BODY = 0
 RECEIPTS = 1
 ATTACHMENT = 1 << 63
 AMENDMENTS = 1 << 62
+GROUP = 1 << 61
+"""The whole tag of a group's record."""
 BODY_COUNTS = struct.Struct(">III")
 WITHDRAWAL = struct.Struct(">QQ20sQ")
 COUNT = struct.Struct(">I")
@@ -44,6 +47,13 @@ FEE_RATE = struct.Struct(">I32s")
 def tag_of(number: int, kind: int) -> int:
     """The tag of a record in the block files."""
     return number << 1 | kind
+
+
+def group_size(payload: bytes) -> int:
+    """How many blocks the record of a group announces. Raises: StorageCorrupt."""
+    if len(payload) != COUNT.size:
+        raise StorageCorrupt("the record of a group of blocks is damaged")
+    return int(COUNT.unpack(payload)[0])
 
 
 def body_parts(

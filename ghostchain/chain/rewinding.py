@@ -118,6 +118,7 @@ class Rewinder:
             self._database.commit(batch)
             if taken:
                 self._forest.commit()
+                self._forest.saved()
                 self._state.settle()
             is_first, head = False, reached
             progress(total - (reached - to.number), total)

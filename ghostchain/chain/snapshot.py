@@ -182,7 +182,7 @@ class SnapshotKeeper:
         self._on_failure = on_failure
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._unsubscribe = chain.subscribe(self._on_head)
+        self._unsubscribe = chain.subscribe(self._on_head, every=interval_blocks)
 
     def _on_head(self, header: Header) -> None:
         """On the thread that writes the chain, so that the database stands at this block."""
@@ -191,7 +191,7 @@ class SnapshotKeeper:
         if self._thread is not None and self._thread.is_alive():
             return
         latest, block_hash, reader = self._chain.latest()
-        assert latest.number == header.number, "listeners are told before the next block"
+        assert latest.number == header.number, "the chain stands at each multiple when it is told"
         self._thread = threading.Thread(
             target=self._write, args=(latest, block_hash, reader), name="snapshot", daemon=True
         )
@@ -392,11 +392,12 @@ class SnapshotDownload:
 
 def _put_headers(batch: Batch, genesis: Genesis, headers: Sequence[Header]) -> None:
     """Genesis and these are indexed; the last one is the head, and what follows has bodies."""
-    index.put_block(batch, 0, genesis.hash, encode_header(genesis.header), None, FIRST)
+    index.put_header(batch, 0, genesis.hash, encode_header(genesis.header), None)
     for header in headers:
         encoded = encode_header(header)
         assert decode_header(encoded) == header
-        index.put_block(batch, header.number, keccak256(encoded), encoded, None, FIRST)
+        index.put_header(batch, header.number, keccak256(encoded), encoded, None)
+    index.put_head(batch, headers[-1].number, keccak256(encode_header(headers[-1])), FIRST)
     # The bloom file is filled from the headers after this one on opening.
     batch.put(index.BLOOMS, number_bytes(headers[-1].number - 1))
     batch.put(index.BEGIN, number_bytes(headers[-1].number))

@@ -1,18 +1,16 @@
 """The one writer of a chain: runs a block, compares or seals it, makes it durable.
 
 A block goes: decoded and recovered (`prepare`, on any thread) → executed → the trie's new root →
-header compared or made → `stage`: its state is put in a batch and is what the next block runs on →
-`write`: records appended (`journal.py`), the batch written synchronously. `write` may run on
-another thread while the next block executes; `settle` comes after it. Any failure before `stage`
-discards what is pending and leaves nothing behind; a failed `write` is fatal to the storage, which
-then refuses all further ones.
+header compared or made → `stage`: its state is what the next block runs on → `seal`: it, and what
+was staged with it, is to be written → `write`: records appended (`journal.py`), one batch written
+synchronously. `write` may run on another thread while the next blocks execute and are staged;
+`settle` comes after it. Any failure before `stage` discards what is pending and leaves nothing
+behind; a failed `write` is fatal to the storage, which then refuses all further ones.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,7 +55,7 @@ from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import BlockReason, InvalidBlock
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
-from ghostchain.state.changes import columns_of
+from ghostchain.state.changes import Column, columns_of
 from ghostchain.state.keys import number_bytes
 from ghostchain.state.remote import (
     ChangeLedger,
@@ -76,9 +74,12 @@ from ghostchain.trie.merkle import Forest
 
 EXECUTOR_CACHE_BYTES = 32 << 20
 FOREST_CACHE_BYTES = 32 << 20
+# Blocks that follow one another at once are written in groups, of at most so many blocks. Above
+# these sizes waiting for the disk is little beside the rest, and what is held in memory much.
+GROUP_BLOCKS_MAX = 32
+GROUP_BYTES_MAX = 1 << 20
+GROUP_ENTRIES_MAX = 1 << 14
 NO_NONCE = bytes(8)
-# Blocks decoded and recovered ahead of the one that runs.
-PREPARED_AHEAD = 1
 # RLP beside header, transactions and withdrawals: list heads and the empty ommers.
 BLOCK_FRAME_BYTES = 64
 WITHDRAWAL_BYTES_MAX = 48
@@ -169,6 +170,26 @@ class Seal:
 
     certificate: bytes
     attachment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A block on its way to disk. records: of the block files; hashes: of its transactions."""
+
+    sealed: SealedBlock
+    encoded: bytes
+    records: list[tuple[int, list[bytes]]]
+    seal: Seal | None
+    hashes: Column
+    by_hand: Amendments | None
+
+    @property
+    def header(self) -> Header:
+        return self.sealed.block.header
+
+    @property
+    def number(self) -> int:
+        return self.sealed.block.header.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,24 +289,6 @@ class Preparer:
         batch.recover(senders=senders)
 
 
-def prefetch(
-    blocks: Iterable[tuple[Block | bytes, Seal | None]],
-    submit: Callable[[Block | bytes], Future[Prepared]],
-) -> Iterator[tuple[Future[Prepared], Seal | None]]:
-    """The blocks being prepared, a few ahead of the one that is asked for."""
-    ahead: deque[tuple[Future[Prepared], Seal | None]] = deque()
-    try:
-        for block, seal in blocks:
-            ahead.append((submit(block), seal))
-            if len(ahead) > PREPARED_AHEAD:
-                yield ahead.popleft()
-    except Exception:
-        # The source ends badly, and what it gave before is whole.
-        yield from ahead
-        raise
-    yield from ahead
-
-
 def block_size(block: Block) -> int:
     """Bytes of the block's RLP, or a few more: heads of transactions are counted as 4 bytes where
     that cannot exceed the limit, else exactly."""
@@ -339,15 +342,18 @@ class BlockWriter:
         self._journal = RecordJournal(files)
         self._state = state
         self._blooms = blooms
-        # Number and hash of the block that is staged and perhaps not on disk yet.
-        self._staged: tuple[int, bytes] | None = None
+        self._staged: list[_Staged] = []
+        self._staged_bytes = 0
+        # The last block that was sealed, and the hashes of those that are perhaps not on disk yet.
+        self._sealed = head.number
+        self._recent: dict[int, Hash32] = {}
         self._remote = remote
         self._local = WriterView(state, self._ancestor_hash)
         self._executor = Executor(
             self._view(), contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
         )
         self._forest: Forest | ChangeLedger = (
-            Forest(state.node, head.state_root, FOREST_CACHE_BYTES)
+            Forest(state.node, head.state_root, FOREST_CACHE_BYTES, deferred=True)
             if remote is None
             else ChangeLedger(head.state_root)
         )
@@ -381,9 +387,8 @@ class BlockWriter:
         )
 
     def _ancestor_hash(self, number: int) -> bytes | None:
-        if self._staged is not None and self._staged[0] == number:
-            return self._staged[1]
-        return index.read_hash(self._database, number)
+        recent = self._recent.get(number)
+        return index.read_hash(self._database, number) if recent is None else recent
 
     def import_block(self, prepared: Prepared, parent: Header, parent_hash: Hash32) -> Pending:
         """Checks and runs the block.
@@ -526,12 +531,9 @@ class BlockWriter:
         outcomes = candidate_outcomes(outcome_columns(result.native), candidate_count)
         return Pending(SealedBlock(block, keccak256(encoded), outcomes), encoded, batch, result)
 
-    def stage(self, pending: Pending, seal: Seal | None = None) -> Callable[[], None]:
-        """The block is what the next one runs on. Returns `write`, which makes it durable, and the
-        seal with it.
-
-        `write` is for any one thread, and raises StorageFailed.
-        """
+    def stage(self, pending: Pending, seal: Seal | None = None) -> None:
+        """The block is what the next one runs on, and is written with the next `seal`, and what is
+        kept beside it too."""
         sealed, native = pending.sealed, pending.result.native
         header, number = sealed.block.header, sealed.block.header.number
         outcomes = outcome_columns(native)
@@ -544,22 +546,6 @@ class BlockWriter:
             transactions["sender"].tobytes(),
         )
         receipts = receipts_record(native, transactions["type"], outcomes)
-        changes, codes = columns_of(native), list(pending.result.codes)
-        besides = None
-        if self._remote is not None:
-            besides = zeroed_by(header.timestamp, header.parent_beacon_block_root)
-            codes += foreign_codes(changes.accounts, self._local, self._remote, codes)
-        put_state = self._state.stage(
-            number,
-            header.state_root,
-            changes,
-            codes,
-            nodes_of(self._forest),
-            besides,
-        )
-        self._executor.commit()
-        self._forest.commit()
-        self._staged = number, sealed.hash
         records = [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
         if pending.by_hand is not None:
             # First: where the body is found after a kill, what it needs to be run again is too.
@@ -567,12 +553,48 @@ class BlockWriter:
             records.insert(0, (tag_of(number, AMENDMENTS), [began]))
         if seal is not None:
             records.append((tag_of(number, ATTACHMENT), [seal.attachment]))
+        changes, codes = columns_of(native), list(pending.result.codes)
+        besides = None
+        if self._remote is not None:
+            besides = zeroed_by(header.timestamp, header.parent_beacon_block_root)
+            codes += foreign_codes(changes.accounts, self._local, self._remote, codes)
+        self._state.stage(number, changes, codes, besides)
+        self._executor.commit()
+        self._forest.commit()
+        hashes = transactions["hash"].copy()
+        self._staged.append(
+            _Staged(sealed, pending.encoded, records, seal, hashes, pending.by_hand)
+        )
+        self._staged_bytes += sum(map(len, body))
+        self._recent[number] = sealed.hash
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is staged is enough for one batch."""
+        return (
+            len(self._staged) >= GROUP_BLOCKS_MAX
+            or self._staged_bytes >= GROUP_BYTES_MAX
+            or self._state.staged_entries >= GROUP_ENTRIES_MAX
+        )
+
+    def seal(self) -> Callable[[], None]:
+        """Takes what is staged. Returns `write`, which makes it durable, all of it or nothing.
+
+        `write` is for any one thread, perhaps while further blocks are staged, and raises
+        StorageFailed. What was sealed before must be settled.
+        """
+        staged, self._staged = self._staged, []
+        self._staged_bytes = 0
+        self._sealed = staged[-1].number
+        put_state = self._state.seal(staged[-1].header.state_root, nodes_of(self._forest))
+        # What the forest lets go of here is in memory until it is on disk.
+        self._forest.saved()
 
         def write() -> None:
             batch = self._database.batch()
             put_state(batch)
-            index.put_transactions(batch, number, transactions["hash"])
-            self._write(batch, pending, records, seal)
+            index.put_transactions(batch, [(block.number, block.hashes) for block in staged])
+            self._write(batch, staged)
             del batch
             if self._state.is_flushing:
                 # A good moment: the largest of all batches has just been freed.
@@ -580,34 +602,34 @@ class BlockWriter:
 
         return write
 
-    def _write(
-        self,
-        batch: Any,
-        pending: Pending,
-        records: list[tuple[int, list[bytes]]],
-        seal: Seal | None,
-    ) -> None:
-        """Records, then the batch that names them: after this the block is durable."""
-        sealed, encoded = pending.sealed, pending.encoded
-        number = sealed.block.header.number
-        locators = self._journal.append(batch, number, records)
-        if pending.by_hand is not None:
-            index.put_by_hand(batch, number, locators.pop(0))
-            delete_pending(batch, pending.by_hand)
-        body, receipts, *attachment = locators
-        if seal is not None:
-            index.put_seal(batch, number, attachment[0], seal.certificate)
-        self._blooms.put(number, sealed.block.header.bloom)
-        if number % SYNC_BLOCKS == 0:
+    def _write(self, batch: Any, staged: Sequence[_Staged]) -> None:
+        """Records, then the batch that names them: after this the blocks are durable."""
+        records = [(block.number, block.records) for block in staged]
+        for block, locators in zip(staged, self._journal.append_group(batch, records), strict=True):
+            if block.by_hand is not None:
+                index.put_by_hand(batch, block.number, locators.pop(0))
+                delete_pending(batch, block.by_hand)
+            body, receipts, *attachment = locators
+            if block.seal is not None:
+                index.put_attachment(batch, block.number, attachment[0])
+            self._blooms.put(block.number, block.header.bloom)
+            index.put_header(
+                batch, block.number, block.sealed.hash, block.encoded, (body, receipts)
+            )
+        last = staged[-1]
+        if last.number // SYNC_BLOCKS > (staged[0].number - 1) // SYNC_BLOCKS:
             self._blooms.sync()
-            batch.put(index.BLOOMS, number_bytes(number))
-        index.put_block(batch, number, sealed.hash, encoded, (body, receipts), self._files.end)
+            batch.put(index.BLOOMS, number_bytes(last.number))
+        if last.seal is not None:
+            index.put_certificate(batch, last.number, last.seal.certificate)
+        index.put_head(batch, last.number, last.sealed.hash, self._files.end)
         self._database.commit(batch)
 
     def settle(self) -> None:
-        """The staged block is durable."""
+        """What was sealed is durable."""
         self._state.settle()
-        self._staged = None
+        for number in [number for number in self._recent if number <= self._sealed]:
+            del self._recent[number]
 
     def discard(self) -> None:
         """Forgets what is pending."""

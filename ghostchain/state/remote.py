@@ -161,6 +161,9 @@ class ChangeLedger:
         """There are no nodes."""
         return (), ()
 
+    def saved(self) -> None:
+        """Nothing is kept for the store."""
+
 
 def _mark(root: Any, has_slots: bool) -> None:
     """root: the column of a storage root, holding the one before the block, or the empty one when

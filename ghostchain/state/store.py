@@ -1,15 +1,17 @@
 """The state on disk: what the writer of blocks reads and writes.
 
-One thread stages the changes of a block into the block's batch; the batch is written elsewhere,
-perhaps while the next block already runs; `settle` then makes it the past. Reads here are the
-writer's own: of the staged block from `stage` on. Everybody else reads snapshots (`views.py`).
+One thread stages the changes of a block, or of several one after the other, and seals them; their
+one batch is written elsewhere, perhaps while the next blocks already run; `settle` then makes them
+the past. Reads here are the writer's own: of a staged block from `stage` on. Everybody else reads
+snapshots (`views.py`).
 """
 
 from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +47,30 @@ SWEEP_BATCH = 10_000
 TRIE_VALUE = struct.Struct(">Q32s")
 
 
+@dataclass(frozen=True, slots=True)
+class _StagedBlock:
+    """A block that is staged, as columns: the accounts it changed, whether they existed, as they
+    were before; the owners (places among the accounts) of the slots it changed, and these."""
+
+    number: int
+    hashed: Column
+    existed: Column
+    before: Column
+    owners: Column
+    slot_hashed: Column
+    slot_before: Column
+
+    def history(self, old: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """What history is to keep. old: the accounts before, as they are stored."""
+        stamp = np.frombuffer(keys.number_bytes(self.number), np.uint8)
+        yield from zip(rows(_keys(keys.HISTORY_ACCOUNT, self.hashed, stamp)), old, strict=True)
+        if not len(self.owners):
+            return
+        names = _keys(keys.HISTORY_SLOT, self.hashed[self.owners], self.slot_hashed, stamp)
+        values = (trim(value) for value in rows(self.slot_before))
+        yield from zip(rows(names), values, strict=True)
+
+
 class StateStore:
     """Flat state, history, undo records, code and trie nodes of one chain."""
 
@@ -66,26 +92,29 @@ class StateStore:
         self._prune_blocks = prune_blocks
         self._nodes: dict[bytes, bytes] = {}
         self._nodes_max = node_buffer_bytes_max // NODE_BYTES
-        # The staged block: flat entries and code by database key, and trie nodes; empty bytes are
-        # absence.
-        self._is_staged = False
+        # The blocks that are staged and not sealed, and what they leave: flat entries and code by
+        # database key; empty bytes are absence.
+        self._blocks: list[_StagedBlock] = []
         self._staged: dict[bytes, bytes] = {}
-        self._staged_nodes: dict[bytes, bytes] = {}
-        self._staged_flush = False
-        self._staged_trie = (0, bytes(EMPTY_ROOT))
-        self._staged_pruned = 0
+        # What is sealed and not settled: the same, and trie nodes.
+        self._is_sealed = False
+        self._sealed: dict[bytes, bytes] = {}
+        self._sealed_nodes: dict[bytes, bytes] = {}
+        self._sealed_flush = False
+        self._sealed_trie = (0, bytes(EMPTY_ROOT))
         stored = database.get(keys.TRIE)
         self._trie = TRIE_VALUE.unpack(stored) if stored else (0, bytes(EMPTY_ROOT))
         self._pruned = oldest_readable(database)
-        self._staged_pruned = self._pruned
+        self._sealed_pruned = self._pruned
         self._undo_first = self._first_undo()
 
     # Reading the latest state.
 
     def _latest(self, key: bytes) -> bytes | None:
-        staged = self._staged.get(key)
-        if staged is not None:
-            return staged or None
+        for layer in (self._staged, self._sealed):
+            found = layer.get(key)
+            if found is not None:
+                return found or None
         return self._database.get(key)
 
     def account(self, hashed: bytes) -> bytes | None:
@@ -108,13 +137,16 @@ class StateStore:
     def raw(self, key: bytes) -> bytes | None:
         """What stands under a key of the database: empty or TOMBSTONE where it is known to be
         absent, None where nothing is known."""
-        staged = self._staged.get(key)
-        return self._database.get(key) if staged is None else staged
+        for layer in (self._staged, self._sealed):
+            found = layer.get(key)
+            if found is not None:
+                return found
+        return self._database.get(key)
 
     def node(self, owner: bytes | None, path: bytes) -> bytes | None:
         """The trie node at path (nibbles)."""
         key = node_key(owner, path)
-        for layer in (self._staged_nodes, self._nodes):
+        for layer in (self._sealed_nodes, self._nodes):
             buffered = layer.get(key)
             if buffered is not None:
                 return buffered or None
@@ -127,8 +159,13 @@ class StateStore:
 
     @property
     def is_flushing(self) -> bool:
-        """Whether the staged block takes all buffered trie nodes to disk with it."""
-        return self._staged_flush
+        """Whether what is sealed takes all buffered trie nodes to disk with it."""
+        return self._sealed_flush
+
+    @property
+    def staged_entries(self) -> int:
+        """Flat entries and code of the staged blocks."""
+        return len(self._staged)
 
     @property
     def oldest_readable(self) -> int:
@@ -147,77 +184,92 @@ class StateStore:
         """Bytes of the node buffer, about."""
         return len(self._nodes) * NODE_BYTES
 
-    # Writing a block.
+    # Writing blocks.
 
     def stage(
         self,
         number: int,
-        root: bytes,
         changes: Changes,
-        codes: Iterable[tuple[bytes, bytes]],
-        nodes: Iterable[tuple[bytes, bytes]],
+        codes: Iterable[tuple[bytes, bytes]] = (),
         besides: Mapping[bytes, bytes] | None = None,
-    ) -> Callable[[Batch], None]:
-        """The writer reads block `number`'s state from now on. Returns what puts it in a batch,
-        once, on any one thread, with nothing of `changes` needed any more.
+    ) -> None:
+        """The writer reads block `number`'s state from now on; nothing of `changes` is needed any
+        more.
 
-        Shapes: codes are (hash, code); nodes are (database key, RLP or b"" for deleted); besides:
-        flat entries by database key, where the changes do not name them.
-        What was staged before must be settled.
+        Shapes: codes are (hash, code); besides: flat entries by database key, where the changes do
+        not name them. Blocks are staged in their order.
         """
-        assert not self._is_staged, "one block is staged at a time"
         accounts = changes.accounts
         # Copies, since the columns may be views of memory that the executor takes back.
         hashed = np.ascontiguousarray(accounts["hashed"])
         existed = accounts["existed"].copy()
         before = accounts["before"].copy()
         owners, slot_hashed, slot_before, slot_after = self._slot_columns(changes)
-        slot_keys = (hashed[owners], slot_hashed)
         values = compact_column(accounts["after"], accounts["exists"])
-        new_values = [trim(value) for value in rows(slot_after)]
-        staged = dict(besides or {})
+        staged = self._staged
+        staged.update(besides or {})
         staged.update(zip(rows(_keys(keys.ACCOUNT, hashed)), values, strict=True))
-        staged.update(zip(rows(_keys(keys.SLOT, *slot_keys)), new_values, strict=True))
+        if len(owners):
+            slot_keys = rows(_keys(keys.SLOT, hashed[owners], slot_hashed))
+            new_values = [trim(value) for value in rows(slot_after)]
+            staged.update(zip(slot_keys, new_values, strict=True))
         staged.update((keys.CODE + code_hash, code) for code_hash, code in codes)
-        self._staged = staged
-        self._staged_nodes = dict(nodes)
-        self._staged_trie = (number, root)
-        self._staged_flush = (
+        self._blocks.append(
+            _StagedBlock(number, hashed, existed, before, owners, slot_hashed, slot_before)
+        )
+
+    def seal(self, root: bytes, nodes: Iterable[tuple[bytes, bytes]]) -> Callable[[Batch], None]:
+        """The staged blocks are to be written together. Returns what puts them in a batch, once, on
+        any one thread, perhaps while further blocks are staged.
+
+        Shapes: root is of the last one; nodes are (database key, RLP or b"" for deleted), all that
+        changed in the trie since the last seal.
+        What was sealed before must be settled.
+        """
+        assert not self._is_sealed, "what was sealed before is settled first"
+        assert self._blocks, "blocks are staged before they are sealed"
+        self._sealed, self._staged = self._staged, {}
+        blocks, self._blocks = self._blocks, []
+        number = blocks[-1].number
+        self._sealed_nodes = dict(nodes)
+        self._sealed_trie = (number, root)
+        self._sealed_flush = (
             number == 0
             or number - self._trie[0] >= FLUSH_BLOCKS_MAX
-            or len(self._nodes) + len(self._staged_nodes) > self._nodes_max
+            or len(self._nodes) + len(self._sealed_nodes) > self._nodes_max
         )
-        self._is_staged = True
+        self._is_sealed = True
 
         def put(batch: Batch) -> None:
-            _put_flat(batch, staged.items(), self.absence)
-            if self._staged_flush:
+            # Sorted, since LevelDB takes neighbours faster.
+            _put_flat(batch, sorted(self._sealed.items()), self.absence)
+            if self._sealed_flush:
                 # The later of two writes to a key holds; merging would copy all of them.
                 _put_flat(batch, self._nodes.items())
-                _put_flat(batch, self._staged_nodes.items())
+                _put_flat(batch, self._sealed_nodes.items())
                 batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
             if number > 0:
-                old = compact_column(before, existed)
-                self._put_history(batch, number, hashed, old, slot_keys, slot_before)
-                undo = encode_undo(hashed, old, owners, slot_hashed, slot_before)
-                batch.put(keys.UNDO + keys.number_bytes(number), undo)
-                self._put_pruning(batch, number)
+                self._put_past(batch, blocks)
 
         return put
 
-    def _put_history(
-        self,
-        batch: Batch,
-        number: int,
-        hashed: Column,
-        before: list[bytes],
-        slot_keys: tuple[Column, Column],
-        slot_before: Column,
-    ) -> None:
-        stamp = np.frombuffer(keys.number_bytes(number), np.uint8)
-        _put_all(batch, rows(_keys(keys.HISTORY_ACCOUNT, hashed, stamp)), before)
-        trimmed = [trim(value) for value in rows(slot_before)]
-        _put_all(batch, rows(_keys(keys.HISTORY_SLOT, *slot_keys, stamp)), trimmed)
+    def _put_past(self, batch: Batch, blocks: Sequence[_StagedBlock]) -> None:
+        """History and undo records of the blocks, and what falls out of the window with them."""
+        history: list[tuple[bytes, bytes]] = []
+        undos: dict[int, bytes] = {}
+        for block in blocks:
+            old = compact_column(block.before, block.existed)
+            history += block.history(old)
+            undos[block.number] = encode_undo(
+                block.hashed, old, block.owners, block.slot_hashed, block.slot_before
+            )
+        history.sort()
+        put = batch.put
+        for name, value in history:
+            put(name, value)
+        for number, undo in undos.items():
+            put(keys.UNDO + keys.number_bytes(number), undo)
+        self._put_pruning(batch, undos)
 
     def _slot_columns(self, changes: Changes) -> tuple[Column, Column, Column, Column]:
         """Owners, hashed keys, values before and after of all slots that the block changed,
@@ -259,22 +311,29 @@ class StateStore:
         return all_owners, matrices[0], matrices[1], matrices[2]
 
     def _stored_slots(self, owner: bytes) -> list[tuple[bytes, bytes]]:
+        """The slots that the account has as of the last staged block."""
         prefix = keys.SLOT + owner
         with self._database.items(prefix, after(prefix)) as items:
-            return [(key[33:], value.rjust(32, b"\0")) for key, value in items]
+            found = dict(items)
+        for layer in (self._sealed, self._staged):
+            found.update((key, value) for key, value in layer.items() if key.startswith(prefix))
+        return [(key[33:], value.rjust(32, b"\0")) for key, value in found.items() if value]
 
-    def _put_pruning(self, batch: Batch, number: int) -> None:
-        """Deletes history that falls out of the window, and undo records nobody needs."""
+    def _put_pruning(self, batch: Batch, undos: Mapping[int, bytes]) -> None:
+        """Deletes history that falls out of the window, and undo records nobody needs. undos: of
+        the blocks in the batch."""
         pruned = self._pruned
+        number = self._sealed_trie[0]
         if self._prune_blocks is not None:
-            oldest = min(number - self._prune_blocks, pruned + PRUNE_BLOCKS_PER_COMMIT)
+            most = pruned + PRUNE_BLOCKS_PER_COMMIT * len(undos)
+            oldest = min(number - self._prune_blocks, most)
             while pruned < oldest:
                 pruned += 1
-                self._delete_history(batch, pruned)
+                self._delete_history(batch, pruned, undos.get(pruned))
             if pruned != self._pruned:
                 batch.put(keys.PRUNED, keys.number_bytes(pruned))
-        self._staged_pruned = pruned
-        trie = number if self._staged_flush else self._trie[0]
+        self._sealed_pruned = pruned
+        trie = number if self._sealed_flush else self._trie[0]
         for old in range(self._undo_first, self._undo_end(number, trie, pruned)):
             batch.delete(keys.UNDO + keys.number_bytes(old))
 
@@ -285,9 +344,11 @@ class StateStore:
             needed.append(pruned)
         return min(needed) + 1
 
-    def _delete_history(self, batch: Batch, number: int) -> None:
+    def _delete_history(self, batch: Batch, number: int, stored: bytes | None) -> None:
+        """stored: the undo record of a block that is in the same batch."""
         stamp = keys.number_bytes(number)
-        stored = self._database.get(keys.UNDO + stamp)
+        if stored is None:
+            stored = self._database.get(keys.UNDO + stamp)
         if stored is None:
             raise StorageCorrupt(f"the undo record of block {number} is missing")
         undo = decode_undo(stored)
@@ -297,17 +358,17 @@ class StateStore:
             batch.delete(keys.HISTORY_SLOT + owner + slot + stamp)
 
     def settle(self) -> None:
-        """What was staged is durable and the past of what comes next."""
-        if self._staged_flush:
+        """What was sealed is durable and the past of what comes next."""
+        if self._sealed_flush:
             self._nodes = {}
-            self._trie = self._staged_trie
+            self._trie = self._sealed_trie
         else:
-            self._nodes.update(self._staged_nodes)
-        self._staged = {}
-        self._staged_nodes = {}
-        self._is_staged = False
-        self._pruned = self._staged_pruned
-        end = self._undo_end(self._staged_trie[0], self._trie[0], self._pruned)
+            self._nodes.update(self._sealed_nodes)
+        self._sealed = {}
+        self._sealed_nodes = {}
+        self._is_sealed = False
+        self._pruned = self._sealed_pruned
+        end = self._undo_end(self._sealed_trie[0], self._trie[0], self._pruned)
         self._undo_first = max(self._undo_first, end)
 
     def stage_trie(
@@ -315,15 +376,16 @@ class StateStore:
     ) -> None:
         """The trie is that of block `number`, behind the head, once the batch is written and
         `settle` called. On disk it is, too, if it was beyond that block there, or is far behind."""
-        assert not self._is_staged, "a block is staged"
-        self._staged_nodes = dict(nodes)
-        self._staged_trie = (number, root)
-        self._staged_flush = (
-            self._trie[0] > number or len(self._nodes) + len(self._staged_nodes) > self._nodes_max
+        assert not self._is_sealed, "what was sealed before is settled first"
+        assert not self._blocks, "no block is staged"
+        self._sealed_nodes = dict(nodes)
+        self._sealed_trie = (number, root)
+        self._sealed_flush = (
+            self._trie[0] > number or len(self._nodes) + len(self._sealed_nodes) > self._nodes_max
         )
-        if self._staged_flush:
+        if self._sealed_flush:
             _put_flat(batch, self._nodes.items())
-            _put_flat(batch, self._staged_nodes.items())
+            _put_flat(batch, self._sealed_nodes.items())
             batch.put(keys.TRIE, TRIE_VALUE.pack(number, root))
 
     def adopt_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
@@ -371,7 +433,7 @@ class StateStore:
                         self._database.commit(batch)
                         batch = self._database.batch()
         self._database.commit(batch)
-        self._pruned = self._staged_pruned = oldest
+        self._pruned = self._sealed_pruned = oldest
 
 
 def oldest_readable(reader: Reader) -> int:
@@ -401,12 +463,6 @@ def _keys(prefix: bytes, *parts: Column) -> Column:
     return matrix
 
 
-def _put_all(batch: Batch, names: list[bytes], values: list[bytes]) -> None:
-    put = batch.put
-    for name, value in zip(names, values, strict=True):
-        put(name, value)
-
-
 def _put_flat(batch: Batch, items: Iterable[tuple[bytes, bytes]], absence: bytes = b"") -> None:
     """Empty values are absence, and stored as such: not at all, unless there is a word for it."""
     put, delete = batch.put, batch.delete
@@ -424,6 +480,6 @@ class NodeWrites(Protocol):
 
 
 def nodes_of(forest: NodeWrites) -> Iterable[tuple[bytes, bytes]]:
-    """The node writes of the pending apply as `StateStore.stage` takes them."""
+    """The node writes of a forest as `StateStore.seal` takes them."""
     puts, deletes = forest.encoded_writes()
     return itertools.chain(puts, ((key, b"") for key in deletes))

@@ -11,8 +11,9 @@ One block is made durable in this order: its records are appended to the segment
 (those of a small block travel in the batch as well, and the sync waits); then one synchronous
 LevelDB batch carries state, indexes and the head pointer, and names the end of the segment files.
 The batch is the moment of commit: before it nothing has changed for a reader, after it everything
-has. On opening, whatever the files hold beyond the end that LevelDB names was never acknowledged
-by the batch; it is handed to the chain, which imports whole blocks again and drops a torn tail.
+has. Blocks that are imported in a row share one sync and one batch. On opening, whatever the files
+hold beyond the end that LevelDB names was never acknowledged by the batch; it is handed to the
+chain, which imports whole blocks again and drops a torn tail.
 Where validators decide it is all dropped: the log of consensus decides again.
 
 Invariants:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostchain.chain import journal
+from ghostchain.chain import journal, writer
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.chain.verify import verify_state
@@ -18,6 +18,7 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.crypto.signing import sign_transaction
 from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
+from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address, Hash32
 
@@ -77,10 +78,13 @@ class Cutter:
         self.cuts.append((name, copy, self.acknowledged))
 
 
-def tear(path: Path, count: int) -> None:
-    """Cuts bytes off the end of a file, as a kill in the middle of a write would."""
+def tear(path: Path, count: int, synced: int = 0) -> None:
+    """Cuts bytes off the end of a file, as a kill in the middle of a write would.
+
+    synced: bytes that no kill takes any more.
+    """
     data = path.read_bytes()
-    path.write_bytes(data[: max(0, len(data) - count)])
+    path.write_bytes(data[: max(synced, len(data) - count)])
 
 
 def check(copy: Path, acknowledged: int, hashes: list[bytes]) -> None:
@@ -187,6 +191,62 @@ def test_unsynced_records_come_back(
     assert [name for name, _, _ in cutter.cuts].count("sync") == BLOCKS // (copies_max + 1) + 1
 
 
+@pytest.mark.parametrize("together", [2, 3, 32])
+def test_cut_at_every_step_of_an_import(
+    cut: tuple[Cutter, list[bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    together: int,
+) -> None:
+    """Blocks that are written together: those whose records are whole are run again."""
+    monkeypatch.setattr(writer, "GROUP_BLOCKS_MAX", together)
+    source, hashes = cut
+    chain = Chain.open(source.data, DEV)
+    blocks = [chain.block(number) for number in range(1, BLOCKS + 1)]
+    chain.close()
+    cutter = Cutter(tmp_path / "imported", tmp_path / "cuts")
+    cutter.copies.mkdir()
+    chain = Chain.open(cutter.data, DEV, on_step=cutter.on_step)
+    for sealed in chain.import_blocks(block for block in blocks if block is not None):
+        cutter.acknowledged = max(cutter.acknowledged, sealed.block.header.number)
+    chain.close()
+    synced = 0
+    for name, copy, acknowledged in cutter.cuts:
+        segment = copy / "blocks" / "blocks-000000.seg"
+        if name == "sync":
+            synced = segment.stat().st_size
+        if name == "append":
+            torn = copy.with_name(copy.name + "-torn")
+            shutil.copytree(copy, torn)
+            tear(torn / "blocks" / "blocks-000000.seg", 40, synced)
+            check(torn, acknowledged, hashes)
+        check(copy, acknowledged, hashes)
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_lost_batch_is_told_from_an_unwritten_one(
+    cut: tuple[Cutter, list[bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    together: int,
+) -> None:
+    """Blocks of more than one batch beyond the database can only mean that it lost one."""
+    monkeypatch.setattr(writer, "GROUP_BLOCKS_MAX", together)
+    source, _ = cut
+    chain = Chain.open(source.data, DEV)
+    blocks = [block for block in map(chain.block, range(1, BLOCKS + 1)) if block is not None]
+    chain.close()
+    chain = Chain.open(tmp_path / "imported", DEV)
+    list(chain.import_blocks(blocks[:together]))
+    shutil.copytree(tmp_path / "imported" / "state", tmp_path / "state")
+    list(chain.import_blocks(blocks[together : 3 * together]))
+    chain.close()
+    shutil.rmtree(tmp_path / "imported" / "state")
+    shutil.copytree(tmp_path / "state", tmp_path / "imported" / "state")
+    with pytest.raises(StorageCorrupt, match="it lost blocks that it had acknowledged"):
+        Chain.open(tmp_path / "imported", DEV)
+
+
 def test_blooms_are_made_again(cut: tuple[Cutter, list[bytes]]) -> None:
     """The bloom file is never synced on the way; losing it costs nothing but time."""
     cutter, hashes = cut
@@ -198,7 +258,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from ghostchain.chain import journal
+from ghostchain.chain import journal, writer
 from ghostchain.chain.chain import Chain
 from ghostchain.primitives.errors import StorageFailed
 from tests.unit.test_chain_crash import DEV, extend

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ghostchain.chain import writer
 from ghostchain.chain.chain import Chain, Draft
 from ghostchain.chain.config import ConsensusParameters, parse_config
 from ghostchain.chain.networks import network
@@ -136,14 +137,8 @@ def test_solo_ways_go_on_beside_drafts(chain: Chain) -> None:
 def test_certified_blocks_are_imported_with_what_they_bring(chain: Chain, source: Chain) -> None:
     for _ in range(BLOCKS):
         extend(source)
-    blocks = [source.block(number) for number in range(1, BLOCKS + 1)]
-    stream = [
-        (encode_block(block), certificate_of(number), attachment_of(number))
-        for number, block in enumerate(blocks, 1)
-        if block is not None
-    ]
     draft(chain)
-    assert [sealed.hash for sealed in chain.import_certified(stream)] == [
+    assert [sealed.hash for sealed in chain.import_certified(stream_of(source))] == [
         source.hash_of(number) for number in range(1, BLOCKS + 1)
     ]
     for number in range(1, BLOCKS + 1):
@@ -179,6 +174,65 @@ def check_copy(copy: Path, acknowledged: int, hashes: list[bytes]) -> None:
         extend(chain)
     assert chain.head_hash == hashes[BLOCKS]
     chain.close()
+
+
+def stream_of(source: Chain) -> list[tuple[bytes, bytes, bytes]]:
+    """The blocks of a chain with what is imported beside them."""
+    blocks = [source.block(number) for number in range(1, source.head.number + 1)]
+    return [
+        (encode_block(block), certificate_of(number), attachment_of(number))
+        for number, block in enumerate(blocks, 1)
+        if block is not None
+    ]
+
+
+@pytest.mark.parametrize("torn", [0, 1, 60, 300])
+@pytest.mark.parametrize("together", [2, 3, 32])
+def test_cut_at_every_step_of_an_import(
+    source: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int, torn: int
+) -> None:
+    """Blocks that are written together are all there or none, each with what it brought.
+
+    torn: bytes that the last write lacks, and with it what was appended since the last sync.
+    """
+    monkeypatch.setattr(writer, "GROUP_BLOCKS_MAX", together)
+    for _ in range(BLOCKS):
+        extend(source)
+    hashes = [source.hash_of(number) or b"" for number in range(BLOCKS + 1)]
+    cutter = Cutter(tmp_path / "data", tmp_path / "copies")
+    cutter.copies.mkdir()
+    chain = Chain.open(cutter.data, SEALED, on_step=cutter.on_step)
+    for sealed in chain.import_certified(stream_of(source)):
+        cutter.acknowledged = max(cutter.acknowledged, sealed.block.header.number)
+    chain.close()
+    names = [name for name, _, _ in cutter.cuts]
+    groups = [min(together, BLOCKS - first) for first in range(0, BLOCKS, together)]
+    assert names.count("append") == 3 * BLOCKS + sum(size > 1 for size in groups)
+    synced = 32
+    heads = set()
+    for name, copy, acknowledged in cutter.cuts:
+        segment = copy / "blocks" / "blocks-000000.seg"
+        if name == "sync":
+            synced = segment.stat().st_size
+        if torn and name == "append":
+            tear(segment, torn, synced)
+        elif torn and name == "batch" and segment.exists():
+            with segment.open("r+b") as file:
+                file.truncate(synced)
+        reopened = Chain.open(copy, SEALED)
+        head = reopened.head.number
+        heads.add(head)
+        assert head >= acknowledged
+        for number in range(1, head + 1):
+            assert reopened.hash_of(number) == hashes[number]
+            assert reopened.block(number) is not None
+            assert reopened.certificate(number) == certificate_of(number)
+            assert reopened.attachment(number) == attachment_of(number)
+        assert verify_state(reopened.storage.database).agrees
+        list(reopened.import_certified(stream_of(source)[head:]))
+        assert reopened.head_hash == hashes[BLOCKS]
+        reopened.close()
+    assert heads == {sum(groups[:count]) for count in range(len(groups) + 1)}
 
 
 @pytest.mark.parametrize("torn", [0, 1, 60, 300])

@@ -65,7 +65,8 @@ def changes_of(
 
 def commit(store: StateStore, database: Database, number: int, changes: Changes) -> None:
     batch = database.batch()
-    store.stage(number, ROOT, changes, [], [])(batch)
+    store.stage(number, changes)
+    store.seal(ROOT, [])(batch)
     database.commit(batch)
     store.settle()
 
@@ -98,13 +99,8 @@ def test_staged_block_is_the_writers_alone(database: Database) -> None:
     store = StateStore(database)
     key = hashed(1)
     batch = database.batch()
-    put = store.stage(
-        0,
-        ROOT,
-        changes_of({key: (None, record(1))}),
-        [(b"\x01" * 32, b"code")],
-        [(node_key(None, b""), b"root node")],
-    )
+    store.stage(0, changes_of({key: (None, record(1))}), [(b"\x01" * 32, b"code")])
+    put = store.seal(ROOT, [(node_key(None, b""), b"root node")])
     assert read(LatestView(database, no_hash), key) is None
     assert StateStore(database).node(None, b"") is None
     for step in (lambda: put(batch), lambda: database.commit(batch), store.settle):
@@ -208,7 +204,8 @@ def test_trie_nodes_gather_and_flush(database: Database) -> None:
         batch = database.batch()
         nodes = [(node_key(None, path), b"node %d" % number)]
         nodes += [(node_key(bytes(32), bytes([number])), bytes(100))]
-        store.stage(number, bytes([number]) * 32, changes_of({}), [], nodes)(batch)
+        store.stage(number, changes_of({}))
+        store.seal(bytes([number]) * 32, nodes)(batch)
         database.commit(batch)
         store.settle()
         assert store.node(None, path) == b"node %d" % number
@@ -218,7 +215,8 @@ def test_trie_nodes_gather_and_flush(database: Database) -> None:
     assert 0 < store.trie_block[0] < 12
     assert StateStore(database).trie_block == store.trie_block
     batch = database.batch()
-    store.stage(12, ROOT, changes_of({}), [], [(node_key(None, path), b"")])(batch)
+    store.stage(12, changes_of({}))
+    store.seal(ROOT, [(node_key(None, path), b"")])(batch)
     database.commit(batch)
     store.settle()
     assert store.node(None, path) is None
