@@ -229,7 +229,7 @@ class Chain:
         number = self.number_of(key) if isinstance(key, bytes) else key
         if number is None:
             return None
-        if number == 0 and self.begin == 0:
+        if number == 0 and self.genesis.header.number == 0:
             return Block(self.genesis.header)
         record = self.body(number)
         return None if record is None else record.block()
