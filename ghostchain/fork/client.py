@@ -396,7 +396,9 @@ class RemoteClient:
         self._end(question)
         words = f"fork: {self.host} refused {question.method}: {refusal.message}"
         if not question.answer.done():
-            question.answer.set_exception(RemoteRefused(words, refusal.code, refusal.data))
+            question.answer.set_exception(
+                RemoteRefused(words, refusal.code, refusal.message, refusal.data)
+            )
 
     def _answer(self, question: Question, result: Any) -> None:
         self._end(question)

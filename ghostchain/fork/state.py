@@ -240,7 +240,8 @@ class RemoteState:
             try:
                 joined.set_result(made([part.result() for part in parts]))
             except RemoteError as failure:
-                joined.set_exception(failure)
+                # A refusal is not what whoever runs a call here asked for.
+                joined.set_exception(RemoteFailed(str(failure)))
             except Malformed as failure:
                 words = f"fork: {self._client.host} answered with nonsense: {failure}"
                 joined.set_exception(RemoteFailed(words))

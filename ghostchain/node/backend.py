@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.logs import LocatedLog as ChainLog
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
@@ -25,6 +26,7 @@ from ghostchain.execution.executor import (
 from ghostchain.execution.forks import Fork
 from ghostchain.execution.steps import move_precompiles
 from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
+from ghostchain.fork.history import RemoteHistory
 from ghostchain.node.development.controller import Controller
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
@@ -93,7 +95,13 @@ class NodeBackend:
     """Implements `ghostchain.rpc.backend.Backend`; methods as documented there."""
 
     def __init__(
-        self, chain: Chain, client_version: str, admission: ThreadPoolExecutor, *, dev: bool
+        self,
+        chain: Chain,
+        client_version: str,
+        admission: ThreadPoolExecutor,
+        *,
+        dev: bool,
+        remote: RemoteHistory | None = None,
     ) -> None:
         self._chain = chain
         self._client_version = client_version
@@ -102,6 +110,7 @@ class NodeBackend:
         self._pool: PoolDriver | None = None
         self._presence: Presence | None = None
         self._development: Controller | None = None
+        self._remote = remote
         self._coinbase = Address(bytes(20))
         self._on_pending: Callable[[], None] = lambda: None
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
@@ -154,6 +163,10 @@ class NodeBackend:
     def development(self) -> Development | None:
         return self._development
 
+    @property
+    def remote(self) -> RemoteHistory | None:
+        return self._remote
+
     # ---- the chain ----
 
     def head(self) -> Header:
@@ -193,7 +206,7 @@ class NodeBackend:
         addresses: Collection[Address],
         topics: Sequence[Collection[Hash32]],
     ) -> Iterable[LocatedLog]:
-        for found in self._chain.logs(first, last, addresses, topics):
+        for found in self._all_logs(first, last, addresses, topics):
             yield LocatedLog(
                 log=found.log,
                 block_number=found.block_number,
@@ -203,6 +216,21 @@ class NodeBackend:
                 transaction_index=found.transaction_index,
                 log_index=found.log_index,
             )
+
+    def _all_logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+    ) -> Iterator[ChainLog]:
+        """On a fork, those of the other chain first."""
+        remote = self._remote
+        if remote is not None and first <= remote.number:
+            yield from remote.logs(first, min(last, remote.number), addresses, topics)
+            first = remote.number + 1
+        if first <= last:
+            yield from self._chain.logs(first, last, addresses, topics)
 
     # ---- state and execution ----
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ghostchain.chain.genesis import Genesis
+from ghostchain.fork.history import RemoteHistory
 from ghostchain.fork.opening import OpenFork, begin, open_fork
 from ghostchain.fork.state import RemoteState
 from ghostchain.node.configuration import NodeConfiguration
@@ -23,6 +24,11 @@ class Forking:
     def __init__(self, fork: OpenFork, genesis: Genesis) -> None:
         self.fork = fork
         self.genesis = genesis
+        self._history = RemoteHistory(fork.client, fork.cache, fork.origin.number)
+
+    @property
+    def history(self) -> RemoteHistory:
+        return self._history
 
     @property
     def state(self) -> RemoteState:

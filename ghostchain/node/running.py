@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -50,6 +51,8 @@ from ghostchain.txpool.journal import Journal
 
 logger = logging.getLogger("ghostd")
 
+FORK_WORKER_THREADS = 32
+FORK_CALL_SPARE_S = 30.0
 JOURNAL_NAME = "pool.journal"
 
 # What of the data directory grows, for metrics.
@@ -239,7 +242,13 @@ async def running(
             chain, lambda failure: loop.call_soon_threadsafe(stop.fail, failure)
         )
         chain.subscribe(lambda header: observe_head(metrics, header))
-        backend = NodeBackend(chain, client_version(), admission, dev=configuration.dev)
+        backend = NodeBackend(
+            chain,
+            client_version(),
+            admission,
+            dev=configuration.dev,
+            remote=None if fork is None else fork.history,
+        )
         listeners: list[Callable[[Sequence[Effect]], None]] = [backend.on_pool_effects]
         driver = PoolDriver(
             Pool(),
@@ -373,4 +382,16 @@ def rpc_options(configuration: NodeConfiguration) -> RpcOptions:
         websocket_port=rpc.ws_port,
         allowed_hosts=rpc.allowed_hosts,
         allowed_origins=tuple(origin.lower() for origin in rpc.cors_origins),
+        **fork_limits(configuration),
     )
+
+
+def fork_limits(configuration: NodeConfiguration) -> dict[str, Any]:
+    """On a fork a call may wait for the remote, once for each thing that it reads: threads that
+    wait cost little, and what a lookup may take must fit into what a call may."""
+    if configuration.fork is None:
+        return {}
+    return {
+        "worker_threads": FORK_WORKER_THREADS,
+        "call_timeout_s": configuration.fork.remote.timeout_s + FORK_CALL_SPARE_S,
+    }

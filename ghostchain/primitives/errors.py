@@ -437,10 +437,11 @@ class RemoteFailed(RemoteError):
 
 
 class RemoteRefused(RemoteError):
-    """The remote node answered with a JSON-RPC error."""
+    """The remote node answered with a JSON-RPC error. reason: its message, as it came."""
 
-    def __init__(self, message: str, code: int, data: object = None) -> None:
+    def __init__(self, message: str, code: int, reason: str, data: object = None) -> None:
         super().__init__(message)
+        self.reason = reason
         self.code = code
         self.data = data
 

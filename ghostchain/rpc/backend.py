@@ -25,6 +25,7 @@ from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.development import Development
 from ghostchain.rpc.phantoms import Phantoms
+from ghostchain.rpc.remote import RemoteChain
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -206,6 +207,10 @@ class Backend(Protocol):
     @property
     def development(self) -> Development | None:
         """The hand on a development chain; None on every other chain."""
+
+    @property
+    def remote(self) -> RemoteChain | None:
+        """The chain that this one was forked from; None where it was not."""
 
     # the chain
 

@@ -20,6 +20,7 @@ from ghostchain.primitives.errors import (
     InvalidTransaction,
     RemoteError,
     RemoteNeeded,
+    RemoteRefused,
     StateUnavailable,
     StorageError,
 )
@@ -47,6 +48,7 @@ from ghostchain.rpc.protocol import (
     parse,
     response_too_large,
 )
+from ghostchain.rpc.remote import About, remote_run, routes_of
 from ghostchain.rpc.workers import Deadline, Workers
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ class Dispatcher:
         self.methods = methods
         self.workers = workers
         self.limits = limits
+        self.routes = routes_of(methods)
 
     async def answer(self, body: bytes, turn: Turn | None = None) -> bytes:
         """The response body; b"" when nothing in the request wants an answer. Never raises."""
@@ -198,9 +201,36 @@ class Dispatcher:
         if method is None or not self.serves(method.door):
             return fault_of(item, unavailable(item.method, method))
         try:
-            return Bound(item, method, bind(method.parameters, item.params))
+            bound = Bound(item, method, bind(method.parameters, item.params))
+            return bound if self.services.backend.remote is None else self.routed(bound)
         except RpcError as error:
             return fault_of(item, error)
+
+    def routed(self, bound: Bound) -> Bound:
+        """On a fork: the call as it is, or, where it is about the other chain, one that asks there.
+        That answers at once, or when it is here; should it turn out to be about this chain after
+        all, it is answered as ever. Raises: RpcError."""
+        name, arguments = bound.method.name, bound.arguments
+        route = self.routes.get(name)
+        if route is None:
+            return bound
+        params = bound.call.params
+
+        def ask(services: Services, *deadline: Deadline) -> Any:
+            answer = remote_run(route, services, name, arguments, params)
+            if answer is not None:
+                return answer()
+            if bound.method.cost is Cost.SLOW and not deadline:
+                deadline = (self.workers.deadline(),)
+            return bound.method.run(services, *deadline, *arguments)
+
+        try:
+            if remote_run(route, self.services, name, arguments, params) is None:
+                return bound
+        except (RemoteNeeded, RemoteError):
+            pass  # which the call itself meets
+        cost = Cost.SLOW if route.about is About.FEES else Cost.CHEAP
+        return Bound(bound.call, Method(name, ask, (), cost, bound.method.door), [])
 
     def serves(self, door: Door) -> bool:
         """Whether methods behind this door are answered here."""
@@ -357,6 +387,9 @@ def error_of(error: Exception, item: Bound) -> RpcError:
             return invalid_params(str(error))
         case StateUnavailable():
             return server_error(f"historical state is not available: {error}")
+        case RemoteRefused():
+            # Of what was passed on: the other node's own words, which clients know.
+            return RpcError(error.code, error.reason, error.data)
         case RemoteError():
             # The fork's remote is not this node's fault, and its host is in the message.
             return server_error(str(error))

@@ -51,6 +51,7 @@ from ghostchain.rpc.backend import (
     UnknownAccount,
 )
 from ghostchain.rpc.development import Development
+from ghostchain.rpc.remote import RemoteChain
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -205,6 +206,7 @@ class MemoryBackend:
         self.certificates: dict[int, CommitCertificate] = {}
         self.pruned_below = 0
         self.development: Development | None = None
+        self.remote: RemoteChain | None = None
         accounts = {address: Account(balance=10_000 * ETHER) for address in ACCOUNTS}
         self.append(State(accounts, {}, {}), (), ())
 
