@@ -18,12 +18,15 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.node.candidates import best_candidates, drop_refused
 from ghostchain.node.logs import event
 from ghostchain.node.sealing import Sealing, SealingPolicy
+from ghostchain.primitives.errors import RemoteError
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.txpool.driver import PoolDriver
 
 logger = logging.getLogger(__name__)
 
+# After a fork's remote node failed, sealing is tried again.
+REMOTE_RETRY_S = 1.0
 EXTRA_DATA = b"ghostchain"
 
 
@@ -204,7 +207,13 @@ class Sealer:
         self._sealing.on_started()
         tried = list(self._settling)
         building = loop.run_in_executor(self._writer, lambda: self._maker.make(empty_too=paced))
-        more_waits = await asyncio.shield(building)
+        try:
+            more_waits = await asyncio.shield(building)
+        except RemoteError as failure:
+            # On a fork: what waits goes on waiting, and who sent it is not kept waiting.
+            event(logger, logging.WARNING, "no block", reason=str(failure))
+            loop.call_later(REMOTE_RETRY_S, self._wake)
+            more_waits = False
         if more_waits is not None:
             self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=more_waits)
             policy = self._renewed()

@@ -48,7 +48,7 @@ from ghostchain.rpc.protocol import (
     parse,
     response_too_large,
 )
-from ghostchain.rpc.remote import About, remote_run, routes_of
+from ghostchain.rpc.routing import About, remote_run, routes_of, senders_here
 from ghostchain.rpc.workers import Deadline, Workers
 
 if TYPE_CHECKING:
@@ -276,6 +276,8 @@ class Dispatcher:
     async def submit(self, group: list[Bound]) -> list[bytes]:
         raws = [item.arguments[0] for item in group]
         try:
+            if self.services.backend.remote is not None:
+                await senders_here(self.services, raws)
             answers = await self.services.submission.submit(raws)
         except Exception as error:
             failure = error_of(error, group[0])

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.node.process import Ghostd
+from tests.node.process import Ghostd, RpcFailure
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 STRANGER = "0x" + "11" * 20
 # Counts in slot 0: tells it without data, else adds the word given.
 COUNTER = "0x60158060095f395ff336600c575f545f5260205ff35b5f355f54015f5500"
+TOPIC = "0x" + "5a" * 32
+# Logs the word that it is given under that topic.
+LOGGER = "0x602a8060095f395ff35f355f527f" + "5a" * 32 + "60205fa100"
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +78,79 @@ def test_a_fork_goes_on_after_a_restart(remote: Ghostd, tmp_path: Path) -> None:
         assert int(fork.call("eth_call", {"to": counter}, "latest"), 16) == 5
         send(fork, ALICE, counter, data="0x" + (0).to_bytes(32, "big").hex())
         assert int(fork.call("eth_getStorageAt", counter, "0x0", "latest"), 16) == 5
+
+
+def test_what_was_before_the_fork_is_the_remotes(remote: Ghostd, tmp_path: Path) -> None:
+    """Blocks, transactions, receipts, logs and traces, by number, tag and hash."""
+    counter = send(remote, ALICE, None, data=LOGGER)["contractAddress"]
+    logged = send(remote, ALICE, counter, data="0x" + "ab" * 32)
+    with fork_of(remote, tmp_path) as fork:
+        head = remote.call("eth_blockNumber")
+        block_hash, tx_hash = logged["blockHash"], logged["transactionHash"]
+        same: list[tuple[str, list[Any]]] = [
+            ("eth_getBlockByNumber", [head, True]),
+            ("eth_getBlockByNumber", ["latest", False]),
+            ("eth_getBlockByNumber", ["0x0", True]),
+            ("eth_getBlockByNumber", ["earliest", False]),
+            ("eth_getBlockByNumber", [hex(int(head, 16) + 1), False]),
+            ("eth_getBlockByHash", [block_hash, True]),
+            ("eth_getBlockByHash", ["0x" + "12" * 32, True]),
+            ("eth_getHeaderByHash", [block_hash]),
+            ("eth_getBlockReceipts", [head]),
+            ("eth_getBlockReceipts", [block_hash]),
+            ("eth_getBlockTransactionCountByHash", [block_hash]),
+            ("eth_getTransactionByHash", [tx_hash]),
+            ("eth_getTransactionByHash", ["0x" + "12" * 32]),
+            ("eth_getTransactionReceipt", [tx_hash]),
+            ("eth_getRawTransactionByHash", [tx_hash]),
+            ("eth_getTransactionByBlockNumberAndIndex", [head, "0x0"]),
+            ("eth_getLogs", [{"fromBlock": "earliest", "toBlock": "latest"}]),
+            ("eth_getLogs", [{"blockHash": block_hash}]),
+            ("eth_getLogs", [{"fromBlock": "0x0", "address": counter, "topics": [TOPIC]}]),
+            ("eth_getLogs", [{"fromBlock": "0x0", "address": ALICE}]),
+            ("eth_getBalance", [BOB, "0x0"]),
+            ("eth_getProof", [counter, ["0x0"], head]),
+            ("eth_getProof", [STRANGER, [], "0x1"]),
+            ("eth_call", [{"to": counter, "data": "0x01"}, "0x1"]),
+            ("eth_feeHistory", ["0x2", "latest", [50]]),
+            ("debug_traceTransaction", [tx_hash, {"tracer": "callTracer"}]),
+            ("debug_traceBlockByNumber", [head, {"tracer": "callTracer"}]),
+            ("debug_getRawBlock", [head]),
+        ]
+        for method, params in same:
+            there, here = ask(remote, method, params), ask(fork, method, params)
+            assert here == there, (method, params)
+        mine = send(fork, BOB, counter, data="0x" + "cd" * 32)
+        logs = fork.call("eth_getLogs", {"fromBlock": "0x0", "topics": [TOPIC]})
+        assert [log["transactionHash"] for log in logs] == [tx_hash, mine["transactionHash"]]
+        assert fork.call("eth_getBlockByNumber", "latest", False)["parentHash"] == block_hash
+        fees = fork.call("eth_feeHistory", "0x3", "latest", [50])
+        assert int(fees["oldestBlock"], 16) == int(head, 16) - 1
+        assert [len(fees[name]) for name in ("baseFeePerGas", "gasUsedRatio", "reward")] == [
+            4,
+            3,
+            3,
+        ]
+
+
+def test_later_blocks_of_the_remote_are_not_ours(remote: Ghostd, tmp_path: Path) -> None:
+    with fork_of(remote, tmp_path) as fork:
+        later = send(remote, ALICE, STRANGER, value=1)
+        for method, params in (
+            ("eth_getTransactionByHash", [later["transactionHash"]]),
+            ("eth_getTransactionReceipt", [later["transactionHash"]]),
+            ("eth_getBlockByHash", [later["blockHash"], False]),
+            ("eth_getBlockByNumber", [later["blockNumber"], False]),
+        ):
+            assert fork.call(method, *params) is None, method
+        assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) < int(
+            remote.call("eth_getBalance", STRANGER, "latest"), 16
+        )
+
+
+def ask(node: Ghostd, method: str, params: list[Any]) -> Any:
+    """The result, or code and message of the error."""
+    try:
+        return node.call(method, *params)
+    except RpcFailure as failure:
+        return failure.code, failure.message
