@@ -1,4 +1,5 @@
-"""One machine's application: builds, completes, judges and commits blocks of the ledger.
+"""One machine's application: builds, gets, judges and commits blocks of the ledger, as
+`node/application.py` does with blocks of the chain.
 
 Implements `ghostchain.consensus.ports.Application`. Nothing here outlives a crash but the chain.
 """
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING
 from ghostchain.consensus.effects import StartHeight
 from ghostchain.consensus.messages import Certificate, Vote
 from ghostchain.consensus.ports import Offer
+from ghostchain.encoding.blocks import join_block
+from ghostchain.p2p.effects import BlockFailure, WholeBlock
 from ghostchain.primitives.types import Hash32
-from tests.sim.ledger import block_id_of, decode_block
+from tests.sim.checkers import WHOLE, Violation
+from tests.sim.ledger import Block, block_id_of, decode_block
 from tests.sim.scheduler import MS
 
 if TYPE_CHECKING:
     from tests.sim.node import Machine
 
-ASK_AGAIN_NS = 250 * MS
-WANTED_MAX = 64
 
 Judged = Callable[[bytes | None, str], None]
 
@@ -31,7 +33,7 @@ class LedgerApplication:
         self._machine = machine
         self._chain = machine.chain
         self._bodies: dict[Hash32, bytes] = {}
-        self._wanted: dict[Hash32, tuple[int, list[tuple[int | None, Judged]]]] = {}
+        self._fetching: set[Hash32] = set()
         self.committing: tuple[bytes, Certificate] | None = None
 
     # ---- ports.Application ----
@@ -51,11 +53,15 @@ class LedgerApplication:
     def make(self, round: int, is_sound: bool) -> Offer:
         """A new block on top of the head."""
         machine = self._machine
-        body = self._chain.draft(round, is_sound, machine.random.randbytes(16))
-        block_id = block_id_of(body)
-        self._bodies[block_id] = body
-        machine.world.judge.built(block_id, body)
-        return Offer(block_id, body, body)
+        salt, transfers = machine.random.randbytes(16), machine.traffic.best()
+        if not is_sound and transfers and machine.chance(0.5):
+            is_sound, transfers = True, [*transfers, transfers[0]]
+        body = self._chain.draft(round, is_sound, salt, transfers)
+        block = decode_block(body)
+        assert block is not None
+        self._bodies[block.block_id] = body
+        machine.world.judge.built(block.block_id, body)
+        return Offer(block.block_id, machine.traffic.keep(block), body)
 
     def validate(
         self,
@@ -66,17 +72,36 @@ class LedgerApplication:
         peer: bytes,
         done: Judged,
     ) -> None:
-        if body is not None and block_id_of(body) == block_id:
-            self._bodies[block_id] = body
         if block_id in self._bodies:
             self._judge(height, round, block_id, done)
-            return
-        if block_id in self._wanted:
-            self._wanted[block_id][1].append((round, done))
-            return
-        assert len(self._wanted) < WANTED_MAX, "more blocks are looked for than a height can have"
-        self._wanted[block_id] = (height, [(round, done)])
-        self._ask(block_id, self._machine.world.place_of(peer))
+        else:
+            self._fetch(height, round, block_id, body, peer, done)
+
+    def _fetch(
+        self,
+        height: int,
+        round: int | None,
+        block_id: Hash32,
+        body: bytes | None,
+        peer: bytes,
+        done: Judged,
+    ) -> None:
+        """The block is had from peers, as long as its height is the next, and judged."""
+
+        def got(whole: WholeBlock | None, failure: BlockFailure | None) -> None:
+            self._fetching.discard(block_id)
+            if height != self._chain.height + 1:
+                return
+            if whole is not None:
+                if self.joined(whole) is None and self._machine.is_honest:
+                    raise Violation(WHOLE, f"{self._machine.name}: {block_id.hex()[:8]}")
+                self._bodies[block_id] = join_whole(whole)
+                self._judge(height, round, block_id, done)
+            elif failure == BlockFailure.NOT_FOUND:
+                self._fetch(height, round, block_id, None, b"", done)
+
+        self._fetching.add(block_id)
+        self._machine.traffic.fetch(block_id, peer or None, body, got)
 
     def restore(self, height: int, block_id: Hash32, record: bytes) -> None:
         assert block_id_of(record) == block_id
@@ -119,22 +144,16 @@ class LedgerApplication:
         """The block for a peer that asks, if it is here."""
         return self._bodies.get(block_id) or self._chain.body_of(block_id)
 
-    def found(self, body: bytes) -> None:
-        """A peer sent a block that was asked for."""
-        block_id = block_id_of(body)
-        if block_id not in self._wanted:
-            return
-        height, waiting = self._wanted.pop(block_id)
-        self._bodies[block_id] = body
-        for round, done in waiting:
-            self._judge(height, round, block_id, done)
+    def joined(self, whole: WholeBlock) -> Block | None:
+        """The block of these parts; None when they do not belong together."""
+        block = decode_block(join_whole(whole))
+        return block if block is not None and block.block_id == whole.block_id else None
 
     def forget(self) -> None:
         """The head has moved on: what was below is no longer looked for, nor kept beside it."""
         height = self._chain.height
-        self._wanted = {
-            block_id: entry for block_id, entry in self._wanted.items() if entry[0] > height
-        }
+        for block_id in list(self._fetching):
+            self._machine.traffic.cancel(block_id)
         self._bodies = {
             block_id: body
             for block_id, body in self._bodies.items()
@@ -145,11 +164,12 @@ class LedgerApplication:
         """What comes after the head."""
         height = self._chain.height + 1
         has_work = self._machine.chance(self._machine.mix.busy)
+        has_work = has_work or self._machine.traffic.has_pending()
         return StartHeight(height, self._chain.validators(height), has_work)
 
     def _commit(self) -> StartHeight:
         assert self.committing is not None
-        self._chain.extend(*self.committing)
+        self._machine.extend(*self.committing)
         self.committing = None
         self.forget()
         start = self.next_height()
@@ -167,16 +187,6 @@ class LedgerApplication:
         else:
             self._answer(done, body, "")
 
-    def _ask(self, block_id: Hash32, place: int | None) -> None:
-        """Asks a peer for the block; another one, later, while it has not come."""
-        if block_id not in self._wanted:
-            return
-        machine = self._machine
-        if place is None or place == machine.place:
-            place = machine.random.choice(machine.peers)
-        machine.want(place, block_id)
-        machine.later(ASK_AGAIN_NS, self._ask, block_id, None)
-
     def _answer(self, done: Callable[..., None], *answer: object) -> None:
         if self._machine.mix.is_instant:
             self._machine.when_deciding(done, *answer)
@@ -185,3 +195,8 @@ class LedgerApplication:
 
     def _duration_ns(self) -> int:
         return self._machine.random.randint(MS // 10, 20 * MS)
+
+
+def join_whole(whole: WholeBlock) -> bytes:
+    """The body of a block whose parts are here."""
+    return join_block(whole.header, whole.transactions, whole.withdrawals)

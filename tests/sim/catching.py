@@ -16,6 +16,7 @@ from ghostchain.consensus.messages import (
     decode_message,
     encode_message,
 )
+from ghostchain.p2p.messages import Channel
 from ghostchain.primitives.types import Hash32
 from ghostchain.sync.driver import SyncDriver
 from ghostchain.sync.effects import Progress
@@ -98,7 +99,7 @@ class Catcher:
         if machine.sin is not None:
             payload = machine.sin.serves(payload)
         if payload:
-            machine.stream(place, payload)
+            machine.stream(place, Channel.SYNC, payload)
         return True
 
     def punish(self, peer: bytes, reason: str) -> None:
@@ -163,8 +164,8 @@ class Catcher:
             assert isinstance(certificate, Certificate)
             if machine.is_honest:
                 machine.world.judge.committed(block.height, block.hash, certificate)
-            self._chain.extend(block.block, certificate)
-            machine.world.committed(machine)
+            machine.extend(block.block, certificate)
+            machine.committed_silently()
             machine.world.synced += 1
             yield block.height, block.hash, 0
 

@@ -1,14 +1,15 @@
-"""What consensus decides about here: blocks of no meaning, and validator sets that they change.
+"""What consensus decides about here: blocks of transfers, and validator sets that they change.
 
-A block names its height, its parent and the state after its parent, and carries what the plan of
-the run says of validators at its height, which acts at H+2. Blocks are made to be invalid by one
-bit. Everything a machine has decided stands in its `Chain`, which a crash does not lose: the chain
-of the node is durable before it answers, and has tests of its own.
+A block names its height, its parent and the state after its parent, commits to its transfers as any
+block does, and carries what the plan of the run says of validators at its height, which acts at
+H+2. Blocks are made to be invalid by one bit, or by a transfer out of turn. Everything a machine
+has decided stands in its `Chain`, which a crash does not lose: the chain of the node is durable
+before it answers, and has tests of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -16,17 +17,23 @@ from hashlib import blake2b
 from ghostchain.consensus.messages import Certificate
 from ghostchain.consensus.validators import Validator, ValidatorSet
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding import rlp
-from ghostchain.encoding.blocks import decode_header, encode_header
+from ghostchain.encoding.blocks import decode_block as decode_parts
+from ghostchain.encoding.blocks import encode_header, join_block
 from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.trie.merkle import ordered_root
+from ghostchain.txpool.core import SenderState
+from tests.sim.transfers import Transfer, genesis_accounts, open_transfer
 
 GENESIS_ID = Hash32(b"\0" * 31 + b"\1")
 GENESIS_STATE = Hash32(b"\2" * 32)
 _NONE = Hash32(bytes(32))
 _EXTRA_BYTES = 4 + 1 + 16
+NO_WITHDRAWALS = b"\xc0"
+BLOCK_TRANSFERS_MAX = 4
 
+UNSOUND = "unsound"
 Change = tuple[int, int]
 """Which key, by its number, has which power from then on; power 0: none."""
 
@@ -41,18 +48,27 @@ class Block:
     parent_id: bytes
     state: bytes
     is_sound: bool
+    header: bytes
+    transfers: tuple[bytes, ...]
 
 
 def encode_block(
-    height: int, round: int, parent_id: bytes, state: bytes, is_sound: bool, salt: bytes
+    height: int,
+    round: int,
+    parent_id: bytes,
+    state: bytes,
+    is_sound: bool,
+    salt: bytes,
+    transfers: Sequence[bytes],
 ) -> bytes:
-    """The body of a block: its header, in which it says everything, and nothing in it."""
+    """The body of a block: its header, in which it says everything else, and transfers."""
+    raws = tuple(transfers)
     header = Header(
         parent_hash=Hash32(parent_id),
         ommers_hash=_NONE,
         coinbase=Address(bytes(20)),
         state_root=Hash32(state),
-        transactions_root=_NONE,
+        transactions_root=_root(raws),
         receipts_root=_NONE,
         bloom=bytes(256),
         difficulty=0,
@@ -69,25 +85,37 @@ def encode_block(
         excess_blob_gas=0,
         parent_beacon_block_root=_NONE,
     )
-    return rlp.list_of([encode_header(header)])
+    return join_block(encode_header(header), raws, NO_WITHDRAWALS)
+
+
+@lru_cache(maxsize=256)
+def _root(raws: tuple[bytes, ...]) -> Hash32:
+    return ordered_root(raws)
 
 
 @lru_cache(maxsize=4_096)
 def decode_block(body: bytes) -> Block | None:
-    """The block of a body; None when it is not one."""
+    """The block of a body; None when it is not one, or not the one that its header stands for."""
     try:
-        _, start, end = rlp.span(body)
-        encoded = body[start:end]
-        header = decode_header(encoded)
+        parts = decode_parts(body)
     except (InvalidEncoding, InvalidBlock):
         return None
+    header = parts.header
     extra = header.extra_data
-    if len(extra) != _EXTRA_BYTES or extra[4] > 1 or end != len(body):
+    if len(extra) != _EXTRA_BYTES or extra[4] > 1 or parts.withdrawals:
         return None
-    round = int.from_bytes(extra[:4], "big")
-    block_id = keccak256(encoded)
+    if header.transactions_root != _root(parts.transactions):
+        return None
+    encoded = encode_header(header)
     return Block(
-        block_id, header.number, round, header.parent_hash, header.state_root, extra[4] == 1
+        keccak256(encoded),
+        header.number,
+        int.from_bytes(extra[:4], "big"),
+        header.parent_hash,
+        header.state_root,
+        extra[4] == 1,
+        encoded,
+        parts.transactions,
     )
 
 
@@ -145,6 +173,9 @@ class Chain:
         self.ids: list[Hash32] = [GENESIS_ID]
         self.states: list[bytes] = [GENESIS_STATE]
         self.certificates: list[Certificate | None] = [None]
+        self.accounts: dict[Address, SenderState] = genesis_accounts()
+        self.transfers = 0
+        """How many are in the blocks."""
         self._heights: dict[Hash32, int] = {}
 
     @property
@@ -166,12 +197,23 @@ class Chain:
         self.ids.append(block_id_of(body))
         self.states.append(blake2b(self.states[-1] + body, digest_size=32).digest())
         self.certificates.append(certificate)
+        block = decode_block(body)
+        assert block is not None
+        if block.transfers:
+            transfers, refusal = self._opened(block)
+            assert not refusal, refusal
+            self.accounts, refusal = executed(self.accounts, transfers)
+            assert not refusal, refusal
+            self.transfers += len(transfers)
         self._heights[self.ids[-1]] = self.height
 
-    def draft(self, round: int, is_sound: bool, salt: bytes) -> bytes:
+    def draft(
+        self, round: int, is_sound: bool, salt: bytes, transfers: Sequence[bytes] = ()
+    ) -> bytes:
         """The body of a block on top of the head."""
         height = self.height + 1
-        return encode_block(height, round, self.ids[-1], self.states[-1], is_sound, salt)
+        parent_id, state = self.ids[-1], self.states[-1]
+        return encode_block(height, round, parent_id, state, is_sound, salt, transfers)
 
     def refusal(self, body: bytes, round: int | None) -> str:
         """Why the body is no block on top of the head; empty when it is one.
@@ -187,4 +229,32 @@ class Chain:
             return f"says round {block.round}, was proposed in {round}"
         if block.state != self.states[-1]:
             return "another state"
-        return "" if block.is_sound else "unsound"
+        if not block.is_sound:
+            return UNSOUND
+        transfers, refusal = self._opened(block)
+        return refusal or executed(self.accounts, transfers)[1]
+
+    def _opened(self, block: Block) -> tuple[list[Transfer], str]:
+        """The block's transfers, or why they cannot be."""
+        if len(block.transfers) > BLOCK_TRANSFERS_MAX:
+            return [], f"of {len(block.transfers)} transfers"
+        opened = [open_transfer(raw) for raw in block.transfers]
+        transfers = [one for one in opened if one is not None]
+        return transfers, "" if len(transfers) == len(opened) else "with a transfer of nobody"
+
+
+def executed(
+    accounts: Mapping[Address, SenderState], transfers: Sequence[Transfer]
+) -> tuple[dict[Address, SenderState], str]:
+    """The accounts after the transfers, or why these cannot be."""
+    after = dict(accounts)
+    for transfer in transfers:
+        state = after[transfer.sender]
+        if transfer.nonce != state.nonce:
+            return after, f"with nonce {transfer.nonce} where {state.nonce} is due"
+        if transfer.value > state.balance:
+            return after, f"with {transfer.value} out of {state.balance}"
+        after[transfer.sender] = SenderState(state.nonce + 1, state.balance - transfer.value)
+        other = after[transfer.recipient]
+        after[transfer.recipient] = SenderState(other.nonce, other.balance + transfer.value)
+    return after, ""

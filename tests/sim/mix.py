@@ -70,6 +70,8 @@ class Mix:
     unbuildable: float = 0.0
     unsound: float = 0.0
     """Chance of a block of a sinner to be invalid."""
+    trade_every_ns: int = 0
+    """Mean time between handfuls of transfers that users give to some machine; 0: none."""
     busy: float = 1.0
     """Chance that something waits to go into the next block."""
     interval_ns: int = 400 * MS
@@ -95,7 +97,7 @@ class Mix:
 
 
 def draw(seed: int, kind: str = "mixed") -> Mix:
-    """The mix of a seed. kind: mixed, twins, duel, or runt."""
+    """The mix of a seed. kind: mixed, twins, duel, runt, or spoilt."""
     random = Random(f"{kind} {seed}")
     mix = Mix(seed)
     mix.size = random.choice((4, 4, 4, 7)) if kind == "twins" else _pick(random, SIZES)
@@ -104,7 +106,7 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
     _draw_plan(random, mix)
     _draw_weather(random, mix)
     _draw_breakage(random, mix)
-    if random.random() < 0.1:
+    if random.random() < 0.1 or kind == "spoilt":
         _draw_spoilt(random, mix)
     mix.is_encoded = random.random() < 0.1
     mix.is_edwards = mix.size == 4 and random.random() < 0.01
@@ -129,6 +131,10 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
     mix.unbuildable = random.choice((0.0, 0.0, 0.0, 0.1))
     if kind == "duel" or (kind == "mixed" and random.random() < DUELS):
         _draw_duel(random, mix)
+    if mix.size <= 10:
+        mix.trade_every_ns = random.choice((0, 0, 500 * MS, 2 * SECOND))
+    if kind == "spoilt":
+        mix.crash_every_ns = mix.crash_every_ns or SECOND
     if kind == "runt":
         _draw_duel(random, mix)
         _draw_runt(random, mix)

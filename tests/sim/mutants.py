@@ -22,9 +22,12 @@ from ghostchain.consensus.driver import Driver
 from ghostchain.consensus.laggards import Laggards
 from ghostchain.consensus.validators import ValidatorSet
 from ghostchain.consensus.votes import VoteKeeper
+from ghostchain.p2p.compact import Blocks
+from ghostchain.p2p.gossip import Gossip
 from ghostchain.storage import wal
 from ghostchain.storage.highwater import HighWater
 from ghostchain.storage.wal import WriteAheadLog
+from ghostchain.txpool.core import Pool
 from tests.sim.ledger import Chain
 from tests.sim.world import Outcome, run_seed
 
@@ -46,6 +49,7 @@ AMNESIA = "and not self._would_prove_amnesia(block_id, valid_round)"
 """A second guard of the lock: what is to be found without it must go with it."""
 
 LATE_POLKA = "a polka learnt late is forgotten"
+SPOILT_LOG = "the log's checks are not looked at"
 
 MUTANTS = {
     # Locks, rounds and quorums.
@@ -125,9 +129,7 @@ MUTANTS = {
     # Crashes.
     "votes leave before the log is durable": (Edit(Driver, "_act", "self._log.flush()", "pass"),),
     "the log is written, not synced": (Edit(WriteAheadLog, "flush", "self._file.sync()", "pass"),),
-    "the log's checks are not looked at": (
-        Edit(wal, "decode_records", ", last_check)) != check", ", last_check)) < 0"),
-    ),
+    SPOILT_LOG: (Edit(wal, "decode_records", ", last_check)) != check", ", last_check)) < 0"),),
     "the log is not read at a restart": (
         Edit(Driver, "_start", "list(self._log.records())", "[]"),
     ),
@@ -137,6 +139,29 @@ MUTANTS = {
     "the mark is written, not synced": (Edit(HighWater, "_write", "self._file.sync()", "pass"),),
     "votes of any later round are kept": (
         Edit(VoteKeeper, "_note_ahead", "if len(rounds) >= AHEAD_MAX:", "if False:"),
+    ),
+    # Transfers and blocks in parts.
+    "the pool does not follow the head": (
+        Edit(Pool, "on_head", "if nonce < state.nonce", "if nonce < 0"),
+    ),
+    "the pool lets a gap into a block": (
+        Edit(Pool, "best", "if nonce >= queue.pending_end:", "if nonce not in queue.by_nonce:"),
+        Edit(Pool, "best", "push(queue, queue.state.nonce)", "push(queue, min(queue.by_nonce))"),
+    ),
+    "the pool promises more than a sender has": (
+        Edit(Pool, "_funds_refusal", "if overshot > 0:", "if False:"),
+    ),
+    "a block is taken for what its header does not stand for": (
+        Edit(Blocks, "_complete", "self._matches(block)", "True"),
+    ),
+    "who does not give a block is waited for": (
+        Edit(Blocks, "on_tick", "elif now_ns >= fetch.deadline_ns:", "elif False:"),
+    ),
+    "a peer that comes is not told what waits": (
+        Edit(Gossip, "on_up", "if talk.hashes:", "talk.hashes.clear()\n    if talk.hashes:"),
+    ),
+    "what is announced is not asked for": (
+        Edit(Gossip, "_ask_due", "want is None or want.is_asked", "True"),
     ),
     # Liveness.
     "nothing is said again": (
@@ -161,9 +186,8 @@ DUELLED = frozenset(name for name in MUTANTS if name.startswith(("R2", "R3", "R5
 
 def kind_of(mutant: str) -> str:
     """Which seeds hunt it."""
-    if mutant == LATE_POLKA:
-        return "runt"
-    return "duel" if mutant in DUELLED else "mixed"
+    rare = {LATE_POLKA: "runt", SPOILT_LOG: "spoilt"}
+    return rare.get(mutant, "duel" if mutant in DUELLED else "mixed")
 
 
 @dataclass(frozen=True, slots=True)

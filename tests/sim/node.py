@@ -17,6 +17,7 @@ from ghostchain.consensus.effects import RoundFailed, StartHeight
 from ghostchain.consensus.guard import Guard
 from ghostchain.consensus.laggards import EARLY_VOTES_MAX
 from ghostchain.consensus.messages import (
+    Certificate,
     InvalidMessage,
     Message,
     Status,
@@ -30,6 +31,8 @@ from ghostchain.consensus.timers import Parameters
 from ghostchain.consensus.votes import AHEAD_MAX, BEHIND_MAX, POLKAS_MAX
 from ghostchain.encoding.votes import VoteKind
 from ghostchain.node.signing.local import LocalSigner
+from ghostchain.p2p.compact import FETCHES_MAX
+from ghostchain.p2p.messages import Channel
 from ghostchain.primitives.errors import StorageFailed
 from ghostchain.primitives.types import Hash32
 from ghostchain.storage.highwater import SLOT_BYTES, SLOT_OFFSETS, HighWater, decode_slot
@@ -50,10 +53,11 @@ from tests.sim.checkers import (
 )
 from tests.sim.disk import VirtualDisk, disk_error
 from tests.sim.keys import Key
-from tests.sim.ledger import Chain
+from tests.sim.ledger import Chain, decode_block
 from tests.sim.mix import Mix
 from tests.sim.scheduler import MS, SECOND
 from tests.sim.sins import Sin
+from tests.sim.traffic import Traffic
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -112,6 +116,8 @@ class Machine:
         self.random = Random(world.random.getrandbits(64))
         self.disk = VirtualDisk(self.touch)
         self.chain = Chain(world.sets)
+        self.journal: dict[Hash32, bytes] = {}
+        """Of the pool: what it has acknowledged and still holds."""
         self.peers: list[int] = []
         self.banned: set[int] = set()
         self.sin = Sin.named(sin_name, self) if sin_name not in ("", "twin") else None
@@ -151,6 +157,7 @@ class Machine:
 
     def _boot(self) -> None:
         self.application = LedgerApplication(self)
+        self.traffic = Traffic(self)
         self.log = WriteAheadLog(self.disk, LOG_NAME)
         self._log_file = self.disk.files[LOG_NAME]
         self.signer = self._open_signer()
@@ -205,6 +212,7 @@ class Machine:
                 ),
                 3 * size,
             ),
+            "fetched blocks": (len(self.traffic.blocks.fetches), FETCHES_MAX),
             "early messages": (len(self.core._waiting_room), peers * (EARLY_VOTES_MAX + 2)),
             "peers": (len(self.core._laggards), peers),
             "blocks": (len(self.core._at_hand), BLOCKS_MAX + 1),
@@ -269,7 +277,7 @@ class Machine:
         world.say(self, "dies: %s; %d writes damaged, flipped: %s", why, damaged, flipped)
         for place in self.peers:
             other = world.machines[place]
-            world.scheduler.after(50 * MS, other.step, other.lose_peer, self.peer)
+            world.scheduler.after(50 * MS, other.step, other.lose_peer, self.peer, self.life)
         world.scheduler.after(down_ns, self.start)
 
     def _is_mark_whole(self) -> bool:
@@ -366,15 +374,21 @@ class Machine:
 
     def _deadline_ns(self) -> int | None:
         """When one of the drivers is to be woken."""
-        if self.catcher is None:
-            return self.driver.deadline_ns()
-        mine = None if self.catcher.is_paused else self.driver.deadline_ns()
-        its = self.catcher.deadline_ns()
-        return its if mine is None else mine if its is None else min(mine, its)
+        earliest = self.traffic.deadline_ns()
+        if self.catcher is not None:
+            its = self.catcher.deadline_ns()
+            earliest = its if earliest is None or its is None else min(earliest, its)
+            if self.catcher.is_paused:
+                return earliest
+        mine = self.driver.deadline_ns()
+        return mine if earliest is None else earliest if mine is None else min(mine, earliest)
 
     def _wake(self) -> None:
         self._alarm_ns = 0
         now_ns = self.now_ns()
+        due_ns = self.traffic.deadline_ns()
+        if due_ns is not None and due_ns <= now_ns:
+            self.traffic.on_time()
         if self.catcher is not None:
             its = self.catcher.deadline_ns()
             if its is not None and its <= now_ns:
@@ -416,9 +430,12 @@ class Machine:
                 return
         self.driver.on_message(message, peer, body)
 
-    def stream(self, place: int, payload: bytes) -> None:
-        """Puts a message of sync on the wire."""
+    def stream(self, place: int, channel: Channel, payload: bytes) -> None:
+        """Puts a message that is not of consensus on the wire, to whoever it is connected with."""
         target = self.world.machines[place]
+        life = self.traffic.lives.get(target.peer)
+        if life is None:
+            return
         leaves_ns = self.world.scheduler.now_ns + self._effort_ns
         self.world.network.stream(
             self.place,
@@ -426,22 +443,45 @@ class Machine:
             leaves_ns,
             target.hear_stream,
             self.place,
-            (self.life, target.life),
+            (self.life, life),
+            channel,
             payload,
         )
 
-    def hear_stream(self, source: int, lives: tuple[int, int], payload: bytes) -> None:
-        """A message of sync arrives, if the connection that it was sent on is still there."""
+    def hear_stream(
+        self, source: int, lives: tuple[int, int], channel: Channel, payload: bytes
+    ) -> None:
+        """Such a message arrives, if the connection that it was sent on is still there."""
         is_connected = lives == (self.world.machines[source].life, self.life)
         if self.is_up and is_connected and source not in self.banned:
-            self.step(self._hear_stream, source, payload)
+            self.step(self._hear_stream, source, lives[0], channel, payload)
 
-    def _hear_stream(self, source: int, payload: bytes) -> None:
-        assert self.catcher is not None
-        self.catcher.touch().on_message(self.world.machines[source].peer, payload)
+    def _hear_stream(self, source: int, life: int, channel: Channel, payload: bytes) -> None:
+        peer = self.world.machines[source].peer
+        self._connect(peer, life)
+        if channel != Channel.SYNC:
+            self.traffic.on_frame(peer, channel, payload)
+        elif self.catcher is not None:
+            self.catcher.touch().on_message(peer, payload)
 
-    def lose_peer(self, peer: bytes) -> None:
-        """A peer's connection has ended."""
+    def connect(self, other: Machine, lives: tuple[int, int]) -> None:
+        """A connection of streams to that life of the other is there, if both still live."""
+        if lives == (self.life, other.life):
+            self.step(self._connect, other.peer, other.life)
+
+    def _connect(self, peer: bytes, life: int) -> None:
+        known = self.traffic.lives.get(peer)
+        if known == life:
+            return
+        if known is not None:
+            self.lose_peer(peer, known)
+        self.traffic.on_up(peer, life)
+
+    def lose_peer(self, peer: bytes, life: int) -> None:
+        """The connection with that life of a peer's machine has ended."""
+        if self.traffic.lives.get(peer) != life:
+            return
+        self.traffic.on_closed(peer)
         if self.catcher is not None:
             self.catcher.touch().on_closed(peer)
 
@@ -452,26 +492,25 @@ class Machine:
     def _meet(self, other: int) -> None:
         self.driver.on_peer(self.world.machines[other].peer)
 
-    def want(self, place: int, block_id: Hash32) -> None:
-        """Asks a peer for a block."""
-        target = self.world.machines[place]
-        self._carry(place, target.asked, self.place, block_id)
+    def submit(self, raws: list[bytes]) -> None:
+        """A user gives it transfers."""
+        self.step(self._submit, raws)
 
-    def asked(self, source: int, block_id: Hash32) -> None:
-        self.step(self._asked, source, block_id)
+    def _submit(self, raws: list[bytes]) -> None:
+        self.traffic.submit(raws)
 
-    def _asked(self, source: int, block_id: Hash32) -> None:
-        if self.sin is not None and not self.sin.gives_bodies:
-            return
-        body = self.application.body_of(block_id)
-        if body is not None:
-            self._carry(source, self.world.machines[source].given, body)
+    def has_work(self) -> None:
+        """Something waits that could go into a block."""
+        self.later(0, self._work, self.chain.height + 1)
 
-    def given(self, body: bytes) -> None:
-        self.step(self._given, body)
-
-    def _given(self, body: bytes) -> None:
-        self.application.found(body)
+    def extend(self, body: bytes, certificate: Certificate) -> None:
+        """The block of the body is the head."""
+        self.chain.extend(body, certificate)
+        block = decode_block(body)
+        assert block is not None
+        self.traffic.on_head(block)
+        if self.is_honest:
+            self.traffic.check()
 
     def committed(self, start: StartHeight) -> None:
         """The chain has a new head."""

@@ -98,7 +98,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one run, with the end of its trace if it fails")
     parser.add_argument("--trace", action="store_true", help="with --seed: everything")
     parser.add_argument("--seeds", metavar="FIRST:END", default="0:2000")
-    parser.add_argument("--kind", choices=("mixed", "twins", "duel", "runt"), default="mixed")
+    parser.add_argument(
+        "--kind", choices=("mixed", "twins", "duel", "runt", "spoilt"), default="mixed"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--mutants", action="store_true", help="how soon each is found")
     options = parser.parse_args()

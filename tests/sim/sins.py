@@ -20,6 +20,7 @@ from ghostchain.consensus.messages import (
     encode_message,
 )
 from ghostchain.encoding.votes import NIL_BLOCK, NO_ROUND, VoteKind
+from ghostchain.p2p.messages import decode_compact, encode_compact
 from ghostchain.primitives.types import Hash32
 from tests.sim.scheduler import MS
 
@@ -329,7 +330,15 @@ class Amnesiac(Sin):
 
 
 class Spoiler(Sin):
-    """Proposes blocks that are none, and votes for them."""
+    """Proposes blocks that are none, and votes for them; says other transfers than are in them."""
+
+    def says(self, place: int, message: Message, body: bytes | None) -> Iterable[Lie]:
+        if body is None or not self.is_own(message) or self.random.random() < 0.5:
+            return ((message, body),)
+        compact = decode_compact(body)
+        other = Hash32(self.random.randbytes(32))
+        hashes = self.random.choice((compact.hashes[1:], compact.hashes[::-1], (other,)))
+        return ((message, encode_compact(replace(compact, hashes=hashes))),)
 
     def is_unsound(self) -> bool:
         return self.random.random() < 0.7

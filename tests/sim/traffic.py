@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ghostchain.p2p.compact import Blocks, compact_body
+from ghostchain.p2p.compact import Blocks, compact_body, listing_of
 from ghostchain.p2p.effects import (
     Blame,
     BlockFailed,
@@ -52,7 +52,8 @@ Got = Callable[[WholeBlock | None, BlockFailure | None], None]
 def whole_of(block: Block) -> WholeBlock:
     """A block as peers are given it."""
     hashes = tuple(_opened(raw).hash for raw in block.transfers)
-    return WholeBlock(block.block_id, block.header, block.transfers, NO_WITHDRAWALS, b"", hashes)
+    parts = block.header, block.transfers, NO_WITHDRAWALS, b""
+    return WholeBlock(block.block_id, *parts, hashes, listing_of(hashes))
 
 
 def _opened(raw: bytes) -> Transfer:
@@ -68,15 +69,20 @@ class Traffic:
         self._machine = machine
         self._chain = machine.chain
         self.pool = Pool(LIMITS)
-        self.gossip = Gossip(find_transactions=self._find_transactions, chance=machine.random)
+        self.gossip = Gossip(
+            find_transactions=self._find_transactions,
+            find_waiting=lambda count: [one.hash for one in self.pool.earliest(count)],
+            chance=machine.random,
+        )
         self.blocks = Blocks(
             find_transactions=self._find_transactions,
             find_block=self._find_block,
             matches=self._matches,
-            peers=lambda: tuple(self._lives),
+            peers=lambda: tuple(self.lives),
         )
         self._standings = Standings()
-        self._lives: dict[bytes, int] = {}
+        self.lives: dict[bytes, int] = {}
+        """Of each peer that is connected: which life of its machine."""
         self._waiters: dict[Hash32, list[Got]] = {}
         self._order = 0
         self._deadline_ns: int | None = None
@@ -106,24 +112,19 @@ class Traffic:
 
     def on_up(self, peer: bytes, life: int) -> None:
         """A connection is there, to that life of the peer's machine."""
-        if peer in self._lives:
-            self.on_closed(peer, self._lives[peer])
-        self._touch()
-        self._lives[peer] = life
-        self.gossip.on_up(peer)
+        assert peer not in self.lives, "connections end before they begin anew"
+        self.lives[peer] = life
+        self.gossip.on_up(peer, now_ns=self._touch())
 
-    def on_closed(self, peer: bytes, life: int) -> None:
-        """That connection has ended."""
-        if self._lives.get(peer) == life:
-            now_ns = self._touch()
-            del self._lives[peer]
-            self.gossip.on_closed(peer, now_ns=now_ns)
-            self._act(self.blocks.on_closed(peer, now_ns=now_ns))
+    def on_closed(self, peer: bytes) -> None:
+        """Its connection has ended."""
+        now_ns = self._touch()
+        del self.lives[peer]
+        self.gossip.on_closed(peer, now_ns=now_ns)
+        self._act(self.blocks.on_closed(peer, now_ns=now_ns))
 
     def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
-        """A peer says something about transfers or blocks."""
-        if peer not in self._lives:
-            return
+        """A peer that is up says something about transfers or blocks."""
         now_ns = self._touch()
         try:
             message = decode_message(channel, payload)

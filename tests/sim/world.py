@@ -18,6 +18,7 @@ from ghostchain.consensus.messages import (
 from tests.sim.checkers import AGREEMENT, LIVENESS, Judge, Violation
 from tests.sim.keys import edwards_key, hash_key, verify_edwards, verify_hashes
 from tests.sim.ledger import Sets
+from tests.sim.market import Market
 from tests.sim.mix import Mix, draw
 from tests.sim.network import Network
 from tests.sim.node import CHAIN_ID, Machine
@@ -80,6 +81,7 @@ class World:
             self.machines.append(Machine(self, place, number, keys[number], sin))
         for machine in self.machines:
             machine.peers = [place for place in range(len(numbers)) if place != machine.place]
+        self.market = Market(self)
         self._places = {machine.peer: machine.place for machine in self.machines}
 
     def place_of(self, peer: bytes) -> int | None:
@@ -104,6 +106,7 @@ class World:
         ):
             if every_ns:
                 self._again(every_ns, fault)
+        self.market.open()
         scheduler.at(mix.storm_ns, self._calm)
         events_max = EVENTS_MAX * max(mix.size // 10, 1) ** 2
         try:
@@ -126,9 +129,11 @@ class World:
                 machine.check_bounds()
 
     def _is_done(self) -> bool:
-        return not self._behind and not self.is_stormy
+        return not self._behind and not self.is_stormy and not self.market.probes
 
     def _blame(self) -> None:
+        if self.market.probes and not self._behind:
+            raise Violation(LIVENESS, f"{self.market.story()} is in no block")
         behind = [
             f"{machine.name} at {machine.place_in_height}"
             for machine in self.machines
@@ -156,6 +161,7 @@ class World:
             "evidence": self.judge.evidence,
             "blocks": self.judge.chain.height,
             "blocks caught up": self.synced,
+            "transfers": self.judge.chain.transfers,
             "failed rounds": sum(machine.rounds_failed for machine in self.machines),
         }
 
@@ -164,6 +170,7 @@ class World:
         if not machine.is_honest:
             return
         height = machine.chain.height
+        self.market.look()
         if machine.chain.states[height] != self.judge.chain.states[height]:
             raise Violation(AGREEMENT, f"height {height}: another state at {machine.name}")
         if height >= self._goal:
@@ -176,6 +183,11 @@ class World:
             if other.is_up and not self._is_blocked(machine.place, place):
                 self.scheduler.after(self.random.randint(MS, 50 * MS), machine.meet, place)
                 self.scheduler.after(self.random.randint(MS, 50 * MS), other.meet, machine.place)
+            if other.is_up:
+                delay_ns = self.random.randint(MS, 50 * MS)
+                lives = machine.life, other.life
+                self.scheduler.after(delay_ns, machine.connect, other, lives)
+                self.scheduler.after(delay_ns, other.connect, machine, lives[::-1])
 
     def _is_blocked(self, one: int, other: int) -> bool:
         blocked = self.network.blocked
@@ -268,6 +280,7 @@ class World:
             machine.start()
             if machine.is_honest and machine.number != self.mix.spoilt:
                 self._behind.add(machine.place)
+        self.market.probe()
         self.say(None, "faults stop; everybody is to reach height %d", self._goal)
 
     # ---- what is told ----
