@@ -57,7 +57,7 @@ class Pace:
     enabled: bool = True
     _paced_until_ns: int = 0
     _paused_until_ns: int = 0
-    _free_at_ns: int = 0
+    _free_at_ns: int = -1_000_000_000_000
 
     def wait_ns(self, units: int, *, now_ns: int) -> int:
         """So long a request of that cost has to wait; it is counted as made then."""

@@ -112,10 +112,10 @@ class RemoteState:
         waiting = []
         for address in addresses:
             if self._known("accounts", address) is None:
-                waiting.append(self._coming_for(address, self._ask_account))
+                waiting.append(self._coming_for("accounts", address, self._ask_account))
         for address, key in slots:
             if self._known("slots", address + key) is None:
-                waiting.append(self._coming_for(address + key, self._ask_slot))
+                waiting.append(self._coming_for("slots", address + key, self._ask_slot))
         if asyncio._get_running_loop() is None:
             for answer in waiting:
                 answer.exception(self._client.settings.timeout_s + 5.0)
@@ -134,18 +134,25 @@ class RemoteState:
         found = self._known(table, name)
         if found is not None:
             return found
-        answer = self._coming_for(name, ask)
+        answer = self._coming_for(table, name, ask)
         if asyncio._get_running_loop() is not None and not answer.done():
             raise RemoteNeeded(answer)
         found = self._client.wait(answer, "in time")
         assert isinstance(found, bytes), "futures of this module bring bytes"
         return found
 
-    def _coming_for(self, name: bytes, ask: Callable[[bytes], Future[bytes]]) -> Future[bytes]:
-        """The future of a question, which may be under way already."""
+    def _coming_for(
+        self, table: str, name: bytes, ask: Callable[[bytes], Future[bytes]]
+    ) -> Future[bytes]:
+        """The future of a question, which may be under way already, or answered by now."""
         with self._lock:
             answer = self._coming.get(name)
             if answer is not None:
+                return answer
+            found = self._recent.get(table[:1].encode() + name)
+            if found is not None:
+                answer = Future()
+                answer.set_result(found)
                 return answer
             answer = ask(name)
             if not answer.done():
