@@ -403,6 +403,11 @@ def _invalid_block(native: Any) -> InvalidBlock:
     )
 
 
+PEEK_FLAGS = int(
+    CallFlag.NO_NONCE_CHECK | CallFlag.NO_EOA_CHECK | CallFlag.NO_GAS_CAP | CallFlag.NO_BASE_FEE
+)
+
+
 class Executor:
     """Runs blocks and messages on the state behind a view, and keeps what it has read.
 
@@ -410,7 +415,16 @@ class Executor:
     must then tell the same), discard forgets them.
     """
 
-    __slots__ = ("_door", "_environment", "_handle", "_loader", "_native", "run_count")
+    __slots__ = (
+        "_door",
+        "_environment",
+        "_handle",
+        "_loader",
+        "_native",
+        "_peek",
+        "_shown",
+        "run_count",
+    )
 
     def __init__(
         self,
@@ -439,6 +453,9 @@ class Executor:
         if contracts is not None:
             plug(self._native, self._handle)
         self._environment = ffi.new("ghost_block_env *")
+        # Of peek: what it hands over, made once, and the environment that it holds.
+        self._peek: tuple[Any, Any, Any] | None = None
+        self._shown: BlockEnvironment | None = None
         self.run_count = 0
 
     @property
@@ -533,6 +550,35 @@ class Executor:
         Raises: whatever the view raised; RuntimeError while a block is pending.
         """
         return self.prepare(env, message, flags=flags).run()
+
+    def peek(
+        self, env: BlockEnvironment, sender: Address, to: Address, data: bytes, *, gas_limit: int
+    ) -> bytes | None:
+        """The output of a free message without value, if it succeeds within gas_limit and would
+        have given the same with any more gas. None: that cannot be said, run it whole.
+
+        Cost: a few microseconds beside what runs, which gas_limit bounds.
+        Raises: as `call`.
+        """
+        if self._peek is None:
+            tx = ffi.new("ghost_tx *")
+            tx.type = 2
+            self._peek = ffi.new("ghost_block_env *"), tx, ffi.new("ghost_call_outcome *")
+        native, tx, outcome = self._peek
+        if env is not self._shown:
+            fill_environment(native, env)
+            self._shown = env
+        payload = ffi.from_buffer(data)
+        tx.sender, tx.to = sender, to
+        tx.gas_limit = gas_limit
+        tx.data, tx.data_length = payload, len(data)
+        status = lib.ghost_executor_call(self._native, native, tx, PEEK_FLAGS, outcome)
+        if status == lib.GHOST_REFUSED:
+            raise RuntimeError("a call while a block is pending")
+        self.check(status)
+        if not outcome.success or outcome.gas_mattered:
+            return None
+        return _bytes(outcome.output, outcome.output_length)
 
     def prepare(self, env: BlockEnvironment, message: Message, *, flags: int = 0) -> PreparedCall:
         """A call to be made more than once, as of the state at each time."""

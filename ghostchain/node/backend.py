@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.logs import LocatedLog as ChainLog
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.consensus.messages import Certificate, decode_message
@@ -116,6 +117,8 @@ class NodeBackend:
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
         self._listeners: list[Callable[[Event], None]] = []
         self._executors = HeadExecutors(chain)
+        # What `peek` shows: of this header, under this configuration.
+        self._head_environment: tuple[Header, ChainConfig, BlockEnvironment] | None = None
         chain.subscribe(
             self._on_head,
             on_rewind=self._on_rewind,
@@ -168,6 +171,10 @@ class NodeBackend:
         return self._remote
 
     # ---- the chain ----
+
+    @property
+    def reads_wait(self) -> bool:
+        return self._chain.is_fork
 
     def head(self) -> Header:
         return self._chain.head
@@ -269,6 +276,16 @@ class NodeBackend:
         fresh = Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
         move_precompiles(fresh, precompiles)
         yield LentExecutor(fresh)
+
+    def peek(self, sender: Address, to: Address, data: bytes, *, gas_limit: int) -> bytes | None:
+        if self._chain.is_fork:
+            return None
+        header = self._chain.head
+        shown = self._head_environment
+        if shown is None or shown[0] is not header or shown[1] is not self._chain.config:
+            environment = self._chain.environment_for(header)
+            shown = self._head_environment = header, self._chain.config, environment
+        return self._executors.peek(shown[2], sender, to, data, gas_limit)
 
     def phantoms(self, number: int) -> ChainPhantoms:
         return ChainPhantoms(self._chain, number)
@@ -477,20 +494,34 @@ class HeadExecutors:
             self._idle.clear()
             self._generation += 1
 
-    @contextmanager
-    def borrow(self) -> Iterator[LentExecutor]:
+    def take(self) -> tuple[Executor, int]:
+        """An executor, and which head it is of."""
         with self._lock:
             generation = self._generation
             executor = self._idle.pop() if self._idle else None
         if executor is None:
             view = self._chain.state_at(self._chain.head.number)
             executor = Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
+        return executor, generation
+
+    def give_back(self, executor: Executor, generation: int) -> None:
+        with self._lock:
+            if generation == self._generation and len(self._idle) < IDLE_EXECUTORS_MAX:
+                self._idle.append(executor)
+
+    @contextmanager
+    def borrow(self) -> Iterator[LentExecutor]:
+        executor, generation = self.take()
         lent = LentExecutor(executor)
         yield lent
-        with self._lock:
-            if (
-                lent.clean
-                and generation == self._generation
-                and len(self._idle) < IDLE_EXECUTORS_MAX
-            ):
-                self._idle.append(executor)
+        if lent.clean:
+            self.give_back(executor, generation)
+
+    def peek(
+        self, env: BlockEnvironment, sender: Address, to: Address, data: bytes, gas_limit: int
+    ) -> bytes | None:
+        """As `Executor.peek`."""
+        executor, generation = self.take()
+        output = executor.peek(env, sender, to, data, gas_limit=gas_limit)
+        self.give_back(executor, generation)
+        return output

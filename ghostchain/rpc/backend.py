@@ -214,6 +214,10 @@ class Backend(Protocol):
 
     # the chain
 
+    @property
+    def reads_wait(self) -> bool:
+        """Whether reads may wait for another node: then none of them runs on the event loop."""
+
     def head(self) -> Header:
         """The latest committed block."""
 
@@ -276,6 +280,11 @@ class Backend(Protocol):
         Raises StateUnavailable. Worker threads only. Cost: without overrides on the head, a warm
         executor is lent where one is free.
         """
+
+    def peek(self, sender: Address, to: Address, data: bytes, *, gas_limit: int) -> bytes | None:
+        """The output of a free message without value on the state of the head, if it succeeds
+        within gas_limit and would have given the same with any more gas. None: that cannot be said
+        at once, run it as a simulation. Event loop; never waits for another machine."""
 
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
         """Runs block `number`, which is not genesis, once more: what is watched of all its

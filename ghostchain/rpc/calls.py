@@ -57,6 +57,8 @@ MODULE_BYTES_MAX = 256 * 1024
 # A search ends when the answer is known this closely (geth's estimateGasErrorRatio).
 ESTIMATE_ERROR_RATIO = 0.015
 ACCESS_LIST_ROUNDS_MAX = 16
+# Of a call that runs on the event loop: a few milliseconds of the dearest instructions.
+PEEK_GAS = 300_000
 
 PRECOMPILES = frozenset(
     Address(number.to_bytes(20, "big")) for number in (*range(0x01, 0x12), 0x100)
@@ -354,6 +356,17 @@ def halt_error(result: CallResult) -> RpcError:
 
 
 # ---- the three methods ----
+
+
+def peek(services: Services, request: CallRequest) -> bytes | None:
+    """The output of a plain message on the state of the head, where it takes little: at most
+    PEEK_GAS, which bounds the time too. None: run it as any other."""
+    if request.to is None:
+        return None
+    gas = PEEK_GAS if request.gas is None else min(request.gas, PEEK_GAS)
+    return services.backend.peek(
+        request.sender or ZERO_ADDRESS, request.to, request.data or b"", gas_limit=gas
+    )
 
 
 def run_call(

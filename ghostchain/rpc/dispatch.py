@@ -70,7 +70,6 @@ class Cost(Enum):
     CONNECTION = "on the event loop: handler(turn, ...), WebSocket only"
 
 
-ON_THE_LOOP = frozenset({Cost.CHEAP, Cost.CONNECTION})
 # Items of a batch that are answered without letting others have the event loop in between.
 AT_ONCE_MAX = 100
 SLICE_S = 0.005
@@ -94,13 +93,17 @@ class Door(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A row of the table."""
+    """A row of the table.
+
+    quick: of a SLOW method: quick(services, ...) gives the result on the event loop where that
+    takes next to nothing, or None; what it raises is left to the thread to find again."""
 
     name: str
     run: Callable[..., Any]
     parameters: tuple[Parameter, ...] = ()
     cost: Cost = Cost.CHEAP
     door: Door = Door.PUBLIC
+    quick: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,33 +141,39 @@ class Dispatcher:
         wait_s = asker.wait_s(len(parsed.items))
         if wait_s:
             raise TooFast(wait_s)
-        if parsed.is_batch:
-            items = [self.bind(item) for item in parsed.items]
-            if len(items) > AT_ONCE_MAX or not all(map(is_answered_at_once, items)):
-                return self.answer_in_turn(items, asker, turn)
-            try:
-                return self.join(items, [self.answer_at_once(item, turn) for item in items])
-            except RemoteNeeded:
-                return self.answer_in_turn(items, asker, turn)
-        item = self.bind(parsed.items[0])
-        if not is_answered_at_once(item):
-            return self.answer_alone(item, asker, turn)
-        try:
-            response = self.answer_at_once(item, turn)
-        except RemoteNeeded:
-            return self.answer_alone(item, asker, turn)
-        return b"" if is_notification(item) else response
+        items = [self.bind(item) for item in parsed.items]
+        if not parsed.is_batch:
+            response = self.answer_quickly(items[0], turn)
+            if response is None:
+                return self.answer_alone(items[0], asker, turn)
+            return b"" if is_notification(items[0]) else response
+        responses: list[bytes] = []
+        end = time.perf_counter() + SLICE_S
+        for item in items[:AT_ONCE_MAX]:
+            response = self.answer_quickly(item, turn)
+            if response is None:
+                break
+            responses.append(response)
+            if time.perf_counter() > end:
+                break
+        if len(responses) == len(items):
+            return self.join(items, responses)
+        return self.answer_in_turn(items, responses, asker, turn)
 
     async def answer_alone(self, item: Bound | Fault, asker: Asker, turn: Turn | None) -> bytes:
         responses = await self.run_group([item], asker, turn)
         return b"" if is_notification(item) else responses[0]
 
     async def answer_in_turn(
-        self, items: list[Bound | Fault], asker: Asker, turn: Turn | None
+        self,
+        items: list[Bound | Fault],
+        responses: list[bytes],
+        asker: Asker,
+        turn: Turn | None,
     ) -> bytes:
-        responses: list[bytes] = []
-        size = 0
-        for group in grouped(items):
+        """Goes on after the responses that are there."""
+        size = sum(map(len, responses))
+        for group in grouped(items[len(responses) :]):
             if size > self.limits.response_bytes_max:
                 responses += [response_too_large(identity_of(item)) for item in group]
                 continue
@@ -185,6 +194,21 @@ class Dispatcher:
                 response = response_too_large(identity_of(item))
             answers.append(response)
         return encode_batch(answers)
+
+    def answer_quickly(self, item: Bound | Fault, turn: Turn | None) -> bytes | None:
+        """The answer, if it is to be had on the event loop and at once."""
+        if isinstance(item, Fault):
+            return self.answer_at_once(item, turn)
+        cost = item.method.cost
+        if cost is Cost.CONNECTION or (cost is Cost.CHEAP and not self.services.backend.reads_wait):
+            return self.answer_at_once(item, turn)
+        if item.method.quick is None:
+            return None
+        try:
+            result = item.method.quick(self.services, *item.arguments)
+        except Exception:
+            return None
+        return None if result is None else encode_result(item.call.id, result)
 
     def answer_at_once(self, item: Bound | Fault, turn: Turn | None) -> bytes:
         """The answer of what runs on the event loop. Raises: RemoteNeeded."""
@@ -250,6 +274,8 @@ class Dispatcher:
                 return await self.run_slow(bound, asker)
             case Cost.AWAITED:
                 return [await self.run_awaited(item) for item in bound]
+            case Cost.CHEAP if self.services.backend.reads_wait:
+                return await self.run_slow(bound, asker)
             case _:
                 return await self.run_at_once(group, turn)
 
@@ -308,7 +334,12 @@ class Dispatcher:
 
     async def run_slow(self, group: list[Bound], asker: Asker) -> list[bytes]:
         def job(deadline: Deadline) -> list[bytes]:
-            return [answer_of(item, self.services, deadline, *item.arguments) for item in group]
+            return [
+                answer_of(item, self.services, *item.arguments)
+                if item.method.cost is Cost.CHEAP
+                else answer_of(item, self.services, deadline, *item.arguments)
+                for item in group
+            ]
 
         try:
             return await self.workers.run(job, asker)
@@ -352,10 +383,6 @@ def identity_of(item: Bound | Fault) -> Id:
 
 def is_notification(item: Bound | Fault) -> bool:
     return item.is_notification if isinstance(item, Fault) else item.call.is_notification
-
-
-def is_answered_at_once(item: Bound | Fault) -> bool:
-    return isinstance(item, Fault) or item.method.cost in ON_THE_LOOP
 
 
 def fault_of(call: Call, error: RpcError) -> Fault:

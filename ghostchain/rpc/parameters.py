@@ -86,6 +86,11 @@ class CallRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainRequest(CallRequest):
+    """One that names at most a sender, a recipient, data and gas."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogFilter:
     """What eth_getLogs asks for. block_hash excludes the range; empty collections match all."""
 
@@ -328,9 +333,24 @@ def signature_scheme(value: Any) -> SignatureScheme:
     return SignatureScheme(parse_quantity(value, bits=8))
 
 
+PLAIN_MEMBERS = frozenset({"from", "to", "data", "input", "gas"})
+
+
+def is_plain(request: CallRequest) -> bool:
+    """Whether it is a message without value or fee, as most calls are."""
+    return type(request) is PlainRequest
+
+
 def call_request(value: Any) -> CallRequest:
     """A transaction object; unknown members are ignored, as geth does."""
     members = fields(value)
+    if members.keys() <= PLAIN_MEMBERS:
+        return PlainRequest(
+            sender=optional(members, "from", address),
+            to=optional(members, "to", address),
+            gas=optional(members, "gas", quantity_64),
+            data=call_data(members),
+        )
     return CallRequest(
         sender=optional(members, "from", address),
         to=optional(members, "to", address),

@@ -201,6 +201,8 @@ struct ghost_vm {
     const ghost_tracer *tracer;
     ghost_evm_memory *memory;     /* made by ghost_evm_memory_new, kept across transactions */
     int status;                   /* enum ghost_status behind a GHOST_EXIT_ABORT */
+    bool gas_mattered;            /* more gas might have led elsewhere: it was looked at, or a frame
+                                     halted, or another engine ran */
     uint64_t block_serial;        /* another number in each block, and each call outside them */
     ghost_engine engines[GHOST_ENGINE_COUNT];
     char exit_reason[GHOST_EXIT_REASON_BYTES];  /* of the last WASM_INVALID, zero-terminated */

@@ -48,6 +48,13 @@ struct ghost_evm_memory {
     evm_depth depths[CALL_DEPTH_MAX + 2];
 };
 
+/* Whether it hands the gas on its stack to a callee, of which more than there is means all there
+ * is. */
+static inline bool evm_takes_gas(uint8_t opcode) {
+    return opcode == OP_CALL || opcode == OP_CALLCODE || opcode == OP_DELEGATECALL ||
+           opcode == OP_STATICCALL;
+}
+
 /* An instruction that is not inlined: takes its operands from frame->top and leaves its results
  * there. Returns 0 to go on, or the enum ghost_exit (never SUCCESS) with which the frame ends. */
 typedef int evm_instruction(evm_frame *frame);

@@ -53,6 +53,7 @@ static void work_engine(void *argument) {
 static void run_engine(const ghost_engine *engine, ghost_vm *vm, const ghost_message *message,
                        ghost_account *self, const ghost_code *code, ghost_call_result *result) {
     engine_job job = {engine, vm, message, self, code, result};
+    vm->gas_mattered = true;
     int status = executor_run_deep(executor_of(vm), work_engine, &job);
     if (status != GHOST_OK) {
         vm->status = status;
@@ -102,11 +103,12 @@ static bool begins(ghost_vm *vm, const ghost_message *message) {
 
 /* Undoes a frame that did not succeed. An engine may refuse for depth before it has done anything:
  * then the gas goes back, as for any call that is too deep. */
-static void settle(ghost_state *state, const snapshot *before, ghost_call_result *result) {
+static void settle(ghost_vm *vm, const snapshot *before, ghost_call_result *result) {
     if (result->exit == GHOST_EXIT_SUCCESS)
         return;
-    state_revert(state, before);
+    state_revert(vm->state, before);
     if (result->exit != GHOST_EXIT_REVERT) {
+        vm->gas_mattered = true;
         if (result->exit != GHOST_EXIT_CALL_DEPTH)
             result->gas_left = 0;
         result->output = NULL;
@@ -207,7 +209,7 @@ static void call(ghost_vm *vm, const ghost_message *message, ghost_call_result *
     }
     *result = (ghost_call_result){.exit = GHOST_EXIT_SUCCESS, .gas_left = message->gas};
     run_callee(vm, message, recipient, result);
-    settle(state, &before, result);
+    settle(vm, &before, result);
 }
 
 void ghost_call(ghost_vm *vm, const ghost_message *message, ghost_call_result *result) {
@@ -422,7 +424,7 @@ static void create(ghost_vm *vm, const ghost_message *message, account_entry *cr
     run_init_code(vm, message, &created->account, result);
     if (result->exit == GHOST_EXIT_SUCCESS)
         deposit(vm, created, result);
-    settle(state, &before, result);
+    settle(vm, &before, result);
     if (result->exit == GHOST_EXIT_SUCCESS)
         result->created = message->recipient;
 }

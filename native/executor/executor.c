@@ -207,6 +207,7 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
                     ghost_call_outcome *outcome) {
     ghost_state *state = &executor->state;
     size_t first_log = state->logs.count;
+    executor->vm.gas_mattered = false;
     tx_terms terms;
     outcome->reason = transaction_validate(executor, tx, flags, &terms);
     if (outcome->reason < 0)
@@ -224,6 +225,7 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
         return status;
     outcome->exit = effect.result.exit;
     outcome->success = effect.result.exit == GHOST_EXIT_SUCCESS;
+    outcome->gas_mattered = executor->vm.gas_mattered;
     outcome->gas_used = effect.gas_used;
     outcome->gas_refunded = effect.gas_refunded;
     outcome->gas_peak = effect.gas_peak;

@@ -208,6 +208,7 @@ typedef struct ghost_call_outcome {
     uint8_t exit;
     uint8_t success;
     uint8_t has_contract;
+    uint8_t gas_mattered;           /* with more gas it might have done something else */
     uint8_t contract_address[20];
     uint64_t gas_used;              /* as a receipt would show (after refunds and floor) */
     uint64_t gas_refunded;

@@ -327,6 +327,10 @@ class MemoryBackend:
     def client_version(self) -> str:
         return "memory/v1"
 
+    @property
+    def reads_wait(self) -> bool:
+        return False
+
     def head(self) -> Header:
         return self.headers[-1]
 
@@ -412,6 +416,9 @@ class MemoryBackend:
             blob_base_fee_update_fraction=BLOBS.base_fee_update_fraction,
             blobs_per_block_max=BLOBS.max,
         )
+
+    def peek(self, sender: Address, to: Address, data: bytes, *, gas_limit: int) -> bytes | None:
+        return None
 
     @contextmanager
     def simulation(

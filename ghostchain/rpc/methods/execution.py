@@ -8,7 +8,7 @@ from typing import Any
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.types import Address
 from ghostchain.rpc.backend import AccountOverride
-from ghostchain.rpc.calls import create_access_list, estimate_gas, run_call
+from ghostchain.rpc.calls import create_access_list, estimate_gas, peek, run_call
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
@@ -18,6 +18,7 @@ from ghostchain.rpc.parameters import (
     block_id,
     block_override,
     call_request,
+    is_plain,
     state_overrides,
 )
 from ghostchain.rpc.render import access_list_json
@@ -36,6 +37,20 @@ def call(
     environment: BlockOverride | None,
 ) -> str:
     return format_data(run_call(services, request, block, overrides or {}, environment))
+
+
+def call_quickly(
+    services: Services,
+    request: CallRequest,
+    block: BlockId,
+    overrides: Overrides | None,
+    environment: BlockOverride | None,
+) -> str | None:
+    """The answer of a short call, or None."""
+    if overrides or environment is not None or block != "latest" or not is_plain(request):
+        return None
+    output = peek(services, request)
+    return None if output is None else format_data(output)
 
 
 def estimate(
@@ -72,7 +87,7 @@ STATE = Parameter("state overrides", state_overrides, required=False)
 ENVIRONMENT = Parameter("block overrides", block_override, required=False)
 
 METHODS = (
-    Method("eth_call", call, (REQUEST, BLOCK, STATE, ENVIRONMENT), Cost.SLOW),
+    Method("eth_call", call, (REQUEST, BLOCK, STATE, ENVIRONMENT), Cost.SLOW, quick=call_quickly),
     Method("eth_estimateGas", estimate, (REQUEST, BLOCK, STATE, ENVIRONMENT), Cost.SLOW),
     Method("eth_createAccessList", access_list, (REQUEST, BLOCK, STATE), Cost.SLOW),
 )
