@@ -167,11 +167,6 @@ class Chain:
         return self._published.hash
 
     @property
-    def is_fork(self) -> bool:
-        """Whether reads may wait for another node, of which this chain is a fork."""
-        return self._storage.remote is not None
-
-    @property
     def begin(self) -> int:
         """The block after which all blocks are here: 0, or that of the snapshot from which this
         chain began. Up to it there are a few headers at most, and genesis."""

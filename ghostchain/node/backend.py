@@ -174,7 +174,7 @@ class NodeBackend:
 
     @property
     def reads_wait(self) -> bool:
-        return self._chain.is_fork
+        return self.remote is not None
 
     def head(self) -> Header:
         return self._chain.head
@@ -278,7 +278,7 @@ class NodeBackend:
         yield LentExecutor(fresh)
 
     def peek(self, sender: Address, to: Address, data: bytes, *, gas_limit: int) -> bytes | None:
-        if self._chain.is_fork:
+        if self.reads_wait:
             return None
         header = self._chain.head
         shown = self._head_environment
