@@ -71,6 +71,7 @@ from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
 from ghostchain.state.remote import ChangeLedger, RemoteView
 from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
+from ghostchain.storage.files import Position
 from ghostchain.trie.merkle import ChangeSet
 
 __all__ = ["BlockFees", "Chain", "Draft", "Replay", "SealedBlock"]
@@ -556,6 +557,7 @@ class Chain:
             except BaseException:
                 self._failed = True
                 raise
+            left = self._published
             self._published = Published(
                 arrived.header,
                 arrived.hash,
@@ -564,9 +566,19 @@ class Chain:
                 PendingState(to.amendments) if to.amendments else None,
                 remote=self._storage.remote,
             )
+            if arrived.cut is not None:
+                left.kept.is_cut = True
+                self._cut(arrived.cut)
         self._proofs.forget_all()
         for listener in tuple(self._rewind_listeners):
             listener(arrived.header)
+
+    def _cut(self, end: Position) -> None:
+        try:
+            self._writer.cut(end)
+        except BaseException:
+            self._failed = True
+            raise
 
     def _resume_rewind(self) -> None:
         """A rewind that a kill ended goes on."""

@@ -9,6 +9,7 @@ m | head            block 8 | hash 32 | end of the block files 12
 m | certificate     block 8 | certificate that committed the head, as this node has it
 m | blooms          block 8: the bloom file is on disk up to there
 m | rewind          block 8 | amendments: where a rewind goes on to (`chain/rewinding.py`)
+m | cut             the block files are to be cut where the head says that they end
 p | address 20 ...  what is pending for the next block (`chain/amendments.py`)
 m | begin           block 8: blocks up to there are not kept but for genesis (a snapshot's)
 m | fork            description of the block of another chain where this one begins

@@ -25,6 +25,7 @@ from ghostchain.chain.genesis import Genesis, genesis_changes
 from ghostchain.chain.journal import restore_records
 from ghostchain.chain.logs import BloomFile
 from ghostchain.chain.records import AMENDMENTS, BODY, GROUP, BodyRecord, group_size, tag_of
+from ghostchain.chain.rewinding import CUT, finish_cut
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_early_header, encode_header
@@ -126,6 +127,8 @@ def open_storage(
             head = _write_genesis(database, state, genesis)
         header = _checked_head(database, head)
         restore_records(database, files)
+        if database.get(CUT) is not None:
+            finish_cut(database, files, head.end)
         unacknowledged = _unacknowledged(files, head)
         if is_decided:
             unacknowledged = []

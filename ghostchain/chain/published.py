@@ -20,13 +20,13 @@ from ghostchain.chain.logs import (
 from ghostchain.chain.opening import OpenedStorage
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.encoding.blocks import decode_early_header
-from ghostchain.primitives.errors import StateUnavailable
+from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.state.remote import ForkedView, RemoteView
 from ghostchain.state.views import HistoricalView, LatestView, PendingState, View
 from ghostchain.storage.database import Snapshot
-from ghostchain.storage.files import SegmentLog
+from ghostchain.storage.files import Locator, SegmentLog
 
 Value = TypeVar("Value")
 
@@ -63,11 +63,14 @@ class Recent(Generic[Value]):
 
 class Kept:
     """Blocks that were read. All that is published between two rewinds shares one of these, so
-    that whoever still reads what was taken back puts it where nobody else looks."""
+    that whoever still reads what was taken back puts it where nobody else looks.
 
-    __slots__ = ("bodies", "headers", "receipts")
+    is_cut: the records of what was taken back are no longer in the block files."""
+
+    __slots__ = ("bodies", "headers", "is_cut", "receipts")
 
     def __init__(self) -> None:
+        self.is_cut = False
         self.headers: Recent[tuple[Hash32, Header]] = Recent(size_max=HEADERS_KEPT)
         self.bodies: Recent[BodyRecord] = Recent(size_max=RECORD_BYTES_KEPT)
         self.receipts: Recent[ReceiptsRecord] = Recent(size_max=RECORD_BYTES_KEPT)
@@ -111,7 +114,10 @@ class Published:
         entry = index.read_entry(self.snapshot, number) if number > 0 else None
         if entry is None or entry.body is None:
             return None
-        record = BodyRecord.parse(self.files.read(entry.body))
+        data = self._read(entry.body)
+        if data is None:
+            return None
+        record = BodyRecord.parse(data)
         self.kept.bodies.put(number, record, len(record.data))
         return record
 
@@ -122,9 +128,22 @@ class Published:
         entry = index.read_entry(self.snapshot, number) if number > 0 else None
         if entry is None or entry.receipts is None:
             return None
-        record = ReceiptsRecord.parse(self.files.read(entry.receipts))
+        data = self._read(entry.receipts)
+        if data is None:
+            return None
+        record = ReceiptsRecord.parse(data)
         self.kept.receipts.put(number, record, len(record.data))
         return record
+
+    def _read(self, locator: Locator) -> bytes | None:
+        """A record; None once those of this past are cut off, and others perhaps in their place."""
+        try:
+            data = self.files.read(locator)
+        except StorageCorrupt:
+            if self.kept.is_cut:
+                return None
+            raise
+        return None if self.kept.is_cut else data
 
     def settled_state(self, number: int) -> View:
         """The state that the block's state root is of. Raises: StateUnavailable."""
@@ -153,6 +172,8 @@ class Published:
                 continue
             for position, log_index, log in matching_logs(record, addresses, topics):
                 entry, body = self.entry(number), self.body(number)
+                if body is None and self.kept.is_cut:
+                    return
                 assert entry is not None, "a block with receipts has a header"
                 assert body is not None, "a block with receipts has a body"
                 yield LocatedLog(

@@ -3,8 +3,9 @@
 Batch by batch, newest blocks first, each batch leaving a whole chain with a lower head: state,
 trie, history, headers and indices of the blocks it takes back. Where one batch does not reach the
 target, the first one also notes where the way ends and what is pending there; whoever opens the
-directory after a kill goes the rest of it. The records in the block files stay behind what is
-written next: nobody names them any more, and who still reads them may.
+directory after a kill goes the rest of it. The records in the block files stay, before what is
+written next: nobody names them any more, and who still reads them may. Only where they are many
+are they cut off, after the last batch has said that they are to be.
 
 Cost: of each block taken back its changes and its body; nothing that grows with the chain. Memory
 is bounded by one batch, or by the changes of one block where those are more.
@@ -13,7 +14,7 @@ is bounded by one batch, or by the changes of one block where those are more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ghostchain.chain import index
@@ -39,13 +40,16 @@ from ghostchain.state.rewinding import stage_rewind
 from ghostchain.state.store import StateStore
 from ghostchain.state.undo import Undo
 from ghostchain.storage.database import Batch, Database, Reader
-from ghostchain.storage.files import SegmentLog
+from ghostchain.storage.files import FIRST, Position, SegmentLog
 from ghostchain.trie.merkle import Forest
 
 REWIND = b"mrewind"
+CUT = b"mcut"
 # What one batch takes back at most, but always a block.
 BATCH_BLOCKS_MAX = 256
 BATCH_KEYS_MAX = 20_000
+# Fewer bytes of the block files are not worth two waits for the disk.
+CUT_BYTES_MIN = 16 << 20
 
 Progress = Callable[[int, int], None]
 """Told after each batch: how many blocks are taken back, and of how many."""
@@ -65,10 +69,11 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """The head after a rewind."""
+    """The head after a rewind. cut: where the block files are to end, when they are to be cut."""
 
     header: Header
     hash: Hash32
+    cut: Position | None = None
 
 
 def read_destination(reader: Reader) -> Destination | None:
@@ -77,6 +82,14 @@ def read_destination(reader: Reader) -> Destination | None:
     if stored is None:
         return None
     return Destination(int.from_bytes(stored[:8], "big"), decode_amendments(stored[8:]))
+
+
+def finish_cut(database: Database, files: SegmentLog, end: Position) -> None:
+    """The block files end there, durably, as a batch has said."""
+    files.cut(end)
+    batch = database.batch()
+    batch.delete(CUT)
+    database.commit(batch)
 
 
 class Rewinder:
@@ -110,11 +123,12 @@ class Rewinder:
             if taken:
                 self._take_back(batch, taken)
             is_last = reached == to.number
+            cut = self._cut(batch, reached) if is_last and taken else None
             if is_last:
                 self._arrive(batch, to)
             elif is_first:
                 batch.put(REWIND, number_bytes(to.number) + encode_amendments(to.amendments))
-            arrived = self._put_head(batch, reached)
+            arrived = self._put_head(batch, reached, cut)
             self._database.commit(batch)
             if taken:
                 self._forest.commit()
@@ -161,9 +175,19 @@ class Rewinder:
             raise StorageCorrupt(f"the header of block {number} is missing")
         return Arrived(decode_early_header(entry.header), entry.hash)
 
-    def _put_head(self, batch: Batch, number: int) -> Arrived:
-        arrived = self._header(number)
-        index.put_head(batch, number, arrived.hash, self._files.end)
+    def _cut(self, batch: Batch, number: int) -> Position | None:
+        """Where the files are to be cut, which the batch then says."""
+        entry = index.read_entry(self._database, number)
+        last = None if entry is None else entry.receipts
+        end = FIRST if last is None else last.end
+        if self._files.bytes_after(end) < CUT_BYTES_MIN:
+            return None
+        batch.put(CUT, b"")
+        return end
+
+    def _put_head(self, batch: Batch, number: int, cut: Position | None) -> Arrived:
+        arrived = replace(self._header(number), cut=cut)
+        index.put_head(batch, number, arrived.hash, cut or self._files.end)
         stored = self._database.get(index.BLOOMS)
         if stored is not None and int.from_bytes(stored, "big") > number:
             batch.put(index.BLOOMS, number_bytes(number))

@@ -33,7 +33,7 @@ from ghostchain.chain.fees import GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
 from ghostchain.chain.records import AMENDMENTS, ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
-from ghostchain.chain.rewinding import Arrived, Destination, Progress, Rewinder
+from ghostchain.chain.rewinding import Arrived, Destination, Progress, Rewinder, finish_cut
 from ghostchain.chain.validation import (
     BLOCK_BYTES_MAX,
     EXTRA_DATA_BYTES_MAX,
@@ -68,7 +68,7 @@ from ghostchain.state.remote import (
 from ghostchain.state.store import StateStore, nodes_of
 from ghostchain.state.views import View, WriterView
 from ghostchain.storage.database import Database
-from ghostchain.storage.files import SegmentLog
+from ghostchain.storage.files import Position, SegmentLog
 from ghostchain.storage.memory import return_free_memory
 from ghostchain.trie.merkle import Forest
 
@@ -645,6 +645,10 @@ class BlockWriter:
         arrived = rewinder.rewind(head, to, progress)
         self._executor.reset()
         return arrived
+
+    def cut(self, end: Position) -> None:
+        """What a rewind has left in the block files is gone. Raises: StorageFailed."""
+        finish_cut(self._database, self._files, end)
 
     def flush(self, head: Header) -> None:
         """Trie and block files on disk are the head's, so that the next start has nothing to do."""

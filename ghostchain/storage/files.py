@@ -51,6 +51,11 @@ class Locator:
     def decode(cls, data: bytes) -> Locator:
         return cls(*LOCATOR.unpack(data))
 
+    @property
+    def end(self) -> Position:
+        """Where the next record stands."""
+        return Position(self.segment, self.offset + RECORD_HEADER.size + self.length)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
@@ -124,6 +129,11 @@ class SegmentLog:
     def end(self) -> Position:
         return self._end
 
+    def bytes_after(self, start: Position) -> int:
+        """About how many bytes there are from start to the end."""
+        segments = self._end.segment - start.segment
+        return segments * self._segment_bytes_max + self._end.offset - start.offset
+
     def _path(self, segment: int) -> Path:
         return self._directory / f"{self._stem}-{segment:06d}.seg"
 
@@ -161,6 +171,17 @@ class SegmentLog:
         if path.exists():
             self._check_header(end.segment)
         self._end = end
+
+    def cut(self, end: Position) -> None:
+        """What stands after `end` is gone, durably; who still reads there finds it cut short, or
+        what was written there since. Raises: StorageFailed."""
+        try:
+            self.set_end(end)
+            if self._is_durable and self._path(end.segment).exists():
+                self._sync_file(end.segment)
+                _sync_directory(self._directory)
+        except OSError as error:
+            raise self._failure(error) from error
 
     def _file(self, segment: int) -> int:
         """The descriptor of a segment, opened on first use; the oldest are closed beyond a bound.

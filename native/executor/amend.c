@@ -80,8 +80,11 @@ void ghost_executor_amend(ghost_executor *executor, const ghost_amendment *amend
 
 int amend_state(ghost_executor *executor) {
     ghost_state *state = &executor->state;
-    for (size_t i = 0; i < executor->amendment_count; i++)
-        if (!amend(state, &executor->amendments[i]))
+    const ghost_amendment *items = executor->amendments;
+    size_t count = executor->amendment_count;
+    ghost_executor_amend(executor, NULL, 0);
+    for (size_t i = 0; i < count; i++)
+        if (!amend(state, &items[i]))
             return state->status != GHOST_OK ? state->status : GHOST_OUT_OF_MEMORY;
     return state->status;
 }

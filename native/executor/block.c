@@ -255,15 +255,13 @@ static int run_transaction(ghost_executor *executor, const ghost_tx *tx,
     tx_terms terms;
     outcome->log_first = executor->state.logs.count;
     state_begin_transaction(&executor->state);
-    /* EIP-3607 is about keys: nobody has signed for whom a development chain sends. */
-    uint32_t flags = tx->is_unsigned ? GHOST_CALL_NO_EOA_CHECK : 0;
-    outcome->reason = transaction_validate(executor, tx, flags, &terms);
+    outcome->reason = transaction_validate(executor, tx, 0, &terms);
     if (outcome->reason < 0)
         return executor->state.status;
     if (outcome->reason != GHOST_TX_OK)
         return GHOST_OK;
     tx_effect effect;
-    int status = transaction_run(executor, tx, &terms, flags, &effect);
+    int status = transaction_run(executor, tx, &terms, 0, &effect);
     if (status != GHOST_OK)
         return status;
     state_end_transaction(&executor->state);
@@ -411,7 +409,7 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
         status = executor_run_deep(executor, work_body, &job);
     else
         work_body(&job);
-    ghost_executor_amend(executor, NULL, 0);
+    ghost_executor_amend(executor, NULL, 0);      /* where nothing ran, too */
     if (status == GHOST_OK)
         status = job.status;
     bool is_whole = !(flags & GHOST_BLOCK_PARTIAL);

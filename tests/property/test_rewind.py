@@ -255,6 +255,7 @@ def test_random_lives(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(store, "FLUSH_BLOCKS_MAX", chance.choice([1, 2, 5, 1024]))
     monkeypatch.setattr(rewinding, "BATCH_BLOCKS_MAX", chance.choice([1, 3, 256]))
     monkeypatch.setattr(rewinding, "BATCH_KEYS_MAX", chance.choice([1, 8, 20_000]))
+    monkeypatch.setattr(rewinding, "CUT_BYTES_MIN", chance.choice([0, 3_000, 1 << 24]))
     life = Life(tmp_path, seed, prune=chance.choice([None, None, 4]))
     moves = [life.build] * 6 + [life.amend] * 3 + [life.rewind, life.reopen, life.kill]
     for _ in range(60):

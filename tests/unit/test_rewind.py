@@ -135,13 +135,15 @@ def fresh_chain(path: Path, blocks: int) -> Chain:
 
 @pytest.mark.parametrize("target", [0, 1, 5, 6, 10, 11, 12])
 @pytest.mark.parametrize("flush_every", [1, 3, 5, 1024])
+@pytest.mark.parametrize("cut_min", [0, 1 << 30])
 def test_as_if_it_had_never_been(
-    tmp_path: Path, target: int, flush_every: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, target: int, flush_every: int, cut_min: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the trie on disk stands: behind the target, at it, beyond it; now and after a
     restart, and with other blocks on top."""
     monkeypatch.setattr(store, "FLUSH_BLOCKS_MAX", flush_every)
     monkeypatch.setattr(rewinding, "BATCH_BLOCKS_MAX", 4)
+    monkeypatch.setattr(rewinding, "CUT_BYTES_MIN", cut_min)
     chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
     told: list[Header] = []
     chain.subscribe(lambda header: None, on_rewind=told.append)
@@ -244,12 +246,18 @@ def test_readers_keep_what_they_hold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch_blocks", [1, 3, 256])
 @pytest.mark.parametrize("flush_every", [2, 1024])
+@pytest.mark.parametrize("cut_min", [0, 1 << 30])
 def test_cut_at_every_step(
-    tmp_path: Path, batch_blocks: int, flush_every: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    batch_blocks: int,
+    flush_every: int,
+    cut_min: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A kill anywhere in a rewind leaves the old head or, opened again, the new one."""
     monkeypatch.setattr(store, "FLUSH_BLOCKS_MAX", flush_every)
     monkeypatch.setattr(rewinding, "BATCH_BLOCKS_MAX", batch_blocks)
+    monkeypatch.setattr(rewinding, "CUT_BYTES_MIN", cut_min)
     cuts: list[Path] = []
     data = tmp_path / "data"
     watch: list[Callable[[str], None]] = []
@@ -282,9 +290,13 @@ def test_cut_at_every_step(
     long_fresh.close()
 
 
-def test_cutter_of_blocks_after_a_rewind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut_min", [0, 1 << 30])
+def test_cutter_of_blocks_after_a_rewind(
+    tmp_path: Path, cut_min: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Blocks after a rewind are as safe as any: killed between their records and their batch, they
     come back, and those that were taken back do not."""
+    monkeypatch.setattr(rewinding, "CUT_BYTES_MIN", cut_min)
     cutter = Cutter(tmp_path / "data", tmp_path / "copies")
     cutter.copies.mkdir()
     chain = Chain.open(cutter.data, DEV, on_step=cutter.on_step)
@@ -301,3 +313,24 @@ def test_cutter_of_blocks_after_a_rewind(tmp_path: Path) -> None:
         assert [chain.hash_of(number) for number in range(head + 1)] == hashes[: head + 1]
         assert verify_state(chain.storage.database).agrees
         chain.close()
+
+
+def test_the_files_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There and back again: what was taken back is cut off where it is much, and a reader who
+    began before is told of nothing rather than of another block."""
+    monkeypatch.setattr(rewinding, "CUT_BYTES_MIN", 1)
+    chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+    extend(chain, 2)
+    file = tmp_path / "data" / "blocks" / "blocks-000000.seg"
+    size = file.stat().st_size
+    published = None
+    for turn in range(10):
+        extend(chain, 3, seed=turn)
+        published = chain._published
+        chain.rewind(2)
+        assert file.stat().st_size == size
+    assert published is not None
+    assert published.body(5) is None
+    assert list(published.logs(chain.storage.blooms, 3, 5, [CONTRACT], [])) == []
+    assert chain.body(2) is not None
+    chain.close()
