@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ghostchain.chain import index
 from ghostchain.chain.amendments import (
@@ -28,9 +27,11 @@ from ghostchain.chain.amendments import (
     refuse_too_many,
 )
 from ghostchain.chain.columns import outcome_columns, own_batch, transaction_columns
-from ghostchain.chain.fees import GAS_PER_BLOB, BlockFees, blob_base_fee
+from ghostchain.chain.environments import child_environment, environment_of, fees_in
+from ghostchain.chain.fees import BlockFees
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.importing import Flight, prefetch
+from ghostchain.chain.listeners import Listeners
 from ghostchain.chain.logs import (
     LocatedLog,
     Topics,
@@ -39,7 +40,6 @@ from ghostchain.chain.opening import OpenedStorage, Unacknowledged, open_storage
 from ghostchain.chain.published import Published, first_published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.chain.rewinding import Destination, Progress, no_progress, read_destination
-from ghostchain.chain.validation import child_fees
 from ghostchain.chain.writer import (
     BlockWriter,
     Draft,
@@ -52,7 +52,6 @@ from ghostchain.chain.writer import (
     Seal,
     SealedBlock,
     check_by_hand,
-    environment_of,
 )
 from ghostchain.encoding.attachments import decode_attachment
 from ghostchain.encoding.transactions import TransactionBatch
@@ -100,10 +99,8 @@ class Chain:
             storage.remote,
         )
         self._proofs = ProofService(self._trie_base)
-        self._listeners: list[Callable[[Header], None]] = []
+        self._listeners = Listeners()
         self._awaited: list[int] = []
-        self._amend_listeners: list[Callable[[], None]] = []
-        self._rewind_listeners: list[Callable[[Header], None]] = []
         # The draft whose changes stand in executor and trie.
         self._drafted: tuple[Draft, Pending] | None = None
         self._closed = False
@@ -194,21 +191,7 @@ class Chain:
         Of a development chain also: on_rewind with the head to which blocks were taken back,
         on_amend after the head's state was changed by hand.
         """
-        joined: list[tuple[list[Any], Any]] = [(self._listeners, listener)]
-        if on_rewind is not None:
-            joined.append((self._rewind_listeners, on_rewind))
-        if every is not None:
-            joined.append((self._awaited, every))
-        if on_amend is not None:
-            joined.append((self._amend_listeners, on_amend))
-        for listeners, one in joined:
-            listeners.append(one)
-
-        def unsubscribe() -> None:
-            for listeners, one in joined:
-                listeners.remove(one)
-
-        return unsubscribe
+        return self._listeners.add(listener, on_rewind, on_amend)
 
     # ---- reading blocks ----
 
@@ -366,28 +349,8 @@ class Chain:
     def next_environment(self, *, timestamp: int | None = None) -> BlockEnvironment:
         """What the block after the head would show; its time is the earliest possible, unless
         given."""
-        parent, parent_hash = self._published.header, self._published.hash
-        time = parent.timestamp + self.config.timestamp_step_min
-        time = time if timestamp is None else max(timestamp, time)
-        demanded = child_fees(self.config, parent, time)
-        schedule = self.config.blob_schedule_at(time)
-        return BlockEnvironment(
-            fork=self.config.fork_at(time),
-            hybrid=self.config.hybrid_at(time),
-            chain_id=self.config.chain_id,
-            number=parent.number + 1,
-            timestamp=time,
-            gas_limit=parent.gas_limit,
-            base_fee=demanded.base_fee,
-            coinbase=parent.coinbase,
-            prev_randao=parent.prev_randao,
-            excess_blob_gas=demanded.excess_blob_gas,
-            blob_base_fee_update_fraction=schedule.base_fee_update_fraction,
-            blobs_per_block_max=schedule.max,
-            parent_hash=parent_hash,
-            parent_beacon_block_root=ZERO_HASH,
-            deposit_contract=self.config.deposit_contract,
-        )
+        published = self._published
+        return child_environment(self.config, published.header, published.hash, timestamp)
 
     def next_fees(self) -> BlockFees:
         """The fees of the block after the head."""
@@ -399,13 +362,7 @@ class Chain:
 
     def fees_in(self, environment: BlockEnvironment) -> BlockFees:
         """The fees of the block with this environment."""
-        schedule = self.config.blob_schedule_at(environment.timestamp)
-        return BlockFees(
-            base_fee=environment.base_fee,
-            blob_base_fee=blob_base_fee(environment.excess_blob_gas, schedule),
-            gas_limit=environment.gas_limit,
-            blob_gas_max=schedule.max * GAS_PER_BLOB,
-        )
+        return fees_in(self.config, environment)
 
     # ---- the next block ----
 
@@ -486,8 +443,7 @@ class Chain:
                 self._published = replace(
                     self._published, pending=state.with_more(merged, amendments)
                 )
-        for listener in tuple(self._amend_listeners):
-            listener()
+        self._listeners.on_amend()
 
     def is_by_hand(self, number: int) -> bool:
         """Whether a block could not be imported elsewhere: made with changed accounts, unsigned
@@ -570,8 +526,7 @@ class Chain:
                 left.kept.is_cut = True
                 self._cut(arrived.cut)
         self._proofs.forget_all()
-        for listener in tuple(self._rewind_listeners):
-            listener(arrived.header)
+        self._listeners.on_rewind(arrived.header)
 
     def _cut(self, end: Position) -> None:
         try:
@@ -774,8 +729,7 @@ class Chain:
             )
         self._proofs.forget_old(last.block.header.number)
         for sealed in blocks:
-            for listener in tuple(self._listeners):
-                listener(sealed.block.header)
+            self._listeners.on_head(sealed.block.header)
 
     def _refuse_if_failed(self) -> None:
         if self._failed:

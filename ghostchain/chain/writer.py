@@ -29,6 +29,7 @@ from ghostchain.chain.columns import (
     transaction_columns,
 )
 from ghostchain.chain.config import ChainConfig
+from ghostchain.chain.environments import environment_of
 from ghostchain.chain.fees import GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
@@ -298,28 +299,6 @@ def block_size(block: Block) -> int:
     if size <= BLOCK_BYTES_MAX:
         return size
     return len(encode_block(block))
-
-
-def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:
-    """What the block with this header shows to its transactions."""
-    schedule = config.blob_schedule_at(header.timestamp)
-    return BlockEnvironment(
-        fork=config.fork_at(header.timestamp),
-        hybrid=config.hybrid_at(header.timestamp),
-        chain_id=config.chain_id,
-        number=header.number,
-        timestamp=header.timestamp,
-        gas_limit=header.gas_limit,
-        base_fee=header.base_fee_per_gas,
-        coinbase=header.coinbase,
-        prev_randao=header.prev_randao,
-        excess_blob_gas=header.excess_blob_gas,
-        blob_base_fee_update_fraction=schedule.base_fee_update_fraction,
-        blobs_per_block_max=schedule.max,
-        parent_hash=header.parent_hash,
-        parent_beacon_block_root=header.parent_beacon_block_root,
-        deposit_contract=config.deposit_contract,
-    )
 
 
 class BlockWriter:

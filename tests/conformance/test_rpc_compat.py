@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from ghostchain.chain.config import ChainConfig
+from ghostchain.chain.environments import environment_of
 from ghostchain.chain.validation import child_fees
-from ghostchain.chain.writer import environment_of
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding import rlp
 from ghostchain.encoding.blocks import block_end, decode_block
