@@ -16,12 +16,12 @@ Anything else contradicts the order in which blocks are written, and is corrupti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ghostchain.chain import index
-from ghostchain.chain.genesis import Genesis, genesis_changes
+from ghostchain.chain.genesis import Genesis, GenesisAccount, genesis_changes
 from ghostchain.chain.journal import restore_records
 from ghostchain.chain.logs import BloomFile
 from ghostchain.chain.records import AMENDMENTS, BODY, GROUP, BodyRecord, group_size, tag_of
@@ -31,12 +31,13 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_early_header, encode_header
 from ghostchain.primitives.errors import ForeignDirectory, StorageCorrupt
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import EMPTY_ROOT, Hash32
+from ghostchain.primitives.types import EMPTY_ROOT, Address, Hash32
+from ghostchain.state import keys
 from ghostchain.state.changes import change_set
 from ghostchain.state.remote import RemoteView
 from ghostchain.state.store import StateStore, nodes_of
 from ghostchain.state.undo import changes_between, merge_undos
-from ghostchain.storage.database import Database
+from ghostchain.storage.database import Batch, Database
 from ghostchain.storage.directory import DataDirectory
 from ghostchain.storage.files import FIRST, SegmentLog
 from ghostchain.storage.memory import return_large_allocations
@@ -120,6 +121,7 @@ def open_storage(
             database,
             prune_blocks=prune,
             keeps_undos=not is_decided,
+            keeps_images=not is_decided,
             is_forked=remote is not None,
         )
         head = index.read_head(database)
@@ -176,12 +178,21 @@ def _write_genesis(database: Database, state: StateStore, genesis: Genesis) -> i
     batch = database.batch()
     state.stage(0, changes, codes)
     state.seal(root, nodes_of(forest))(batch)
+    if genesis.config.consensus is None:
+        put_images(batch, genesis.alloc)
     encoded = encode_header(genesis.header)
     index.put_header(batch, 0, genesis.hash, encoded, None)
     index.put_head(batch, 0, genesis.hash, FIRST)
     database.commit(batch)
     state.settle()
     return index.Head(0, genesis.hash, FIRST)
+
+
+def put_images(batch: Batch, alloc: Mapping[Address, GenesisAccount]) -> None:
+    """What the hashes of genesis's accounts and slots are of, whose changes name hashes alone."""
+    for address, entry in alloc.items():
+        for image in (address, *(entry.storage or {})):
+            batch.put(keys.IMAGE + keccak256(image), bytes(image))
 
 
 def _checked_head(database: Database, head: index.Head) -> Header:

@@ -150,6 +150,13 @@ class Development(Protocol):
     async def add_balance(self, address: Address, amount: int) -> None:
         """Saturates at 2^256 - 1."""
 
+    async def dump(self) -> bytes:
+        """Anvil's dump as JSON: all accounts, blocks and transactions. Cost: the whole state."""
+
+    async def load(self, dumped: bytes) -> None:
+        """The accounts of a dump (JSON, gzipped or not) are in the head's state, and the chain is
+        at least as high as it was. Raises Impossible for bytes that are no dump."""
+
     # what blocks are made with
 
     async def set_coinbase(self, address: Address) -> None: ...

@@ -8,6 +8,8 @@
     h | a | account 32 | block 8            the account before that block, empty for absence
     h | s | account 32 | slot 32 | block 8  the slot before that block, empty for zero
     u | block 8                             undo record
+    i | hash 32                             the address or key with that hash, on a chain without
+                                            consensus
     m | trie, m | pruned                    see `state/store.py`
 
 Accounts and slots stand under the keccak256 of address and key. Block numbers are big-endian.
@@ -22,6 +24,7 @@ HISTORY = b"h"
 HISTORY_ACCOUNT = b"ha"
 HISTORY_SLOT = b"hs"
 UNDO = b"u"
+IMAGE = b"i"
 TRIE = b"mtrie"
 PRUNED = b"mpruned"
 

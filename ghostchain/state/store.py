@@ -81,13 +81,16 @@ class StateStore:
         prune_blocks: int | None = None,
         keeps_undos: bool = False,
         node_buffer_bytes_max: int = NODE_BUFFER_BYTES_MAX,
+        keeps_images: bool = False,
         is_forked: bool = False,
     ) -> None:
         """prune_blocks: how many blocks behind the head stay readable; None keeps all.
         keeps_undos: undo records stay as long as history does, for rewinds.
+        keeps_images: what addresses and keys hash to is kept too (`images_of`).
         is_forked: what is not here is another chain's, so absence is stored (`remote.py`)."""
         self._database = database
         self._keeps_undos = keeps_undos
+        self._keeps_images = keeps_images
         self.absence = TOMBSTONE if is_forked else b""
         self._prune_blocks = prune_blocks
         self._nodes: dict[bytes, bytes] = {}
@@ -214,6 +217,8 @@ class StateStore:
             new_values = [trim(value) for value in rows(slot_after)]
             staged.update(zip(slot_keys, new_values, strict=True))
         staged.update((keys.CODE + code_hash, code) for code_hash, code in codes)
+        if self._keeps_images and number > 0:
+            staged.update(images_of(changes, whole=bool(self.absence)))
         self._blocks.append(
             _StagedBlock(number, hashed, existed, before, owners, slot_hashed, slot_before)
         )
@@ -483,3 +488,17 @@ def nodes_of(forest: NodeWrites) -> Iterable[tuple[bytes, bytes]]:
     """The node writes of a forest as `StateStore.seal` takes them."""
     puts, deletes = forest.encoded_writes()
     return itertools.chain(puts, ((key, b"") for key in deletes))
+
+
+def images_of(changes: Changes, *, whole: bool) -> list[tuple[bytes, bytes]]:
+    """Entries that name what new accounts and slots of a block hash from; whole: those of all that
+    it changed, where what was before may be another chain's."""
+    accounts, slots = changes.accounts, changes.slots
+    if not whole:
+        accounts = accounts[accounts["existed"] == 0]
+        slots = slots[~slots["before"].any(axis=1)]
+    return [
+        (keys.IMAGE + hashed, image)
+        for column, name in ((accounts, "address"), (slots, "key"))
+        for hashed, image in zip(rows(column["hashed"]), rows(column[name]), strict=True)
+    ]

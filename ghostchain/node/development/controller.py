@@ -20,7 +20,7 @@ from typing import TypeVar
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.execution.executor import BlockEnvironment
-from ghostchain.node.development import pooling
+from ghostchain.node.development import dump, pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
 from ghostchain.node.development.past import Past
@@ -41,6 +41,8 @@ MILLISECOND_NS = 1_000_000
 # So many blocks are made in one go on the writer's thread, which others wait for meanwhile.
 BLOCKS_AT_ONCE = 128
 MINE_BLOCKS_MAX = 1_000_000
+# A dump that is further ahead than this leaves the chain's height as it is.
+LOAD_BLOCKS_MAX = 10_000
 OFFSET_S_MAX = 1 << 62
 
 
@@ -353,6 +355,33 @@ class Controller:
             self._amend({address: AccountAmendment(balance=balance)})
 
         await self._on_writer(job)
+
+    async def dump(self) -> bytes:
+        moment = await self._on_writer(lambda: dump.moment_of(self._chain, self.next_environment()))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, dump.dump, self._chain, moment)
+
+    async def load(self, dumped: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            loaded = await loop.run_in_executor(None, dump.parse, dumped)
+        except ValueError as refused:
+            raise Impossible(f"Failed to decode state dump: {refused}") from refused
+        missing = 0 if loaded.number is None else loaded.number - self._chain.head.number
+        if not 0 < missing <= LOAD_BLOCKS_MAX:
+            await self.amend(loaded.amendments)
+            return
+        # Empty blocks up to where the dump stands, its accounts in the last of them.
+        await self.mine(missing - 1)
+
+        def last() -> None:
+            self._amend(loaded.amendments)
+            oldest = self._chain.head.timestamp
+            if loaded.timestamp is not None and loaded.timestamp >= oldest:
+                self._set(replace(self.settings, next_timestamp=loaded.timestamp))
+            self._maker.make(empty_too=True)
+
+        await self._on_writer(last)
 
     # ---- what blocks are made with ----
 

@@ -3,6 +3,8 @@ other pasts, impersonation. Names and answers are those of anvil, Hardhat and Ga
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +24,7 @@ from ghostchain.rpc.dispatch import Method
 from ghostchain.rpc.errors import invalid_params
 from ghostchain.rpc.methods.accounts import submit_made
 from ghostchain.rpc.methods.development import hand_of, method
-from ghostchain.rpc.parameters import CallRequest, Parameter, address, boolean, call_request
+from ghostchain.rpc.parameters import CallRequest, Parameter, address, boolean, call_request, data
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
 
@@ -84,6 +86,21 @@ def replayed(
     return Replayed(raw, unsigned, place)
 
 
+# ---- the whole state ----
+
+
+async def dump_state(services: Services, history: bool) -> str:
+    """history, which anvil keeps states of past blocks for, changes nothing: they are not in it."""
+    dumped = await hand_of(services).dump()
+    packed = await asyncio.get_running_loop().run_in_executor(None, gzip.compress, dumped, 5)
+    return format_data(packed)
+
+
+async def load_state(services: Services, dumped: bytes) -> bool:
+    await hand_of(services).load(dumped)
+    return True
+
+
 # ---- accounts that nobody has the key of ----
 
 
@@ -142,6 +159,15 @@ ACCOUNTS = (
     method("eth_sendUnsignedTransaction", send_unsigned, (Parameter("transaction", call_request),)),
 )
 
+STATE = (
+    method(
+        "anvil_dumpState hardhat_dumpState",
+        dump_state,
+        (Parameter("history", boolean, required=False, default=False),),
+    ),
+    method("anvil_loadState hardhat_loadState", load_state, (Parameter("dump", data),)),
+)
+
 METHODS: tuple[Method, ...] = tuple(
-    row for table in (PAST, ACCOUNTS) for rows in table for row in rows
+    row for table in (PAST, ACCOUNTS, STATE) for rows in table for row in rows
 )
