@@ -25,7 +25,11 @@ the native core without a Python object for each transaction. `transfer.py` read
 files, `verify.py` recomputes the state root from the flat state, `snapshot.py` writes the state in
 chunks for nodes that begin from it, and begins there.
 
-Invariants: a committed block never changes and is never undone; the head that readers see is
-durable; a reader's answers belong to one block; a block that fails any check leaves nothing
-behind.
+A chain without consensus is one node's own and can be moved by hand: `amend` changes accounts of
+the head (`amendments.py`), blocks may begin with such changes and have headers and senders as said,
+and `rewind` takes blocks back (`rewinding.py`).
+
+Invariants: a committed block never changes and, but for a rewind, is never undone; the head that
+readers see is durable; a reader's answers belong to one block; a block that fails any check leaves
+nothing behind.
 """

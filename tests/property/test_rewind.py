@@ -4,6 +4,7 @@ chain that only ever made the blocks that were not taken back."""
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def settled(chain: Chain) -> tuple[object, ...]:
     return chain.head_hash, dict(chain.pending_amendments)
 
 
+@pytest.mark.skipif("GHOSTCHAIN_SANITIZED" in os.environ, reason="starts other processes")
 @pytest.mark.parametrize("seed", range(6))
 def test_killed_at_any_moment(tmp_path: Path, seed: int) -> None:
     """A process killed in the middle of a move leaves the chain before it or after it, never
