@@ -154,6 +154,9 @@ MUTANTS = {
     "a block is taken for what its header does not stand for": (
         Edit(Blocks, "_complete", "self._matches(block)", "True"),
     ),
+    "who believed a liar about a block is blamed": (
+        Edit(Blocks, "_serve_transactions", "if message.listing != block.listing:", "if False:"),
+    ),
     "who does not give a block is waited for": (
         Edit(Blocks, "on_tick", "elif now_ns >= fetch.deadline_ns:", "elif False:"),
     ),
