@@ -67,6 +67,7 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
+from ghostchain.state.ranges import StateRanges
 from ghostchain.state.remote import ChangeLedger, RemoteView
 from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
@@ -329,6 +330,13 @@ class Chain:
             if self._published.kept is published.kept:
                 raise
             raise StateUnavailable(f"block {number} was taken back meanwhile") from error
+
+    def ranges_at(self, number: int) -> StateRanges:
+        """Accounts and slots after block `number` in the order of their hashes.
+
+        Raises: StateUnavailable, on a fork too.
+        """
+        return self._published.ranges(number)
 
     def _trie_base(self) -> TrieBase:
         with self._committing:

@@ -23,6 +23,7 @@ from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.state.ranges import StateRanges
 from ghostchain.state.remote import ForkedView, RemoteView
 from ghostchain.state.views import HistoricalView, LatestView, PendingState, View
 from ghostchain.storage.database import Snapshot
@@ -152,6 +153,15 @@ class Published:
         if not 0 <= number < self.header.number:
             raise StateUnavailable(f"block {number} is not known")
         return self._over_remote(HistoricalView(self.snapshot, self.block_hash, number))
+
+    def ranges(self, number: int) -> StateRanges:
+        """The same state in the order of its hashes. Raises: StateUnavailable."""
+        if self.remote is not None:
+            raise StateUnavailable("a fork has not all of its state, so it cannot be listed")
+        if not 0 <= number <= self.header.number:
+            raise StateUnavailable(f"block {number} is not known")
+        is_latest = number == self.header.number
+        return StateRanges(self.snapshot, number, is_latest=is_latest)
 
     def _over_remote(self, view: LatestView | HistoricalView) -> View:
         return view if self.remote is None else ForkedView(view, self.remote)

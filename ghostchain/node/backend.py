@@ -31,7 +31,7 @@ from ghostchain.fork.history import RemoteHistory
 from ghostchain.node.development.controller import Controller
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import dev_accounts
-from ghostchain.node.phantoms import ChainPhantoms
+from ghostchain.node.phantoms import ChainMiddle, ChainPhantoms, changed_addresses
 from ghostchain.node.presence import Presence
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
@@ -62,6 +62,7 @@ from ghostchain.rpc.standing import (
     PeerStanding,
 )
 from ghostchain.state.proofs import AccountProof
+from ghostchain.state.ranges import StateRanges
 from ghostchain.state.store import PROOF_BLOCKS
 from ghostchain.state.views import OverlaidView, Override
 from ghostchain.storage.files import storage_failure
@@ -286,6 +287,18 @@ class NodeBackend:
             environment = self._chain.environment_for(header)
             shown = self._head_environment = header, self._chain.config, environment
         return self._executors.peek(shown[2], sender, to, data, gas_limit)
+
+    def middle(self, number: int, index: int | None) -> ChainMiddle:
+        return ChainMiddle(self._chain, number, index)
+
+    def ranges(self, number: int) -> StateRanges:
+        return self._chain.ranges_at(number)
+
+    def changed_addresses(self, number: int) -> set[Address]:
+        return changed_addresses(self._chain, number)
+
+    def known_addresses(self) -> Sequence[Address]:
+        return (*self._chain.genesis.alloc, *self._keys)
 
     def phantoms(self, number: int) -> ChainPhantoms:
         return ChainPhantoms(self._chain, number)

@@ -24,7 +24,7 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.development import Development
-from ghostchain.rpc.phantoms import Phantoms
+from ghostchain.rpc.phantoms import Middle, Phantoms
 from ghostchain.rpc.remote import RemoteChain
 from ghostchain.rpc.standing import (
     CommitCertificate,
@@ -33,6 +33,7 @@ from ghostchain.rpc.standing import (
     PeerStanding,
 )
 from ghostchain.state.proofs import AccountProof
+from ghostchain.state.ranges import StateRanges
 
 __all__ = [
     "AccountOverride",
@@ -294,6 +295,20 @@ class Backend(Protocol):
         Raises StateUnavailable when the state before it is not kept; ExecutionStopped at the
         watch's deadline. Worker threads only.
         """
+
+    def middle(self, number: int, index: int | None) -> Middle:
+        """Block `number`, which is not genesis, run again up to before its transaction at index;
+        None: the state after the block. Raises StateUnavailable. Worker threads only."""
+
+    def ranges(self, number: int) -> StateRanges:
+        """The state after block `number` in the order of its hashes. Raises StateUnavailable."""
+
+    def changed_addresses(self, number: int) -> set[Address]:
+        """Whose accounts block `number`, which is not genesis, changes. Raises StateUnavailable.
+        Worker threads only. Cost: the block runs once more."""
+
+    def known_addresses(self) -> Sequence[Address]:
+        """Those that the genesis names, and the node's own."""
 
     def phantoms(self, number: int) -> Phantoms:
         """Blocks that nobody makes, after block `number`. Raises StateUnavailable. Worker threads

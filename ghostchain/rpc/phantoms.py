@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message
 from ghostchain.execution.steps import BlockEnd
 from ghostchain.primitives.account import Account
@@ -48,6 +49,9 @@ class Phantoms(Protocol):
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
         """Its next transaction. flags: of `CallFlag`; what it changes stays."""
 
+    def transaction(self, batch: TransactionBatch, index: int) -> CallResult:
+        """Its next transaction: one of a recovered batch."""
+
     def end(self, withdrawals: Sequence[Withdrawal]) -> BlockEnd:
         """What comes after its transactions. Raises also InvalidBlock."""
 
@@ -59,3 +63,43 @@ class Phantoms(Protocol):
 
     def learn_hash(self, number: int, block_hash: Hash32) -> None:
         """The hash by which later blocks know a phantom."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSlots:
+    """Slots of an account in the middle of a block, by hashed key; zero where one has gone.
+    is_wiped: there are no others."""
+
+    is_wiped: bool
+    values: Mapping[bytes, bytes]
+
+
+class Middle(Protocol):
+    """A state in the middle of a block of the chain, or at its end, on which messages run. One
+    thread. Raises as `Phantoms`."""
+
+    @property
+    def environment(self) -> BlockEnvironment:
+        """What the block shows."""
+
+    @property
+    def count(self) -> int:
+        """How many transactions the block has; at its end, zero are left."""
+
+    def advance(self) -> None:
+        """Runs the next transaction of the block; there must be one."""
+
+    def amend(self, amendments: Amendments, precompiles: Mapping[Address, Address | None]) -> None:
+        """Accounts are changed, precompiles stand elsewhere."""
+
+    def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
+        """As `Phantoms.call`."""
+
+    def account(self, address: Address) -> Account | None:
+        """As `Phantoms.account`."""
+
+    def slots(self, address: Address) -> ChangedSlots:
+        """What differs from the state before the block."""
+
+    def state_root(self) -> Hash32:
+        """As `Phantoms.state_root`."""

@@ -23,6 +23,7 @@ from ghostchain.chain.validation import child_fees
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding import rlp
 from ghostchain.encoding.blocks import block_end, decode_block
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Executor, Message
 from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
 from ghostchain.execution.steps import BlockEnd, Steps
@@ -87,6 +88,9 @@ class HeadPhantoms:
 
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
         return self.steps.call(environment, message, flags=flags)
+
+    def transaction(self, batch: TransactionBatch, index: int) -> CallResult:
+        return self.steps.transaction(batch, index)
 
     def end(self, withdrawals: Sequence[Withdrawal]) -> BlockEnd:
         return self.steps.end(withdrawals)

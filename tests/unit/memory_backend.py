@@ -439,6 +439,21 @@ class MemoryBackend:
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
         return Trace((), False)
 
+    def phantoms(self, number: int) -> Any:
+        raise StateUnavailable("no blocks are simulated here")
+
+    def middle(self, number: int, index: int | None) -> Any:
+        raise StateUnavailable("no block is run again here")
+
+    def ranges(self, number: int) -> Any:
+        raise StateUnavailable("no state is listed here")
+
+    def changed_addresses(self, number: int) -> set[Address]:
+        raise StateUnavailable("no block is run again here")
+
+    def known_addresses(self) -> Sequence[Address]:
+        return ACCOUNTS
+
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         state = self.state_at(number)
         slots = (

@@ -210,8 +210,7 @@ def test_results_validate_against_the_schemas(
 def test_all_methods_of_the_schema_are_answered(openrpc: dict[str, Any]) -> None:
     """What is left out is left out by name."""
     asked = {item["name"] for item in openrpc["methods"]}
-    left_out = {"testing_buildBlockV1"}
-    left_out |= {"eth_getBlockAccessList", "debug_getRawBlockAccessList"}
+    left_out = {"eth_getBlockAccessList", "debug_getRawBlockAccessList"}
     assert asked - set(METHODS) == left_out
 
 

@@ -12,11 +12,13 @@ from itertools import chain
 from ghostchain.rpc.methods import (
     accounts,
     blocks,
+    bundles,
     debug,
     development,
     execution,
     fees,
     ghost,
+    inspection,
     logs,
     network,
     past,
@@ -25,17 +27,20 @@ from ghostchain.rpc.methods import (
     simulation,
     state,
     subscriptions,
+    testing,
     transactions,
 )
 
 TABLES = (
     accounts.METHODS,
     blocks.METHODS,
+    bundles.METHODS,
     debug.METHODS,
     development.METHODS,
     execution.METHODS,
     fees.METHODS,
     ghost.METHODS,
+    inspection.METHODS,
     logs.METHODS,
     network.METHODS,
     past.METHODS,
@@ -44,6 +49,7 @@ TABLES = (
     simulation.METHODS,
     state.METHODS,
     subscriptions.METHODS,
+    testing.METHODS,
     transactions.METHODS,
 )
 

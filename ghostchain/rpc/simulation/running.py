@@ -348,7 +348,7 @@ def failure_json(call: PhantomCall) -> Json:
     """Why a call that began failed: code 3 and its data, or what the machine halted for."""
     if call.result.exit is Exit.REVERT:
         return revert_error(call.result.output).as_json()
-    halt = halt_error(call.result).message
+    halt = f"vm execution error: {halt_error(call.result).message}"
     return {"message": halt + CAPPED if call.capped else halt, "code": VM_ERROR}
 
 
