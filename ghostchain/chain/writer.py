@@ -64,6 +64,7 @@ from ghostchain.state.remote import (
     RemoteView,
     foreign_codes,
     ring_slots,
+    wiped_values,
     zeroed_by,
 )
 from ghostchain.state.store import StateStore, nodes_of
@@ -533,11 +534,12 @@ class BlockWriter:
         if seal is not None:
             records.append((tag_of(number, ATTACHMENT), [seal.attachment]))
         changes, codes = columns_of(native), list(pending.result.codes)
-        besides = None
+        besides = wiped = None
         if self._remote is not None:
             besides = zeroed_by(header.timestamp, header.parent_beacon_block_root)
+            wiped = wiped_values(changes.accounts, changes.slots, self._view())
             codes += foreign_codes(changes.accounts, self._local, self._remote, codes)
-        self._state.stage(number, changes, codes, besides)
+        self._state.stage(number, changes, codes, besides, wiped)
         self._executor.commit()
         self._forest.commit()
         hashes = transactions["hash"].copy()

@@ -199,6 +199,21 @@ def canonical(accounts: Any, slots: Any) -> bytes:
     return b"".join(parts)
 
 
+def wiped_values(accounts: Any, slots: Any, view: View) -> dict[tuple[bytes, bytes], bytes]:
+    """What the slots held that a block wrote after it had wiped their storage, by hashes of owner
+    and key. view: the state before the block; execution has not looked."""
+    found = {}
+    for index in np.flatnonzero(accounts["storage_wiped"] & accounts["existed"]).tolist():
+        account = accounts[index]
+        address, hashed = account["address"].tobytes(), account["hashed"].tobytes()
+        first = int(account["slot_first"])
+        for slot in slots[first : first + int(account["slot_count"])]:
+            key, hashed_key = slot["key"].tobytes(), slot["hashed"].tobytes()
+            value = view.slot(address, hashed, key, hashed_key)
+            found[hashed, hashed_key] = value or bytes(32)
+    return found
+
+
 def foreign_codes(
     accounts: Any, local: Stored, remote: View, own: Iterable[tuple[bytes, bytes]]
 ) -> list[tuple[Hash32, bytes]]:

@@ -195,19 +195,21 @@ class StateStore:
         changes: Changes,
         codes: Iterable[tuple[bytes, bytes]] = (),
         besides: Mapping[bytes, bytes] | None = None,
+        wiped: Mapping[tuple[bytes, bytes], bytes] | None = None,
     ) -> None:
         """The writer reads block `number`'s state from now on; nothing of `changes` is needed any
         more.
 
         Shapes: codes are (hash, code); besides: flat entries by database key, where the changes do
-        not name them. Blocks are staged in their order.
+        not name them; wiped: of a fork, what slots held before their storage was wiped, by hashes
+        of owner and key. Blocks are staged in their order.
         """
         accounts = changes.accounts
         # Copies, since the columns may be views of memory that the executor takes back.
         hashed = np.ascontiguousarray(accounts["hashed"])
         existed = accounts["existed"].copy()
         before = accounts["before"].copy()
-        owners, slot_hashed, slot_before, slot_after = self._slot_columns(changes)
+        owners, slot_hashed, slot_before, slot_after = self._slot_columns(changes, wiped or {})
         values = compact_column(accounts["after"], accounts["exists"])
         staged = self._staged
         staged.update(besides or {})
@@ -276,7 +278,9 @@ class StateStore:
             put(keys.UNDO + keys.number_bytes(number), undo)
         self._put_pruning(batch, undos)
 
-    def _slot_columns(self, changes: Changes) -> tuple[Column, Column, Column, Column]:
+    def _slot_columns(
+        self, changes: Changes, wiped_values: Mapping[tuple[bytes, bytes], bytes]
+    ) -> tuple[Column, Column, Column, Column]:
         """Owners, hashed keys, values before and after of all slots that the block changed,
         those that went with a wiped storage included."""
         owners = changes.slot_owners()
@@ -301,7 +305,11 @@ class StateStore:
         for owner in np.flatnonzero(wiped).tolist():
             for key in [key for key in old_values if key[0] == owner]:
                 old_values[key] = bytes(32)
-            for slot, value in self._stored_slots(changes.accounts["hashed"][owner].tobytes()):
+            hashed = changes.accounts["hashed"][owner].tobytes()
+            for (holder, slot), value in wiped_values.items():
+                if holder == hashed:
+                    old_values[owner, slot] = value
+            for slot, value in self._stored_slots(hashed):
                 old_values[owner, slot] = value
         ordered = sorted(old_values)
         matrices = [
