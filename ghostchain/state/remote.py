@@ -101,7 +101,8 @@ def ring_slots(number: int, timestamp: int) -> frozenset[tuple[bytes, bytes]]:
 
     A block would else begin with three questions to the remote node whose answers do not matter.
     What was in them before is not kept in history then: a read of an earlier state finds nothing
-    there, and asks the remote.
+    there, and asks the remote, which is right but for a slot that was set to zero here and written
+    again a whole ring later.
     """
     beacon = timestamp % RING
     return frozenset(

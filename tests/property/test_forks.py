@@ -126,7 +126,7 @@ class Pair:
 
     def moment(self) -> tuple[int, Hash32, Hash32]:
         """Time, randomness, beacon root of the next block."""
-        step = self.chance.choice((1, 1, 12, RING))
+        step = self.chance.choice((1, 1, 12, RING + 1))
         root = self.chance.choice((bytes(32), self.chance.randbytes(32)))
         time = self.chain.head.timestamp + step
         return time, Hash32(self.chance.randbytes(32)), Hash32(root)
