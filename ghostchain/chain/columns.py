@@ -60,6 +60,9 @@ OUTCOMES = _fields(
     receipt_length="<u8",
 )
 
+# Whose accounts a fork asks for before a block runs, not one by one while it does.
+PREFETCHED_TRANSACTIONS_MAX = 256
+
 
 def transaction_columns(batch: TransactionBatch) -> Column:
     """The transactions of a batch, valid as long as the batch is unchanged."""
@@ -195,3 +198,16 @@ def _fee_rates(native: Any, outcomes: Column) -> list[tuple[int, bytes]]:
     places = np.cumsum(outcomes["included"] != 0) - 1
     rates = (native.fee_rates[i] for i in range(native.fee_rate_count))
     return [(int(places[item.index]), ffi.buffer(item.rate, 32)[:]) for item in rates]
+
+
+def touched_by(batch: TransactionBatch) -> tuple[set[bytes], set[tuple[bytes, bytes]]]:
+    """The accounts and slots that transactions name, as far as it pays to ask for them together."""
+    addresses: set[bytes] = set()
+    slots: set[tuple[bytes, bytes]] = set()
+    for place, sender in enumerate(batch.senders()[:PREFETCHED_TRANSACTIONS_MAX]):
+        transaction = batch.transaction(place)
+        addresses |= {sender, *filter(None, [transaction.to])}
+        for entry in transaction.access_list:
+            addresses.add(entry.address)
+            slots |= {(entry.address, key) for key in entry.keys}
+    return addresses, slots

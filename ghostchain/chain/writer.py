@@ -26,6 +26,7 @@ from ghostchain.chain.columns import (
     receipts_record,
     refuse_overpromised,
     refuse_undecodable,
+    touched_by,
     transaction_columns,
 )
 from ghostchain.chain.config import ChainConfig
@@ -89,8 +90,6 @@ WITHDRAWAL_BYTES_MAX = 48
 EXCESS_BLOB_GAS_MAX = 1 << 30
 # By hand: hundreds of full blocks below where the next one no longer fits a header.
 BASE_FEE_END = 1 << 128
-# Of a fork's block: whose accounts are asked for before it runs, not one by one while it does.
-PREFETCHED_TRANSACTIONS_MAX = 256
 
 
 KnownSenders = Callable[[Sequence[Hash32]], Sequence[Address | None]]
@@ -356,8 +355,8 @@ class BlockWriter:
     ) -> BlockResult:
         if self._remote is not None:
             self._executor.reset(self._view(environment))
-            addresses, slots = _touched_by(batch, environment)
-            self._remote.prefetch(addresses | amendments.keys(), slots)
+            addresses, slots = touched_by(batch)
+            self._remote.prefetch(addresses | {environment.coinbase} | amendments.keys(), slots)
         return self._executor.run_block(
             environment,
             batch,
@@ -647,21 +646,6 @@ class BlockWriter:
             "trie nodes to be written": self._state.memory(),
             "database": self._database.memory(),
         }
-
-
-def _touched_by(
-    batch: TransactionBatch, environment: BlockEnvironment
-) -> tuple[set[bytes], set[tuple[bytes, bytes]]]:
-    """The accounts and slots that transactions name, as far as it pays to ask for them together."""
-    addresses: set[bytes] = {environment.coinbase}
-    slots: set[tuple[bytes, bytes]] = set()
-    for place, sender in enumerate(batch.senders()[:PREFETCHED_TRANSACTIONS_MAX]):
-        transaction = batch.transaction(place)
-        addresses |= {sender, *filter(None, [transaction.to])}
-        for entry in transaction.access_list:
-            addresses.add(entry.address)
-            slots |= {(entry.address, key) for key in entry.keys}
-    return addresses, slots
 
 
 def _within_block_size(batch: TransactionBatch, withdrawal_count: int) -> TransactionBatch:
