@@ -30,7 +30,7 @@ from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
 from ghostchain.fork.history import RemoteHistory
 from ghostchain.node.development.controller import Controller
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
-from ghostchain.node.genesis import dev_accounts
+from ghostchain.node.genesis import DevAccount
 from ghostchain.node.phantoms import ChainMiddle, ChainPhantoms, changed_addresses
 from ghostchain.node.presence import Presence
 from ghostchain.primitives.errors import StateUnavailable
@@ -102,13 +102,14 @@ class NodeBackend:
         client_version: str,
         admission: ThreadPoolExecutor,
         *,
-        dev: bool,
+        accounts: Sequence[DevAccount] = (),
         remote: RemoteHistory | None = None,
     ) -> None:
+        """accounts: those that it signs for."""
         self._chain = chain
         self._client_version = client_version
         self._admission = admission
-        self._keys = {account.address: account.key for account in dev_accounts()} if dev else {}
+        self._keys = {account.address: account.key for account in accounts}
         self._pool: PoolDriver | None = None
         self._presence: Presence | None = None
         self._development: Controller | None = None

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ghostchain.fork.client import RemoteSettings, check_url
 from ghostchain.fork.opening import ForkSettings
+from ghostchain.node.development.configuration import (
+    GAS_LIMIT_MAX,
+    DevelopmentConfiguration,
+    development_of,
+)
 from ghostchain.node.sealing import HEARTBEAT, INSTANT, SealingPolicy, every
 from ghostchain.primitives.types import Address
 
@@ -115,6 +120,7 @@ class NodeConfiguration:
     validator: ValidatorConfiguration = field(default_factory=ValidatorConfiguration)
     monitoring: MonitoringConfiguration = field(default_factory=MonitoringConfiguration)
     fork: ForkSettings | None = None
+    development: DevelopmentConfiguration = field(default_factory=DevelopmentConfiguration)
 
     @property
     def dev(self) -> bool:
@@ -151,10 +157,12 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
     fork = fork_of(options, is_dev=network == DEV_NETWORK and genesis_path is None)
     if gas_limit is None and network == DEV_NETWORK and genesis_path is None and fork is None:
         gas_limit = DEV_GAS_LIMIT
+    if options.get("disable_block_gas_limit"):
+        gas_limit = GAS_LIMIT_MAX
     return NodeConfiguration(
         network=network,
         data_dir=data_dir,
-        sealing=sealing_of(network, options.get("block_time")),
+        sealing=sealing_of(network, options),
         rpc=rpc_of(options, dev=network == DEV_NETWORK),
         genesis_path=genesis_path,
         chain_id=options.get("chain_id"),
@@ -162,6 +170,7 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
         prune=options.get("prune"),
         coinbase=address_of(options.get("coinbase")),
         fork=fork,
+        development=development_of(options, is_dev=network == DEV_NETWORK and not genesis_path),
         p2p=p2p_of(options),
         validator=validator_of(options),
         monitoring=MonitoringConfiguration(options["metrics_host"], options["metrics_port"])
@@ -285,9 +294,12 @@ def validator_of(options: Mapping[str, Any]) -> ValidatorConfiguration:
     )
 
 
-def sealing_of(network: str, block_time: float | None) -> SealingPolicy:
+def sealing_of(network: str, options: Mapping[str, Any]) -> SealingPolicy:
+    block_time: float | None = options.get("block_time")
     if block_time is not None:
-        return every(block_time)
+        return replace(every(block_time), eager=bool(options.get("mixed_mining")))
+    if options.get("no_mining"):
+        return SealingPolicy(eager=False, interval_ns=None)
     return INSTANT if network == DEV_NETWORK else HEARTBEAT
 
 

@@ -48,7 +48,8 @@ def forking(configuration: NodeConfiguration, data_dir: Path) -> Iterator[Forkin
     fork = open_fork(settings, data_dir)
     try:
         coinbase = configuration.coinbase or bootstrap_validator()
-        funded = tuple(account.address for account in dev_accounts())
+        accounts = dev_accounts(configuration.development)
+        funded = tuple(account.address for account in accounts)
         genesis = begin(
             fork, data_dir, chain_id=configuration.chain_id, coinbase=coinbase, funded=funded
         )

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
 
-from ghostchain.chain.genesis import Genesis, load_genesis
+from ghostchain.chain.genesis import Genesis, GenesisAccount, load_genesis, state_root
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
+from ghostchain.execution.forks import Fork
 from ghostchain.node.configuration import NodeConfiguration
+from ghostchain.node.development.configuration import DevelopmentConfiguration
 from ghostchain.primitives.types import Address
 
 # The bootstrap validator of the networks for trying out: its key is the hash of this sentence, so
@@ -46,7 +48,33 @@ def genesis_of(configuration: NodeConfiguration) -> Genesis:
         genesis = replace(
             genesis, header=replace(genesis.header, gas_limit=configuration.gas_limit)
         )
+    if configuration.dev and configuration.genesis_path is None:
+        genesis = development_genesis(genesis, configuration.development)
     return genesis
+
+
+def development_genesis(genesis: Genesis, wanted: DevelopmentConfiguration) -> Genesis:
+    """The development chain's genesis with the accounts, fees, time and rules asked for."""
+    config, header = genesis.config, genesis.header
+    if not wanted.is_usual:
+        alloc = dict(genesis.alloc)
+        for key in TEST_KEYS:
+            alloc.pop(address_of(key), None)
+        for key in wanted.private_keys():
+            alloc[address_of(key)] = GenesisAccount(balance=wanted.balance_wei)
+        genesis = replace(genesis, alloc=alloc)
+        header = replace(header, state_root=state_root(alloc))
+    if wanted.base_fee is not None:
+        header = replace(header, base_fee_per_gas=wanted.base_fee)
+    if wanted.timestamp is not None:
+        header = replace(header, timestamp=wanted.timestamp)
+    if wanted.hardfork is not None:
+        last = Fork[wanted.hardfork.upper()]
+        count = sum(fork <= last for _, fork in config.forks)
+        config = replace(config, forks=config.forks[:count], blobs=config.blobs[:count])
+        if last < Fork.PRAGUE:
+            header = replace(header, requests_hash=None)
+    return replace(genesis, config=config, header=header)
 
 
 def bootstrap_validator() -> Address:
@@ -60,6 +88,7 @@ def bootstrap_consensus_seed() -> bytes:
     return keccak256(BOOTSTRAP_SENTENCE)
 
 
-def dev_accounts() -> tuple[DevAccount, ...]:
-    """The ten accounts of the test mnemonic."""
-    return tuple(DevAccount(address_of(key), key) for key in TEST_KEYS)
+def dev_accounts(wanted: DevelopmentConfiguration | None = None) -> tuple[DevAccount, ...]:
+    """The accounts of the mnemonic; unless said otherwise, ten of the test mnemonic."""
+    keys = TEST_KEYS if wanted is None or wanted.is_usual else wanted.private_keys()
+    return tuple(DevAccount(address_of(key), key) for key in keys)

@@ -13,14 +13,18 @@ from typing import Protocol
 from ghostchain.chain.chain import Chain
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development import controller as development
+from ghostchain.node.development.configuration import DevelopmentConfiguration
 from ghostchain.node.development.controller import Controller
+from ghostchain.node.development.dump import DUMP_BYTES_MAX
 from ghostchain.node.development.settings import NodeSettings
 from ghostchain.node.genesis import bootstrap_validator
 from ghostchain.node.metrics import Metrics
 from ghostchain.node.monitoring import Check
 from ghostchain.node.presence import Alone, Presence
 from ghostchain.node.sealer import BlockMaker, Sealer, usual_terms
+from ghostchain.primitives.errors import InvalidGenesis
 from ghostchain.primitives.types import Address
+from ghostchain.rpc.development import Impossible
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import Effect
 
@@ -87,6 +91,8 @@ class Solo:
                 chain, parts.pool, lambda: usual_terms(chain, coinbase, configuration.gas_limit)
             )
             self._sealer = Sealer(maker, parts.pool, configuration.sealing, parts.writer)
+        self._chain = chain
+        self._wanted = configuration.development
         self._alone = Alone(lambda: len(parts.pool.pool))
         self._on_failure = parts.on_failure
         self._task: asyncio.Task[None] | None = None
@@ -116,6 +122,8 @@ class Solo:
         return []
 
     async def start(self) -> None:
+        if self._development is not None and self._chain.head.number == self._chain.begin:
+            await load_state(self._development, self._wanted)
         self._task = asyncio.create_task(self._sealer.run(), name="sealer")
         self._task.add_done_callback(self._on_end)
 
@@ -125,11 +133,39 @@ class Solo:
             # Its failure, if any, is what stopped the node; here only its end is awaited.
             await asyncio.gather(self._task, return_exceptions=True)
         if self._development is not None:
+            if self._wanted.dump_state is not None:
+                await dump_state(self._development, self._wanted.dump_state)
             self._development.close()
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._on_failure(failure)
+
+
+async def load_state(hand: Controller, wanted: DevelopmentConfiguration) -> None:
+    """The chain begins with the dump that was asked for. Raises: OSError, InvalidGenesis."""
+    path = wanted.load_state
+    if path is None or (wanted.is_optional and not path.exists()):
+        return
+    if path.stat().st_size > DUMP_BYTES_MAX:
+        raise InvalidGenesis(f"{path} is larger than {DUMP_BYTES_MAX} bytes")
+    try:
+        await hand.load(await asyncio.to_thread(path.read_bytes))
+    except Impossible as refused:
+        raise InvalidGenesis(f"{path}: {refused}") from refused
+
+
+async def dump_state(hand: Controller, path: Path) -> None:
+    """The state is in the file, whole or as it was before. Raises: OSError."""
+    dumped = await hand.dump()
+
+    def write() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(path.name + ".new")
+        scratch.write_bytes(dumped)
+        scratch.replace(path)
+
+    await asyncio.to_thread(write)
 
 
 def open_development(parts: Parts, coinbase: Address) -> Controller:
@@ -147,7 +183,12 @@ def open_development(parts: Parts, coinbase: Address) -> Controller:
             node=NodeSettings(
                 automine=configuration.sealing.eager,
                 interval_ms=None if interval_ms is None else (interval_ms, interval_ms),
+                order=configuration.development.order,
+                impersonates_all=configuration.development.auto_impersonate,
             ),
+            node_is_given=configuration.development.is_driven,
+            is_own_time=configuration.fork is not None
+            or configuration.development.timestamp is not None,
             diary_path=None if configuration.data_dir is None else parts.data_dir,
         )
     )

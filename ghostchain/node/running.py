@@ -42,6 +42,7 @@ from ghostchain.node.metrics import Metrics, Sample
 from ghostchain.node.monitoring import MonitoringServer
 from ghostchain.node.producing import Parts, Producer, open_producer
 from ghostchain.primitives.header import Header
+from ghostchain.primitives.units import ETHER
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.server import RpcServer
 from ghostchain.txpool.core import Pool
@@ -53,6 +54,7 @@ logger = logging.getLogger("ghostd")
 
 FORK_WORKER_THREADS = 32
 FORK_CALL_SPARE_S = 30.0
+ACCOUNTS_SHOWN_MAX = 100
 JOURNAL_NAME = "pool.journal"
 
 # What of the data directory grows, for metrics.
@@ -141,11 +143,14 @@ def print_banner(configuration: NodeConfiguration, genesis: Genesis, data_dir: P
     if configuration.coinbase is not None:
         lines.append(f"  tips     to 0x{configuration.coinbase.hex()}")
     if configuration.dev:
+        wanted = configuration.development
         lines.append(
-            "  accounts (10,000 GCC each; these keys are public, never use them elsewhere)"
+            f"  accounts ({wanted.balance_wei // ETHER:,} GCC each; these keys are public, never "
+            "use them elsewhere)"
         )
         lines += [
-            f"    {account.checksum_address}  0x{account.key.hex()}" for account in dev_accounts()
+            f"    {account.checksum_address}  0x{account.key.hex()}"
+            for account in dev_accounts(wanted)[:ACCOUNTS_SHOWN_MAX]
         ]
     click.echo("\n".join(lines))
 
@@ -161,6 +166,8 @@ def pace_of(configuration: NodeConfiguration, genesis: Genesis) -> str:
         return f"sealed here when transactions wait, and every {sealing.interval_ns / 1e9:g} s"
     if sealing.eager:
         return "sealed here at once for every transaction"
+    if sealing.interval_ns is None:
+        return "sealed here when they are asked for"
     return f"sealed here every {(sealing.interval_ns or 0) / 1e9:g} s"
 
 
@@ -246,7 +253,7 @@ async def running(
             chain,
             client_version(),
             admission,
-            dev=configuration.dev,
+            accounts=dev_accounts(configuration.development) if configuration.dev else (),
             remote=None if fork is None else fork.history,
         )
         listeners: list[Callable[[Sequence[Effect]], None]] = [backend.on_pool_effects]

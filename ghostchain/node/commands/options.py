@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ghostchain.node.commands.development import DEVELOPMENT_OPTIONS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 NETWORKS = ("mainnet", "testnet", "devnet", "dev")
@@ -82,10 +84,9 @@ def log_options(command: Command) -> Command:
 
 
 def network_options(command: Command) -> Command:
-    """The options of `run` about peers, validating and metrics."""
-    for option in reversed(
-        (*PEER_OPTIONS, *VALIDATOR_OPTIONS, *SYNC_AND_METRICS_OPTIONS, *FORK_OPTIONS)
-    ):
+    """The options of `run` about development, forks, peers, validating and metrics."""
+    peers = (*PEER_OPTIONS, *VALIDATOR_OPTIONS, *SYNC_AND_METRICS_OPTIONS)
+    for option in reversed((*DEVELOPMENT_OPTIONS, *peers, *FORK_OPTIONS)):
         command = option(command)
     return command
 

@@ -48,7 +48,9 @@ OFFSET_S_MAX = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a controller works with. coinbase and node: where nothing else was set by hand."""
+    """What a controller works with. coinbase and node: where nothing else was set by hand, or
+    node_is_given. is_own_time: the chain's clock begins with its first block's time, not the
+    wall's."""
 
     chain: Chain
     pool: PoolDriver
@@ -57,6 +59,8 @@ class Parts:
     gas_limit: int | None
     node: NodeSettings
     diary_path: Path | None
+    node_is_given: bool = False
+    is_own_time: bool = False
 
 
 class Controller:
@@ -72,14 +76,26 @@ class Controller:
         self._gas_limit = parts.gas_limit
         self._random = Random()
         self._diary = Diary(parts.diary_path)
-        self.node = self._diary.remembered.node or parts.node
-        self._past = Past(parts.chain, parts.pool, self._diary)
+        self.node = self._node_of(parts)
+        self._past = Past(parts.chain, parts.pool, self._diary, is_own_time=parts.is_own_time)
         self.settings = self._past.recover(now_s=now_s())
         self.instance = Hash32(secrets.token_bytes(32))
         self.head_time_ms = time.time_ns() // MILLISECOND_NS
         self._maker = BlockMaker(parts.chain, parts.pool, self._terms, self._on_sealed)
         self.sealer = Sealer(
             self._maker, parts.pool, self._policy(), parts.writer, renewed=self._renewed_policy
+        )
+
+    def _node_of(self, parts: Parts) -> NodeSettings:
+        remembered, given = self._diary.remembered.node, parts.node
+        if remembered is None or not parts.node_is_given:
+            return remembered or given
+        return replace(
+            remembered,
+            automine=given.automine,
+            interval_ms=given.interval_ms,
+            order=given.order,
+            impersonates_all=given.impersonates_all,
         )
 
     def close(self) -> None:

@@ -69,11 +69,11 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Remembered:
-    """What a diary says. height: of the head when `chain` was written. returning: a return to the
-    past that was begun and not finished."""
+    """What a diary says. height: of the head when `chain` was written, None when it never was.
+    returning: a return to the past that was begun and not finished."""
 
     chain: ChainSettings = field(default_factory=ChainSettings)
-    height: int = 0
+    height: int | None = None
     node: NodeSettings | None = None
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     next_identity: int = 0
@@ -177,7 +177,8 @@ def take(remembered: Remembered, record: Mapping[str, Any]) -> None:
 
 def written(remembered: Remembered) -> Iterable[dict[str, Any]]:
     """The shortest records that say the same."""
-    yield {"chain": remembered.chain.as_json(), "height": remembered.height}
+    if remembered.height is not None:
+        yield {"chain": remembered.chain.as_json(), "height": remembered.height}
     if remembered.node is not None:
         yield {"node": remembered.node.as_json()}
     for snapshot in remembered.snapshots.values():

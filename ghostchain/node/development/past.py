@@ -34,7 +34,11 @@ UNNUMBERED = -1
 class Past:
     """The moments that can be come back to."""
 
-    def __init__(self, chain: Chain, pool: PoolDriver, diary: Diary) -> None:
+    def __init__(
+        self, chain: Chain, pool: PoolDriver, diary: Diary, *, is_own_time: bool = False
+    ) -> None:
+        """is_own_time: the clock begins with the first block's time, not with the wall's."""
+        self._is_own_time = is_own_time
         self._chain = chain
         self._pool = pool
         self._diary = diary
@@ -52,6 +56,9 @@ class Past:
                 if self._chain.hash_of(one.height) != one.block_hash
             ]
         )
+        if remembered.height is None:
+            ahead = self._chain.head.timestamp - now_s if self._is_own_time else 0
+            return replace(remembered.chain, offset_s=ahead)
         if self._chain.head.number > remembered.height:
             return after_block(remembered.chain, self._chain.head, now_s=now_s)
         return remembered.chain
@@ -107,7 +114,8 @@ class Past:
         self._refuse_unreachable(beginning)
         moment = self._moment_at(beginning, ChainSettings(), now_s=now_s)
         self._diary.forget(list(self._diary.remembered.snapshots))
-        return self._return_to(replace(moment, clock_s=now_s, waiting=()), now_s=now_s)
+        clock_s = moment.clock_s if self._is_own_time else now_s
+        return self._return_to(replace(moment, clock_s=clock_s, waiting=()), now_s=now_s)
 
     def reorganise(
         self,

@@ -1,0 +1,93 @@
+"""The options of `run` that say something of a development chain alone: anvil's, by its names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+STATE_FILE = click.Path(path_type=Path)
+
+DEVELOPMENT_OPTIONS = (
+    click.option(
+        "--accounts",
+        type=click.IntRange(0, 10_000),
+        metavar="N",
+        help="With --dev: how many accounts are funded.  [default: 10]",
+    ),
+    click.option(
+        "--balance",
+        type=click.IntRange(min=0, max=10**40),
+        metavar="GCC",
+        help="With --dev: what each of them holds.  [default: 10000]",
+    ),
+    click.option(
+        "--mnemonic",
+        metavar="PHRASE",
+        help="With --dev: the phrase whose accounts m/44'/60'/0'/0/i they are.  [default: the test "
+        "phrase of all Ethereum tools]",
+    ),
+    click.option(
+        "--no-mining",
+        is_flag=True,
+        help="With --dev: blocks are made when they are asked for, not by themselves.",
+    ),
+    click.option(
+        "--mixed-mining",
+        is_flag=True,
+        help="With --dev and --block-time: a block at once for every transaction too.",
+    ),
+    click.option(
+        "--order",
+        type=click.Choice(["fees", "fifo"]),
+        help="With --dev: what goes first in a block: what pays most, or what came first.  "
+        "[default: fees]",
+    ),
+    click.option(
+        "--base-fee",
+        type=click.IntRange(0, (1 << 64) - 1),
+        metavar="WEI",
+        help="With --dev: the base fee of genesis.  [default: 1000000000]",
+    ),
+    click.option(
+        "--timestamp",
+        type=click.IntRange(0, (1 << 63) - 1),
+        metavar="SECONDS",
+        help="With --dev: the time of genesis, where the chain's clock begins.  [default: "
+        "genesis's own, and the clock is the wall's]",
+    ),
+    click.option(
+        "--hardfork",
+        type=click.Choice(["cancun", "prague", "osaka"]),
+        help="With --dev: whose rules hold.  [default: osaka]",
+    ),
+    click.option(
+        "--auto-impersonate",
+        is_flag=True,
+        help="With --dev: eth_sendTransaction sends for every account.",
+    ),
+    click.option(
+        "--disable-block-gas-limit",
+        is_flag=True,
+        help="With --dev: blocks hold any amount of gas.",
+    ),
+    click.option(
+        "--state",
+        type=STATE_FILE,
+        metavar="FILE",
+        help="With --dev: --load-state, where the file is there, and --dump-state.",
+    ),
+    click.option(
+        "--load-state",
+        type=STATE_FILE,
+        metavar="FILE",
+        help="With --dev: begin with this state dump, anvil's or one of this node's, unless there "
+        "are blocks already.",
+    ),
+    click.option(
+        "--dump-state",
+        type=STATE_FILE,
+        metavar="FILE",
+        help="With --dev: write the state there at the end, in anvil's format.",
+    ),
+)

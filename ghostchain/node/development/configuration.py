@@ -1,0 +1,108 @@
+"""What a development chain is started with: anvil's flags, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ghostchain.chain.networks import TEST_MNEMONIC
+from ghostchain.crypto.hierarchical import keys_of
+from ghostchain.node.development.settings import FEES
+from ghostchain.primitives.units import ETHER
+
+GAS_LIMIT_MAX = (1 << 63) - 1
+STATE_NAME = "state.json"
+# Each says something of a development chain alone, and has this value unless it is given.
+DEFAULTS: Mapping[str, Any] = {
+    "accounts": 10,
+    "balance": 10_000,
+    "mnemonic": TEST_MNEMONIC,
+    "no_mining": False,
+    "mixed_mining": False,
+    "order": FEES,
+    "base_fee": None,
+    "timestamp": None,
+    "hardfork": None,
+    "auto_impersonate": False,
+    "disable_block_gas_limit": False,
+    "state": None,
+    "load_state": None,
+    "dump_state": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentConfiguration:
+    """accounts: so many of the mnemonic's hold balance_wei at the beginning. base_fee, timestamp:
+    of genesis; None: its own. hardfork: whose rules hold, None for the newest. load_state: a dump
+    that a chain without blocks begins with; is_optional: it need not be there. dump_state: where
+    the state is written at the end. is_driven: mining, order or impersonation were asked for, so
+    what was set by hand before a restart is set anew.
+    """
+
+    accounts: int = 10
+    balance_wei: int = 10_000 * ETHER
+    mnemonic: str = TEST_MNEMONIC
+    order: str = FEES
+    base_fee: int | None = None
+    timestamp: int | None = None
+    hardfork: str | None = None
+    auto_impersonate: bool = False
+    load_state: Path | None = None
+    is_optional: bool = False
+    dump_state: Path | None = None
+    is_driven: bool = False
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the ten accounts of every tool hold the usual balance."""
+        usual = (10, 10_000 * ETHER, TEST_MNEMONIC)
+        return (self.accounts, self.balance_wei, self.mnemonic) == usual
+
+    def private_keys(self) -> tuple[bytes, ...]:
+        """The private keys of the accounts."""
+        return keys_of(self.mnemonic, self.accounts)
+
+
+def development_of(options: Mapping[str, Any], *, is_dev: bool) -> DevelopmentConfiguration:
+    """Raises: ValueError, in words for whoever typed it."""
+    given = {name: options.get(name) for name in DEFAULTS if options.get(name) is not None}
+    said = [name for name, value in given.items() if value != DEFAULTS[name]]
+    if said and not is_dev:
+        raise ValueError(f"--{said[0].replace('_', '-')} says something of --dev alone")
+    chosen = {**DEFAULTS, **given}
+    if chosen["state"] is not None and (chosen["load_state"] or chosen["dump_state"]):
+        raise ValueError("--state is --load-state and --dump-state together; give it or them")
+    if chosen["no_mining"] and options.get("block_time") is not None:
+        raise ValueError("--no-mining and --block-time: one of them says when blocks are made")
+    if chosen["mixed_mining"] and options.get("block_time") is None:
+        raise ValueError("--mixed-mining needs --block-time")
+    if chosen["disable_block_gas_limit"] and options.get("gas_limit") is not None:
+        raise ValueError("--disable-block-gas-limit and --gas-limit: there is a limit or none")
+    try:
+        keys_of(chosen["mnemonic"], 0)
+    except ValueError as refusal:
+        raise ValueError(f"--mnemonic: {refusal}") from refusal
+    state = state_path(chosen["state"])
+    driving = ("no_mining", "mixed_mining", "order", "auto_impersonate")
+    return DevelopmentConfiguration(
+        accounts=chosen["accounts"],
+        balance_wei=chosen["balance"] * ETHER,
+        mnemonic=chosen["mnemonic"],
+        order=chosen["order"],
+        base_fee=chosen["base_fee"],
+        timestamp=chosen["timestamp"],
+        hardfork=chosen["hardfork"],
+        auto_impersonate=chosen["auto_impersonate"],
+        load_state=state_path(chosen["load_state"]) or state,
+        is_optional=state is not None,
+        dump_state=state_path(chosen["dump_state"]) or state,
+        is_driven=any(name in said for name in driving) or options.get("block_time") is not None,
+    )
+
+
+def state_path(given: Path | None) -> Path | None:
+    """The file; of a directory the one of anvil's name in it."""
+    return given / STATE_NAME if given is not None and given.is_dir() else given
