@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,23 +29,21 @@ from ghostchain.chain.columns import outcome_columns, own_batch, transaction_col
 from ghostchain.chain.environments import child_environment, environment_of, fees_in
 from ghostchain.chain.fees import BlockFees
 from ghostchain.chain.genesis import Genesis
-from ghostchain.chain.importing import Flight, prefetch
+from ghostchain.chain.importing import Steps, overlapped
 from ghostchain.chain.listeners import Listeners
 from ghostchain.chain.logs import (
     LocatedLog,
     Topics,
 )
 from ghostchain.chain.opening import OpenedStorage, Unacknowledged, open_storage
+from ghostchain.chain.preparing import KnownSenders, Prepared, Preparer
 from ghostchain.chain.published import Published, first_published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.chain.rewinding import Destination, Progress, no_progress, read_destination
 from ghostchain.chain.writer import (
     BlockWriter,
     Draft,
-    KnownSenders,
     Pending,
-    Prepared,
-    Preparer,
     Proposal,
     Replay,
     Seal,
@@ -101,7 +98,6 @@ class Chain:
         )
         self._proofs = ProofService(self._trie_base)
         self._listeners = Listeners()
-        self._awaited: list[int] = []
         # The draft whose changes stand in executor and trie.
         self._drafted: tuple[Draft, Pending] | None = None
         self._closed = False
@@ -192,7 +188,7 @@ class Chain:
         Of a development chain also: on_rewind with the head to which blocks were taken back,
         on_amend after the head's state was changed by hand.
         """
-        return self._listeners.add(listener, on_rewind, on_amend)
+        return self._listeners.add(listener, on_rewind, on_amend, every)
 
     # ---- reading blocks ----
 
@@ -599,34 +595,17 @@ class Chain:
         )
 
     def _import(self, blocks: Iterable[tuple[Block | bytes, Seal | None]]) -> Iterator[SealedBlock]:
-        with (
-            self._writing,
-            ThreadPoolExecutor(1, thread_name_prefix="prepare") as preparing,
-            ThreadPoolExecutor(1, thread_name_prefix="write") as writing,
-        ):
-            parent, parent_hash = self.head, self.head_hash
-            prepare = Preparer(self.config, parent, parent_hash).prepare
-            ahead = prefetch(blocks, lambda block: preparing.submit(prepare, block))
-            flight = Flight((), None)
-            staged: list[SealedBlock] = []
-            try:
-                for prepared, seal in ahead:
-                    pending = self._run(prepared.result(), parent, parent_hash)
-                    self._stage(pending, seal)
-                    staged.append(pending.sealed)
-                    parent, parent_hash = pending.sealed.block.header, pending.sealed.hash
-                    if self._writer.is_full or self._is_awaited(parent.number):
-                        landed, flight = flight, Flight((), None)
-                        self._land(landed)
-                        flight = Flight(tuple(staged), writing.submit(self._seal()))
-                        staged = []
-                        yield from landed.blocks
-            finally:
-                self._land(flight)
-                if staged and not self._failed:
-                    self._commit(staged, self._seal())
-            yield from flight.blocks
-            yield from staged
+        steps = Steps(
+            run=self._run,
+            stage=self._stage,
+            is_due=lambda number: self._writer.is_full or self._listeners.is_awaited(number),
+            seal=self._seal,
+            commit=self._commit,
+            has_failed=lambda: self._failed,
+        )
+        with self._writing:
+            preparer = Preparer(self.config, self.head, self.head_hash)
+            yield from overlapped(blocks, preparer, steps, self.head, self.head_hash)
 
     # ---- the next block where many decide ----
 
@@ -704,15 +683,6 @@ class Chain:
         published = self._published
         preparer = Preparer(self.config, published.header, published.hash, senders=senders)
         return preparer.prepare(block)
-
-    def _land(self, flight: Flight) -> None:
-        """Waits until the blocks are written, and publishes them."""
-        if flight.written is not None:
-            self._commit(flight.blocks, flight.written.result)
-
-    def _is_awaited(self, number: int) -> bool:
-        """Whether a listener wants to see the chain at that very block."""
-        return any(number % every == 0 for every in self._awaited)
 
     def _commit(self, blocks: Sequence[SealedBlock], write: Callable[[], None]) -> None:
         """The sealed blocks are durable and what readers see.

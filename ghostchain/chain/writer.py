@@ -24,8 +24,6 @@ from ghostchain.chain.columns import (
     outcome_columns,
     raw_transactions,
     receipts_record,
-    refuse_overpromised,
-    refuse_undecodable,
     touched_by,
     transaction_columns,
 )
@@ -34,12 +32,12 @@ from ghostchain.chain.environments import environment_of
 from ghostchain.chain.fees import GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
+from ghostchain.chain.preparing import WITHDRAWAL_BYTES_MAX, Checked, Prepared
 from ghostchain.chain.records import AMENDMENTS, ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
 from ghostchain.chain.rewinding import Arrived, Destination, Progress, Rewinder, finish_cut
 from ghostchain.chain.validation import (
     BLOCK_BYTES_MAX,
     EXTRA_DATA_BYTES_MAX,
-    check_block_size,
     check_header,
     check_next,
     check_outcome,
@@ -48,7 +46,7 @@ from ghostchain.chain.validation import (
 )
 from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.blocks import decode_block, encode_block, encode_header
+from ghostchain.encoding.blocks import encode_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor
 from ghostchain.execution.forks import Fork
@@ -83,30 +81,10 @@ GROUP_BLOCKS_MAX = 32
 GROUP_BYTES_MAX = 1 << 20
 GROUP_ENTRIES_MAX = 1 << 14
 NO_NONCE = bytes(8)
-# RLP beside header, transactions and withdrawals: list heads and the empty ommers.
-BLOCK_FRAME_BYTES = 64
-WITHDRAWAL_BYTES_MAX = 48
 # By hand: a blob base fee that can still be computed at once.
 EXCESS_BLOB_GAS_MAX = 1 << 30
 # By hand: hundreds of full blocks below where the next one no longer fits a header.
 BASE_FEE_END = 1 << 128
-
-
-KnownSenders = Callable[[Sequence[Hash32]], Sequence[Address | None]]
-"""The senders of transactions with these hashes, where their signatures were verified before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A block whose transactions are decoded and their senders known.
-
-    by_hand: what it began with, when it was made by hand and stands in this node's own records;
-    its header then need not be what its parent demands. None for all other blocks.
-    """
-
-    block: Block
-    batch: TransactionBatch
-    by_hand: Amendments | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,74 +211,6 @@ def check_by_hand(proposal: Proposal) -> None:
         raise ValueError(f"excess blob gas is at most {EXCESS_BLOB_GAS_MAX}")
 
 
-class Preparer:
-    """Prepares blocks that follow one another. One thread at a time, any thread."""
-
-    def __init__(
-        self,
-        config: ChainConfig,
-        parent: Header,
-        parent_hash: Hash32,
-        *,
-        senders: KnownSenders | None = None,
-    ) -> None:
-        """parent: of the first block. senders: those that are known already."""
-        self._config = config
-        self._senders = senders
-        self._parent = parent
-        self._parent_hash = parent_hash
-
-    def prepare(self, block: Block | bytes) -> Prepared:
-        """Decodes a block, its transactions and their senders; the slowest step of an import of
-        transfers. The header is checked, and that it admits to the gas of so many signatures,
-        before one of them is verified: a bad block must not cost more than its bytes.
-
-        Raises: InvalidBlock; the next block is then held against the same parent.
-        """
-        if isinstance(block, bytes):
-            size = len(block)
-            block = decode_block(block)
-        else:
-            size = block_size(block)
-        header = block.header
-        check_block_size(self._config, header.timestamp, size)
-        check_next(self._config, header, self._parent, self._parent_hash)
-        batch = TransactionBatch.decode(block.transactions)
-        refuse_undecodable(batch)
-        refuse_overpromised(header, batch)
-        self._recover(batch)
-        refuse_undecodable(batch)
-        self._parent, self._parent_hash = header, keccak256(encode_header(header))
-        return Prepared(block, batch)
-
-    def _recover(self, batch: TransactionBatch) -> None:
-        """Only the senders that nobody knows are recovered, if any is known."""
-        known = None if self._senders is None else self._senders(batch.hashes())
-        if known is None or not any(known):
-            batch.recover()
-            return
-        unknown = [index for index, sender in enumerate(known) if sender is None]
-        rest = batch.select(unknown)
-        rest.recover()
-        if rest.first_invalid() is not None:
-            batch.recover()  # which tells its place in the block
-            return
-        found = dict(zip(unknown, rest.senders(), strict=True))
-        senders = [found[index] if sender is None else sender for index, sender in enumerate(known)]
-        batch.recover(senders=senders)
-
-
-def block_size(block: Block) -> int:
-    """Bytes of the block's RLP, or a few more: heads of transactions are counted as 4 bytes where
-    that cannot exceed the limit, else exactly."""
-    count = len(block.transactions)
-    body = sum(map(len, block.transactions)) + WITHDRAWAL_BYTES_MAX * len(block.withdrawals)
-    size = len(encode_header(block.header)) + body + 4 * count + BLOCK_FRAME_BYTES
-    if size <= BLOCK_BYTES_MAX:
-        return size
-    return len(encode_block(block))
-
-
 class BlockWriter:
     """Executor, trie and disk of a chain at its head. One thread at a time."""
 
@@ -376,8 +286,10 @@ class BlockWriter:
         """
         block = prepared.block
         header = block.header
-        check = check_next if prepared.by_hand is None else check_place
-        check(self._config, header, parent, parent_hash)
+        known = prepared.checked
+        if known is None or known.parent_hash != parent_hash:
+            check = check_next if prepared.by_hand is None else check_place
+            check(self._config, header, parent, parent_hash)
         result = self._run(
             environment_of(self._config, header),
             prepared.batch,
@@ -392,8 +304,8 @@ class BlockWriter:
                     BlockReason.INVALID_STATE_ROOT,
                     f"state root 0x{header.state_root.hex()}, not 0x{state_root.hex()}",
                 )
-            pending = self._pending(block, prepared.batch, result, len(prepared.batch))
-            return replace(pending, by_hand=prepared.by_hand)
+            pending = self._pending(block, prepared.batch, result, len(prepared.batch), known)
+            return replace(pending, by_hand=prepared.by_hand) if prepared.by_hand else pending
         except BaseException:
             self.discard()
             raise
@@ -504,11 +416,17 @@ class BlockWriter:
         )
 
     def _pending(
-        self, block: Block, batch: TransactionBatch, result: BlockResult, candidate_count: int
+        self,
+        block: Block,
+        batch: TransactionBatch,
+        result: BlockResult,
+        candidate_count: int,
+        known: Checked | None = None,
     ) -> Pending:
-        encoded = encode_header(block.header)
+        encoded = encode_header(block.header) if known is None else known.encoded
+        block_hash = keccak256(encoded) if known is None else known.hash
         outcomes = candidate_outcomes(outcome_columns(result.native), candidate_count)
-        return Pending(SealedBlock(block, keccak256(encoded), outcomes), encoded, batch, result)
+        return Pending(SealedBlock(block, block_hash, outcomes), encoded, batch, result)
 
     def stage(self, pending: Pending, seal: Seal | None = None) -> None:
         """The block is what the next one runs on, and is written with the next `seal`, and what is

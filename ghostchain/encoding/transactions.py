@@ -94,7 +94,7 @@ class TransactionBatch:
     thread at a time; decoding, recovering and copying release the interpreter lock.
     """
 
-    __slots__ = ("_batch", "_count", "_items", "_recovered")
+    __slots__ = ("_batch", "_count", "_is_part", "_items", "_recovered")
 
     def __init__(self) -> None:
         batch = lib.ghost_tx_batch_new()
@@ -104,6 +104,7 @@ class TransactionBatch:
         self._items: Any = ffi.NULL
         self._count = 0
         self._recovered = 0
+        self._is_part = False
 
     @classmethod
     def decode(
@@ -133,6 +134,26 @@ class TransactionBatch:
         """A new batch of copies of these items, in this order. Raises: IndexError."""
         return self.gather((self, index) for index in indices)
 
+    def parts(self, counts: Sequence[int]) -> list[TransactionBatch]:
+        """The items in runs of so many each, one after the other: views of what they are now, which
+        neither grow nor are recovered apart.
+
+        Raises: ValueError when the counts are not those of all items.
+        """
+        if sum(counts) != self._count:
+            raise ValueError(f"parts of {sum(counts)} items, but there are {self._count}")
+        parts, start = [], 0
+        for count in counts:
+            part = TransactionBatch.__new__(TransactionBatch)
+            part._batch = self._batch
+            part._items = self._items + start if count else ffi.NULL
+            part._count = count
+            part._recovered = count if self._recovered == self._count else 0
+            part._is_part = True
+            parts.append(part)
+            start += count
+        return parts
+
     def append(
         self, raws: Sequence[bytes], *, size_max: int = SIZE_MAX, allows_unsigned: bool = False
     ) -> None:
@@ -145,6 +166,7 @@ class TransactionBatch:
         Effects: pointers and cdata of earlier items are no longer valid.
         Cost: about 0.4 microseconds for a transfer, hashes included.
         """
+        assert not self._is_part, "a part of a batch does not grow"
         offsets = ffi.new("size_t[]", list(accumulate(map(len, raws), initial=0)))
         data = ffi.from_buffer(b"".join(raws))
         flags = lib.GHOST_TX_UNSIGNED if allows_unsigned else 0
@@ -162,6 +184,7 @@ class TransactionBatch:
         not, PAYER_SIGNATURE; an authority that cannot be recovered is only marked.
         Cost: see `crypto/schemes.py` for a signature that is not of secp256k1.
         """
+        assert not self._is_part, "the whole of a batch is recovered"
         known = ffi.NULL
         if senders is not None:
             joined = b"".join(senders)

@@ -506,6 +506,29 @@ def test_copies_stand_alone() -> None:
     assert mixed.senders() == [sender_of(tx) for tx in wanted]
 
 
+def test_parts_are_the_whole_in_runs() -> None:
+    """They tell what the whole tells, outlive it, and neither grow nor are recovered apart."""
+    raws = [encode_transaction(signed(nonce)) for nonce in range(5)]
+    batch = TransactionBatch.decode(raws)
+    with pytest.raises(ValueError, match="senders are known after"):
+        batch.parts([5])[0].senders()
+    batch.recover()
+    parts = batch.parts([2, 0, 3])
+    senders, hashes = batch.senders(), batch.hashes()
+    del batch
+    assert [raw for part in parts for raw in part.raws()] == raws
+    assert [sender for part in parts for sender in part.senders()] == senders
+    assert [digest for part in parts for digest in part.hashes()] == hashes
+    assert [len(part) for part in parts] == [2, 0, 3]
+    with pytest.raises(IndexError):
+        parts[0].hash(2)
+    for change in (lambda: parts[0].append(raws), lambda: parts[0].recover()):
+        with pytest.raises(AssertionError):
+            change()
+    with pytest.raises(ValueError, match="parts of 6 items"):
+        parts[2].parts([6])
+
+
 def test_known_senders_are_taken_over() -> None:
     """An earlier recovery spares the next one; authorities are found all the same."""
     txs = [signed(nonce) for nonce in range(50)]

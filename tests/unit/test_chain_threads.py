@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ghostchain.chain.networks import network
 from ghostchain.chain.verify import verify_state
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import encode_block
+from ghostchain.encoding.transactions import decode_transaction, encode_transaction
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import BlockReason, InvalidBlock, StorageFailed
@@ -124,6 +125,66 @@ def test_bad_block_ends_an_import_after_those_before_it(
     assert caught.value.reason == BlockReason.INVALID_STATE_ROOT
     assert chain.head == blocks[4].header
     assert len(list(chain.import_blocks(blocks[5:]))) == BLOCKS - 5
+    chain.close()
+
+
+def unsigned(raw: bytes) -> bytes:
+    """The transaction with a signature that has no signer: r is no abscissa of the curve."""
+    transaction = decode_transaction(raw)
+    return encode_transaction(replace(transaction, r=5))
+
+
+SPOILS: dict[str, tuple[Callable[[Block], Block], BlockReason]] = {
+    "header": (
+        lambda block: replace(block, header=replace(block.header, timestamp=0)),
+        BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT,
+    ),
+    "bytes": (
+        lambda block: replace(block, transactions=(b"\x02\xc8" + bytes(8) + bytes(4),)),
+        BlockReason.INVALID_TRANSACTION,
+    ),
+    "gas": (
+        lambda block: replace(block, header=replace(block.header, gas_used=1)),
+        BlockReason.INVALID_GAS_USED,
+    ),
+    "signature": (
+        lambda block: replace(block, transactions=tuple(map(unsigned, block.transactions))),
+        BlockReason.INVALID_TRANSACTION,
+    ),
+    "execution": (
+        lambda block: replace(block, header=replace(block.header, gas_used=30_000)),
+        BlockReason.INVALID_GAS_USED,
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("at", [0, 1, 7, BLOCKS - 1])
+def test_what_is_wrong_with_one_of_many_is_told_and_the_others_stay(
+    tmp_path: Path, blocks: list[Block], spoil: str, at: int
+) -> None:
+    """Blocks are prepared together: whichever step refuses one, those before it are committed."""
+    spoilt, reason = SPOILS[spoil]
+    stream = [*blocks[:at], spoilt(blocks[at]), *blocks[at + 1 :]]
+    chain = Chain.open(tmp_path, DEV)
+    with pytest.raises(InvalidBlock) as caught:
+        list(chain.import_blocks(map(encode_block, stream)))
+    assert caught.value.reason == reason
+    assert chain.head.number == at
+    assert len(list(chain.import_blocks(blocks[at:]))) == BLOCKS - at
+    assert chain.head == blocks[-1].header
+    chain.close()
+
+
+def test_source_that_fails_leaves_what_it_gave(tmp_path: Path, blocks: list[Block]) -> None:
+    def source() -> Iterator[Block]:
+        yield from blocks[:7]
+        raise OSError("the file ends")
+
+    chain = Chain.open(tmp_path, DEV)
+    with pytest.raises(OSError, match="the file ends"):
+        list(chain.import_blocks(source()))
+    assert chain.head == blocks[6].header
     chain.close()
 
 
