@@ -94,6 +94,10 @@ class ExecutionStopped(GhostError):
     """Somebody asked the run to stop, or its time was over."""
 
 
+class TraceTooLarge(GhostError):
+    """What was to be recorded is larger than the watch allows; the run was stopped."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockEnvironment:
     """What a block shows to its transactions.
@@ -594,6 +598,8 @@ class Executor:
             raise MemoryError("the native core found no memory")
         if status == lib.GHOST_STOPPED:
             raise ExecutionStopped("execution stopped")
+        if status == lib.GHOST_LIMIT:
+            raise TraceTooLarge("the trace is too large")
         if status == lib.GHOST_MISSING:
             raise ExecutorFailed("code is missing, or needs an engine that is not there")
         if status != lib.GHOST_OK:

@@ -10,14 +10,15 @@ Spec: what is an account's touch, a log's position and a step's cost follows get
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 from ghostchain._native import ffi, lib
 from ghostchain.execution.executor import Executor, Exit
+from ghostchain.primitives.errors import GhostError
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
 
@@ -58,6 +59,7 @@ class FaultKind(IntEnum):
     INIT_CODE = 4
     STATIC = 5
     TWICE = 6
+    CODE = 7
 
 
 class Access(IntEnum):
@@ -84,14 +86,30 @@ class StepWatch:
 
 
 @dataclass(frozen=True, slots=True)
+class StructLogWatch:
+    """Steps written as geth's struct logger writes them (eth/tracers/logger), natively.
+
+    limit: a transaction's steps end when they have become longer than so many bytes, 0 for never.
+    bytes_max: of all of them; beyond it the run is stopped (`TraceTooLarge`).
+    """
+
+    stack: bool = True
+    storage: bool = True
+    memory: bool = False
+    return_data: bool = False
+    limit: int = 0
+    bytes_max: int = lib.GHOST_TRACE_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """What to record besides frames.
 
     touches: each account and slot that a transaction reaches, before and after it; codes: with the
     accounts' code. accesses: each access of code to the state, in order. hashes: what KECCAK256
-    hashed. transaction: the candidate of a block that is recorded, the others run as if nobody
-    looked; None for all and for system calls. deadline_ns: a moment of the monotonic clock at
-    which the run is stopped (`ExecutionStopped`), 0 for none.
+    hashed. steps: of the EVM, as records or as JSON. transaction: the candidate of a block that is
+    recorded, the others run as if nobody looked; None for all and for system calls. deadline_ns: a
+    moment of the monotonic clock at which the run is stopped (`ExecutionStopped`), 0 for none.
     """
 
     logs: bool = False
@@ -99,7 +117,7 @@ class Watch:
     codes: bool = False
     accesses: bool = False
     hashes: bool = False
-    steps: StepWatch | None = None
+    steps: StepWatch | StructLogWatch | None = None
     transaction: int | None = None
     deadline_ns: int = 0
 
@@ -242,7 +260,8 @@ class Trace:
     """What one run did; frames in the order in which they began, the rest in order.
 
     is_cut: there was more than the bounds allow (262,144 frames, 1,048,576 of anything else,
-    128 MiB of data).
+    128 MiB of data). struct_logs: by transaction, objects of JSON with commas between them.
+    failure: why the run ended before its end, where what it did until then is shown.
     """
 
     frames: tuple[CallFrame, ...]
@@ -253,6 +272,8 @@ class Trace:
     accesses: tuple[TracedAccess, ...] = ()
     hashes: tuple[bytes, ...] = ()
     steps: Sequence[Step] = ()
+    struct_logs: Mapping[int | None, memoryview] = field(default_factory=dict)
+    failure: GhostError | None = None
 
 
 # ---- native records into ours ----
@@ -410,6 +431,33 @@ class Steps(Sequence[Step]):
         return _step(self._native[index % self._count])
 
 
+class StructLogs(Mapping[int | None, memoryview]):
+    """The JSON of each transaction's steps, which stays native."""
+
+    __slots__ = ("_json", "_owner", "_places")
+
+    def __init__(self, owner: Any, native: Any) -> None:
+        self._owner = owner
+        self._json = native.json
+        marks = [native.marks[i] for i in range(native.mark_count)]
+        ends = [mark.offset for mark in marks[1:]] + [native.json_length] * bool(marks)
+        self._places = {
+            _transaction(mark.transaction): (mark.offset, end)
+            for mark, end in zip(marks, ends, strict=True)
+            if end > mark.offset
+        }
+
+    def __getitem__(self, transaction: int | None) -> memoryview:
+        start, end = self._places[transaction]
+        return memoryview(ffi.buffer(self._json + start, end - start))
+
+    def __iter__(self) -> Iterator[int | None]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 # ---- recording ----
 
 
@@ -444,15 +492,18 @@ class Recorder:
                 _data(native.hashes[i].data, native.hashes[i].length) or b""
                 for i in range(native.hash_count)
             ),
-            steps=self._steps(native) if native.step_count else (),
+            **(self._steps(native) if native.step_count or native.mark_count else {}),
         )
 
-    def _steps(self, native: Any) -> Steps:
+    def _steps(self, native: Any) -> dict[str, Any]:
         taken = lib.ghost_executor_take_recording(self._executor.native)
         if taken == ffi.NULL:
             raise MemoryError("the native core found no memory for a trace")
         owner = ffi.gc(taken, lib.ghost_recording_free)
-        return Steps(owner, native.steps, native.step_count)
+        return {
+            "steps": Steps(owner, native.steps, native.step_count),
+            "struct_logs": StructLogs(owner, native),
+        }
 
 
 def _native_watch(watch: Watch) -> Any:
@@ -463,8 +514,16 @@ def _native_watch(watch: Watch) -> Any:
     native.hashes = watch.hashes
     native.transaction = ALL_TRANSACTIONS if watch.transaction is None else watch.transaction
     native.deadline_ns = watch.deadline_ns
-    if watch.steps is not None:
-        native.steps = 1
+    if isinstance(watch.steps, StructLogWatch):
+        native.steps = lib.GHOST_TRACE_STEPS_JSON
+        native.json_no_stack = not watch.steps.stack
+        native.json_no_storage = not watch.steps.storage
+        native.step_memory = watch.steps.memory
+        native.step_return_data = watch.steps.return_data
+        native.json_limit = watch.steps.limit
+        native.json_bytes_max = watch.steps.bytes_max
+    elif watch.steps is not None:
+        native.steps = lib.GHOST_TRACE_STEPS_RECORDS
         native.step_stack_words = watch.steps.stack_words
         native.step_memory = watch.steps.memory
         native.step_return_data = watch.steps.return_data

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
 from ghostchain.chain.chain import Chain
@@ -28,11 +28,14 @@ from ghostchain.execution.forks import Fork
 from ghostchain.execution.steps import move_precompiles
 from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
 from ghostchain.fork.history import RemoteHistory
+from ghostchain.node import tracing
 from ghostchain.node.development.controller import Controller
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import DevAccount
 from ghostchain.node.phantoms import ChainMiddle, ChainPhantoms, changed_addresses
 from ghostchain.node.presence import Presence
+from ghostchain.primitives.amendment import Amendments
+from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.transaction import TransactionType
@@ -44,6 +47,7 @@ from ghostchain.rpc.backend import (
     Event,
     ForkSettings,
     LocatedLog,
+    Made,
     NewHead,
     NewPending,
     PoolContent,
@@ -305,20 +309,17 @@ class NodeBackend:
         return ChainPhantoms(self._chain, number)
 
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
-        only = watch.transaction
-        block = self._chain.replay(number, None if only is None else only + 1)
-        executor = Executor(
-            block.view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
-        )
-        with recording(executor, watch) as recorder:
-            executor.run_block(
-                block.environment,
-                block.batch,
-                block.withdrawals,
-                partial=only is not None,
-                amendments=block.amendments,
-            )
-            return recorder.trace()
+        return tracing.trace_block(self._chain, number, watch)
+
+    def trace_made(self, block: Block, watch: Watch) -> Made:
+        return tracing.trace_made(self._chain, block, watch)
+
+    def within(
+        self, number: int, count: int | None, amendments: Amendments
+    ) -> AbstractContextManager[Simulation]:
+        if count is not None:
+            return tracing.middle_of_block(self._chain, number, count, amendments)
+        return tracing.end_of_block(self.state_at(number), self.environment(number), amendments)
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         return self._chain.prove(address, keys, number)

@@ -16,9 +16,12 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.execution.traces import FRAMES, Trace, Watch
+from ghostchain.primitives.amendment import Amendments
+from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log
@@ -42,6 +45,7 @@ __all__ = [
     "Event",
     "ForkSettings",
     "LocatedLog",
+    "Made",
     "NewHead",
     "NewPending",
     "PoolContent",
@@ -177,6 +181,16 @@ class UnknownAccount(Exception):
     """The node holds no key for that address."""
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A run of a block that is not of this chain: its trace, its recovered transactions and the gas
+    each used."""
+
+    trace: Trace
+    batch: TransactionBatch
+    gas_used: Sequence[int]
+
+
 class Simulation(Protocol):
     """An executor over one state. Calls with the KEEP flag leave their changes to the next."""
 
@@ -309,6 +323,20 @@ class Backend(Protocol):
 
     def known_addresses(self) -> Sequence[Address]:
         """Those that the genesis names, and the node's own."""
+
+    def trace_made(self, block: Block, watch: Watch) -> Made:
+        """The same of a block that somebody else made on a block of this chain.
+
+        Raises StateUnavailable, ExecutionStopped, TraceTooLarge; InvalidBlock where it cannot run.
+        Worker threads only.
+        """
+
+    def within(
+        self, number: int, count: int | None, amendments: Amendments
+    ) -> AbstractContextManager[Simulation]:
+        """An executor on the state after the first `count` transactions of block `number`, or None
+        for after the block, with accounts changed by hand; calls with the KEEP flag leave their
+        changes to the next. Raises StateUnavailable. Worker threads only."""
 
     def phantoms(self, number: int) -> Phantoms:
         """Blocks that nobody makes, after block `number`. Raises StateUnavailable. Worker threads

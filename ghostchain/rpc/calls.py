@@ -306,6 +306,12 @@ def unable_to_begin(
     result: CallResult, message: Message, setting: Setting, view: StateView
 ) -> RpcError:
     """The answer when the message could not begin at all."""
+    text = why_not_begun(result, message, setting, view)
+    return server_error(f"err: {text} (supplied gas {message.gas_limit})")
+
+
+def why_not_begun(result: CallResult, message: Message, setting: Setting, view: StateView) -> str:
+    """Why the message could not begin, in the clients' words."""
     environment = setting.environment
     token, payer = message.fee_token or GCC, message.fee_payer or message.sender
     fee = message.gas_limit * message.max_fee_per_gas
@@ -336,8 +342,7 @@ def unable_to_begin(
         TransactionReason.INTRINSIC_GAS_BELOW_FLOOR,
     ):
         values["want"] = values["floor"] = result.gas_intrinsic
-    text = reason_message(result.reason, values)
-    return server_error(f"err: {text} (supplied gas {message.gas_limit})")
+    return reason_message(result.reason, values)
 
 
 def purse_of(view: StateView, token: Address, holder: Address) -> int:

@@ -102,7 +102,8 @@ enum ghost_fault_kind {
     GHOST_FAULT_MEMORY = 3,         /* memory that no gas pays for */
     GHOST_FAULT_INIT_CODE = 4,      /* EIP-3860; want: its size */
     GHOST_FAULT_STATIC = 5,         /* a write in a static frame, seen while it was priced */
-    GHOST_FAULT_TWICE = 6           /* a part of the price was not there before all was known */
+    GHOST_FAULT_TWICE = 6,          /* a part of the price was not there before all was known */
+    GHOST_FAULT_CODE = 7            /* EIP-170; want: the code's size */
 };
 
 typedef struct ghost_fault {

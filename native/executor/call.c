@@ -129,7 +129,10 @@ static void run_precompile(ghost_vm *vm, const ghost_message *message,
         abort_frame(vm, result);
         return;
     }
-    result->exit = answer.success ? GHOST_EXIT_SUCCESS : GHOST_EXIT_PRECOMPILE_FAILED;
+    if (answer.success)
+        result->exit = GHOST_EXIT_SUCCESS;
+    else
+        result->exit = answer.lacks_gas ? GHOST_EXIT_OUT_OF_GAS : GHOST_EXIT_PRECOMPILE_FAILED;
     result->gas_left = answer.success ? answer.gas_left : 0;
     result->output = answer.success ? answer.output : NULL;
     result->output_length = answer.success ? answer.output_length : 0;
@@ -367,8 +370,10 @@ static int check_deposit(ghost_vm *vm, const uint8_t *code, size_t length, uint6
         return GHOST_EXIT_CODE_PREFIX;
     if (cost > *gas)
         return GHOST_EXIT_CODE_STORE_OUT_OF_GAS;
-    if (length > (is_wasm ? WASM_BYTES_MAX : CODE_BYTES_MAX))
+    if (length > (is_wasm ? WASM_BYTES_MAX : CODE_BYTES_MAX)) {
+        vm->fault = (ghost_fault){.kind = GHOST_FAULT_CODE, .want = (uint32_t)length};
         return GHOST_EXIT_CODE_SIZE;
+    }
     *gas -= cost;
     if (!is_wasm)
         return 0;

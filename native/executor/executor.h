@@ -284,18 +284,28 @@ enum ghost_trace_engine {
     GHOST_TRACE_PRECOMPILE = 4
 };
 
+enum ghost_trace_steps {
+    GHOST_TRACE_STEPS_NONE = 0,
+    GHOST_TRACE_STEPS_RECORDS = 1,
+    GHOST_TRACE_STEPS_JSON = 2      /* as geth's struct logger writes them */
+};
+
 /* What is recorded besides frames; zero in each place: not that. */
 typedef struct ghost_trace_watch {
     uint8_t logs;
     uint8_t touches;                /* accounts and slots; 2: the accounts' code too */
     uint8_t accesses;
     uint8_t hashes;                 /* what KECCAK256 hashed */
-    uint8_t steps;                  /* of the EVM */
+    uint8_t steps;                  /* of the EVM: enum ghost_trace_steps */
     uint8_t step_memory;            /* with each step; so for the two below */
     uint8_t step_return_data;
     uint32_t step_stack_words;      /* how many of the upper words */
     uint32_t transaction;           /* the candidate that is recorded; NO_TRANSACTION: all */
     uint64_t deadline_ns;           /* of CLOCK_MONOTONIC: the run stops there; 0: never */
+    uint8_t json_no_stack;          /* of steps as JSON; and so on */
+    uint8_t json_no_storage;
+    uint64_t json_limit;            /* a transaction's steps end when they have become longer; 0 */
+    uint64_t json_bytes_max;        /* beyond that the run stops with GHOST_LIMIT */
 } ghost_trace_watch;
 
 /* A call, a creation or a self-destruction. A frame's children are those that follow it with a
@@ -387,6 +397,12 @@ typedef struct ghost_trace_step {
     size_t return_length;
 } ghost_trace_step;
 
+/* Where the JSON of a candidate's steps begins. */
+typedef struct ghost_trace_mark {
+    uint32_t transaction;
+    size_t offset;
+} ghost_trace_mark;
+
 typedef struct ghost_trace {
     const ghost_trace_frame *frames;        /* in the order in which they began */
     size_t frame_count;
@@ -402,6 +418,10 @@ typedef struct ghost_trace {
     size_t hash_count;
     const ghost_trace_step *steps;
     size_t step_count;
+    const uint8_t *json;                    /* objects with commas between those of a candidate */
+    size_t json_length;
+    const ghost_trace_mark *marks;
+    size_t mark_count;
     int is_cut;                             /* a bound was reached: there was more */
 } ghost_trace;
 

@@ -117,7 +117,9 @@ static int enter(void *context, const ghost_message *message) {
         frame->input_length = message->input_length;
         frame->input = trace_keep(trace, message->input, message->input_length);
     }
-    if (trace->watch.touches) {
+    /* What a transaction calls was reached when it started, delegated as it was then. */
+    bool is_started = message->depth == 0 && trace->transaction != GHOST_TRACE_NO_TRANSACTION;
+    if (trace->watch.touches && (is_creation || !is_started)) {
         uint32_t caller =
             message->depth == 0 ? GHOST_TRACE_NO_FRAME : trace->open[message->depth - 1];
         if (is_creation)
@@ -216,7 +218,9 @@ static trace *new_trace(ghost_executor *executor, const ghost_trace_watch *watch
         .enter = enter,
         .leave = leave,
         .destroy = destroy,
-        .step = watch->steps ? trace_on_step : NULL,
+        .step = watch->steps == GHOST_TRACE_STEPS_JSON      ? trace_on_json_step
+                : watch->steps == GHOST_TRACE_STEPS_RECORDS ? trace_on_step
+                                                            : NULL,
         .account = watch->touches || watch->accesses ? trace_on_account : NULL,
         .slot = watch->touches || watch->accesses ? trace_on_slot : NULL,
         .log = watch->logs ? on_log : NULL,
@@ -254,6 +258,10 @@ void ghost_executor_recorded(const ghost_executor *executor, ghost_trace *out) {
     out->hash_count = trace->hashes.count;
     out->steps = trace->steps.items;
     out->step_count = trace->steps.count;
+    out->json = trace->json.bytes;
+    out->json_length = trace->json.length;
+    out->marks = trace->json.marks.items;
+    out->mark_count = trace->json.marks.count;
     out->is_cut = trace->is_cut;
 }
 
@@ -282,6 +290,7 @@ void trace_begin(ghost_executor *executor) {
     trace->frames.count = trace->logs.count = trace->accesses.count = 0;
     trace->hashes.count = trace->steps.count = 0;
     touches_clear(trace);
+    json_clear(trace);
     trace->byte_count = 0;
     trace->ticks = 0;
     trace->is_cut = false;
@@ -299,6 +308,7 @@ void trace_transaction(ghost_executor *executor, size_t index) {
     executor->vm.tracer = is_watched ? &trace->hooks : NULL;
     executor->vm.fault = (ghost_fault){0};
     touches_begin_transaction(trace);
+    json_begin_transaction(trace);
 }
 
 void trace_free(trace *trace) {
@@ -310,6 +320,7 @@ void trace_free(trace *trace) {
     free(trace->hashes.items);
     free(trace->steps.items);
     touches_free(trace);
+    json_free(trace);
     state_arena_free(&trace->bytes);
     free(trace);
 }

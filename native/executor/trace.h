@@ -14,6 +14,21 @@ typedef struct place_map {
     uint64_t serial;
 } place_map;
 
+/* The slots of a contract that the struct logger has shown. */
+typedef struct contract_slots {
+    uint8_t *items;               /* pieces of JSON of one length, sorted by key */
+    size_t count, room;
+} contract_slots;
+
+typedef struct step_json {
+    uint8_t *bytes;
+    size_t length, room;
+    size_t begin;                 /* of the transaction */
+    LIST_OF(ghost_trace_mark) marks;
+    LIST_OF(contract_slots) contracts;            /* of the transaction; those beyond keep memory */
+    place_map places;             /* of contracts[], by account */
+} step_json;
+
 struct trace {
     ghost_tracer hooks;
     ghost_trace_watch watch;
@@ -29,6 +44,7 @@ struct trace {
     LIST_OF(ghost_trace_step) steps;
     place_map account_places, slot_places;
     size_t account_first, slot_first;             /* of the transaction */
+    step_json json;
     arena bytes;                  /* all data behind the lists */
     uint64_t byte_count;
     uint64_t ticks;               /* events since the clock was last asked */
@@ -43,6 +59,13 @@ const uint8_t *trace_keep(trace *trace, const uint8_t *bytes, size_t length);
 bool trace_has_room(trace *trace, size_t count);
 /* 0, or ABORT once the deadline is over. weight: how much work the event stands for. */
 int trace_check_time(trace *trace, uint64_t weight);
+
+/* ---- trace_places.c ---- */
+bool places_find(const place_map *map, const void *key, uint32_t *place);
+/* False: memory is out. */
+bool places_put(place_map *map, const void *key, uint32_t place);
+void places_clear(place_map *map);
+void places_free(place_map *map);
 
 /* ---- trace_touches.c ---- */
 void touches_clear(trace *trace);
@@ -60,5 +83,11 @@ void trace_on_slot(void *context, const ghost_message *message, const ghost_acco
 
 /* ---- trace_steps.c ---- */
 int trace_on_step(void *context, const ghost_step *step);
+
+/* ---- trace_json.c ---- */
+int trace_on_json_step(void *context, const ghost_step *step);
+void json_begin_transaction(trace *trace);
+void json_clear(trace *trace);
+void json_free(trace *trace);
 
 #endif

@@ -4,74 +4,6 @@
 
 #include "trace.h"
 
-enum { PLACES_FIRST = 256 };
-
-/* ---- places by entry ---- */
-
-static size_t place_of(const place_map *map, const void *key) {
-    uint64_t hash = (uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u;
-    size_t at = (size_t)(hash >> 32) & map->mask;
-    while (map->serials[at] == map->serial && map->keys[at] != key)
-        at = (at + 1) & map->mask;
-    return at;
-}
-
-static bool allocate_places(place_map *map, size_t room) {
-    place_map grown = {
-        .keys = malloc(room * sizeof *map->keys),
-        .places = malloc(room * sizeof *map->places),
-        .serials = calloc(room, sizeof *map->serials),
-        .mask = room - 1,
-        .count = map->count,
-        .serial = map->serial,
-    };
-    if (grown.keys == NULL || grown.places == NULL || grown.serials == NULL) {
-        free(grown.keys);
-        free(grown.places);
-        free(grown.serials);
-        return false;
-    }
-    for (size_t i = 0; map->mask != 0 && i <= map->mask; i++) {
-        if (map->serials[i] != map->serial)
-            continue;
-        size_t at = place_of(&grown, map->keys[i]);
-        grown.keys[at] = map->keys[i];
-        grown.places[at] = map->places[i];
-        grown.serials[at] = map->serial;
-    }
-    free(map->keys);
-    free(map->places);
-    free(map->serials);
-    *map = grown;
-    return true;
-}
-
-static void free_places(place_map *map) {
-    free(map->keys);
-    free(map->places);
-    free(map->serials);
-}
-
-static bool find_place(const place_map *map, const void *key, uint32_t *place) {
-    if (map->mask == 0)
-        return false;
-    size_t at = place_of(map, key);
-    *place = map->places[at];
-    return map->serials[at] == map->serial;
-}
-
-static bool put_place(place_map *map, const void *key, uint32_t place) {
-    if (map->count * 2 >= map->mask &&
-        !allocate_places(map, map->mask == 0 ? PLACES_FIRST : (map->mask + 1) * 2))
-        return false;
-    size_t at = place_of(map, key);
-    map->keys[at] = key;
-    map->places[at] = place;
-    map->serials[at] = map->serial;
-    map->count++;
-    return true;
-}
-
 /* ---- accounts and slots ---- */
 
 static void fill_account(trace *trace, account_entry *entry, ghost_trace_account_state *out,
@@ -97,12 +29,12 @@ static void fill_account(trace *trace, account_entry *entry, ghost_trace_account
 /* NULL when the bounds are reached. */
 static ghost_trace_account *touch_account(trace *trace, account_entry *entry, uint32_t frame) {
     uint32_t place;
-    if (find_place(&trace->account_places, entry, &place))
+    if (places_find(&trace->account_places, entry, &place))
         return &trace->accounts.items[place];
     place = (uint32_t)trace->accounts.count;
     if (!trace_has_room(trace, place) || !LIST_RESERVE(trace->accounts, 1) ||
         !LIST_RESERVE(trace->account_entries, 1) ||
-        !put_place(&trace->account_places, entry, place)) {
+        !places_put(&trace->account_places, entry, place)) {
         trace->is_cut = true;
         return NULL;
     }
@@ -124,11 +56,11 @@ static ghost_trace_account *touch_address(trace *trace, const ghost_address *add
 
 static void touch_slot(trace *trace, slot_entry *entry, const u256 *before, uint32_t frame) {
     uint32_t place;
-    if (find_place(&trace->slot_places, entry, &place))
+    if (places_find(&trace->slot_places, entry, &place))
         return;
     place = (uint32_t)trace->slots.count;
     if (!trace_has_room(trace, place) || !LIST_RESERVE(trace->slots, 1) ||
-        !LIST_RESERVE(trace->slot_entries, 1) || !put_place(&trace->slot_places, entry, place)) {
+        !LIST_RESERVE(trace->slot_entries, 1) || !places_put(&trace->slot_places, entry, place)) {
         trace->is_cut = true;
         return;
     }
@@ -221,6 +153,10 @@ void trace_start(ghost_executor *executor, const ghost_tx *tx, const tx_terms *t
         memcpy(address.bytes, tx->to, 20);
         touches_callee(trace, &address, GHOST_TRACE_NO_FRAME);
     }
+    for (size_t i = 1; i < tx->call_count; i++) {
+        memcpy(address.bytes, tx->calls[i].to, 20);
+        touches_callee(trace, &address, GHOST_TRACE_NO_FRAME);
+    }
     touch_account(trace, executor->coinbase, GHOST_TRACE_NO_FRAME);
     touch_account(trace, terms->payer, GHOST_TRACE_NO_FRAME);
     for (size_t i = 0; i < tx->authorization_count; i++) {
@@ -252,9 +188,8 @@ void trace_settle(ghost_executor *executor) {
 }
 
 void touches_begin_transaction(trace *trace) {
-    trace->account_places.serial++;
-    trace->slot_places.serial++;
-    trace->account_places.count = trace->slot_places.count = 0;
+    places_clear(&trace->account_places);
+    places_clear(&trace->slot_places);
     trace->account_first = trace->accounts.count;
     trace->slot_first = trace->slots.count;
 }
@@ -269,6 +204,6 @@ void touches_free(trace *trace) {
     free(trace->account_entries.items);
     free(trace->slots.items);
     free(trace->slot_entries.items);
-    free_places(&trace->account_places);
-    free_places(&trace->slot_places);
+    places_free(&trace->account_places);
+    places_free(&trace->slot_places);
 }

@@ -68,13 +68,15 @@ typedef struct precompile_call {
     const uint8_t *input;
     size_t input_length;
     uint64_t gas; /* left */
+    bool lacks_gas;
     uint8_t *output;
     size_t output_length;
 } precompile_call;
 
 /* Takes cost from the gas, or returns false and takes nothing. */
 static bool charge(precompile_call *call, uint64_t cost) {
-    if (cost > call->gas) return false;
+    call->lacks_gas = cost > call->gas;
+    if (call->lacks_gas) return false;
     call->gas -= cost;
     return true;
 }
@@ -229,7 +231,8 @@ static outcome run_modexp(precompile_call *call) {
         }
     }
     uint64_t cost;
-    if (!modexp_cost(&cost, call, &lengths) || !charge(call, cost)) return FAILED;
+    if (!modexp_cost(&cost, call, &lengths)) cost = UINT64_MAX; /* more than any gas */
+    if (!charge(call, cost)) return FAILED;
     if (u256_is_zero(&lengths.modulus)) return SUCCEEDED;
     /* A modulus that is not empty was paid for, so all three lengths fit 64 bits by now. */
     uint64_t base = lengths.base.limbs[0], exponent = lengths.exponent.limbs[0];
@@ -442,5 +445,6 @@ int ghost_precompile_run(ghost_precompile_result *result, uint32_t fork,
         return GHOST_OK;
     }
     free(call.output);
+    result->lacks_gas = call.lacks_gas;
     return outcome == NO_MEMORY ? GHOST_OUT_OF_MEMORY : GHOST_OK;
 }

@@ -8,6 +8,7 @@
  * free(); NULL when output_length is 0. */
 typedef struct ghost_precompile_result {
     uint8_t success;          /* 0: the call fails and takes all its gas */
+    uint8_t lacks_gas;        /* it failed for its price alone */
     uint64_t gas_left;
     uint8_t *output;
     size_t output_length;

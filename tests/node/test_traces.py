@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from eth_abi import encode
 from eth_utils.crypto import keccak
 
 from ghostchain.contracts.addresses import FEE_MARKET, GCC, SPIRIT, STAKING
+from ghostchain.encoding.blocks import decode_block, encode_block
 from tests.node.process import Ghostd, RpcFailure
 from tests.wasm.build import wat
 
@@ -133,13 +135,192 @@ def test_calls_of_a_ghost_transaction_stand_side_by_side(traced: Traced) -> None
     assert [call["to"] for call in trace["calls"]] == [shown(SPIRIT), shown(GCC)]
 
 
+def test_struct_logs(traced: Traced) -> None:
+    """The default tracer: steps of the EVM, whose frame is the one that calls the other engines."""
+    sent = traced.receipt["transactionHash"]
+    trace = traced.node.call("debug_traceTransaction", sent)
+    assert list(trace) == ["gas", "failed", "returnValue", "structLogs"]
+    assert (trace["gas"], trace["failed"]) == (int(traced.receipt["gasUsed"], 16), False)
+    calls = traced.node.call("debug_traceTransaction", sent, OPTIONS)
+    assert trace["returnValue"] == calls["output"]
+    steps = trace["structLogs"]
+    assert steps[0] | {"gas": 0} == {
+        "pc": 0,
+        "op": "PUSH1",
+        "gas": 0,
+        "gasCost": 3,
+        "depth": 1,
+        "stack": [],
+    }
+    assert {step["depth"] for step in steps} == {1}
+    assert [step["op"] for step in steps].count("CALL") == 5
+    plain = {"disableStack": True, "enableMemory": True, "enableReturnData": True}
+    steps = traced.node.call("debug_traceTransaction", sent, plain)["structLogs"]
+    assert all("stack" not in step for step in steps)
+    assert any(len(step.get("memory", ())) > 4 for step in steps)
+    assert any(step.get("returnData", "").startswith("0x") for step in steps)
+    few = traced.node.call("debug_traceTransaction", sent, {"limit": 500})["structLogs"]
+    assert 0 < len(few) < 10
+
+
+def test_prestate_of_every_engine(traced: Traced) -> None:
+    """Slots that WASM and native contracts read and write, and what a fee changes."""
+    set_number = keccak(text="setNumber(uint256)")[:4] + encode(["uint256"], [77])
+    request = {"from": ALICE, "to": traced.counter, "data": shown(set_number)}
+    options = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
+    changes = traced.node.call("debug_traceCall", request, "latest", options)
+    assert list(changes["post"][traced.counter]["storage"].values()) == ["0x" + f"{77:064x}"]
+    reached = traced.node.call(
+        "debug_traceTransaction", traced.receipt["transactionHash"], {"tracer": "prestateTracer"}
+    )
+    assert {ALICE, MULTICALL, traced.counter, shown(SPIRIT), shown(STAKING)} <= set(reached)
+    assert reached[shown(SPIRIT)]["storage"]
+    assert reached[traced.counter]["code"].startswith("0x0061736d")
+
+
+def test_every_tracer_answers_for_every_engine(traced: Traced) -> None:
+    """Alone, and several in one run."""
+    sent = traced.receipt["transactionHash"]
+    names = (
+        "callTracer",
+        "flatCallTracer",
+        "prestateTracer",
+        "4byteTracer",
+        "noopTracer",
+        "keccak256PreimageTracer",
+        "erc7562Tracer",
+    )
+    alone = {
+        name: traced.node.call("debug_traceTransaction", sent, {"tracer": name}) for name in names
+    }
+    together = {"tracer": "muxTracer", "tracerConfig": {name: {} for name in names}}
+    assert traced.node.call("debug_traceTransaction", sent, together) == alone
+    flat = alone["flatCallTracer"]
+    assert [frame.get("engine") for frame in flat] == [
+        None,
+        "native",
+        "native",
+        "wasm",
+        "native",
+        None,
+    ]
+    assert [frame["traceAddress"] for frame in flat] == [[], [0], [1], [2], [3], [4]]
+    assert (flat[0]["subtraces"], flat[0]["transactionHash"]) == (5, sent)
+    assert alone["4byteTracer"][f"{shown(NUMBER)}-0"] == 1
+    assert alone["noopTracer"] == {}
+
+
+def test_logs_of_native_contracts(traced: Traced) -> None:
+    transfer = keccak(text="transfer(address,uint256)")[:4] + encode(
+        ["address", "uint256"], [NOBODY, 5]
+    )
+    request = {"from": ALICE, "to": shown(SPIRIT), "data": shown(transfer)}
+    options = OPTIONS | {"tracerConfig": {"withLog": True}}
+    (log,) = traced.node.call("debug_traceCall", request, "latest", options)["logs"]
+    assert log["address"] == shown(SPIRIT)
+    assert log["topics"][0] == shown(keccak(text="Transfer(address,address,uint256)"))
+    assert (log["index"], log["position"]) == ("0x0", "0x0")
+
+
+def test_calls_in_the_middle_of_a_block(traced: Traced) -> None:
+    """Before the transaction that sends it has less, and each call of a bundle sees the last."""
+    node = traced.node
+    receipt = traced.send({"to": NOBODY, "value": "0x5"})
+    block = receipt["blockNumber"]
+    # Returns the balance of NOBODY: PUSH20 BALANCE PUSH0 MSTORE PUSH1 32 PUSH0 RETURN.
+    code = "0x73" + NOBODY[2:] + "315f5260205ff3"
+    place = "0x" + "ab" * 20
+    overrides = {place: {"code": code}}
+    request = {"to": place}
+    options = OPTIONS | {"stateOverrides": overrides}
+    after = int(node.call("debug_traceCall", request, block, options)["output"], 16)
+    before = node.call("debug_traceCall", request, block, options | {"txIndex": "0x0"})
+    assert int(before["output"], 16) == after - 5
+    bundle = {"transactions": [{"from": ALICE, "to": NOBODY, "value": "0x7"}, request]}
+    ((_, seen),) = node.call(
+        "debug_traceCallMany", [bundle], {"blockNumber": block, "transactionIndex": 0}, options
+    )
+    assert int(seen["output"], 16) == after - 5 + 7
+    ((_, seen),) = node.call("debug_traceCallMany", [bundle], {"blockNumber": block}, options)
+    assert int(seen["output"], 16) == after + 7
+
+
+def test_a_block_as_its_bytes(traced: Traced) -> None:
+    """One of this chain, and one that nobody has sealed."""
+    node = traced.node
+    raw = node.call("debug_getRawBlock", traced.receipt["blockNumber"])
+    own = node.call("debug_traceBlockByHash", traced.receipt["blockHash"], OPTIONS)
+    assert node.call("debug_traceBlock", raw, OPTIONS) == own
+    block = decode_block(bytes.fromhex(raw[2:]))
+    other = replace(block, header=replace(block.header, extra_data=b"another"))
+    made = node.call("debug_traceBlock", shown(encode_block(other)), OPTIONS)
+    assert made == own
+    orphan = replace(block, header=replace(block.header, parent_hash=bytes(32)))
+    with pytest.raises(RpcFailure, match="not found"):
+        node.call("debug_traceBlock", shown(encode_block(orphan)), OPTIONS)
+    with pytest.raises(RpcFailure, match="could not decode block"):
+        node.call("debug_traceBlock", "0xc0", OPTIONS)
+
+
+def test_deep_calls_are_shown_whole(traced: Traced) -> None:
+    """A contract that calls itself to the gas' end: deeper than JSON writers go by themselves."""
+    place = "0x" + "ac" * 20
+    overrides = {place: {"code": "0x5f5f5f5f5f305af1"}}
+    options = OPTIONS | {"stateOverrides": overrides}
+    request = {"to": place, "gas": "0x100000"}
+    trace = traced.node.call("debug_traceCall", request, "latest", options)
+    depth = 0
+    while "calls" in trace:
+        (trace,) = trace["calls"]
+        depth += 1
+    assert depth > 300
+
+
+def test_a_run_ends_at_its_timeout(traced: Traced) -> None:
+    """In a call, and in a block: its transactions say so."""
+    place = "0x" + "ad" * 20
+    options = {"stateOverrides": {place: {"code": "0x5b5f56"}}, "timeout": "1ms"}
+    with pytest.raises(RpcFailure, match="execution timeout"):
+        traced.node.call("debug_traceCall", {"to": place}, "latest", options)
+    spinning = traced.send({"data": "0x5b5a612710105f5700", "gas": "0xf00000"})
+    (entry,) = traced.node.call(
+        "debug_traceBlockByNumber", spinning["blockNumber"], {"timeout": "1us"}
+    )
+    assert entry == {"txHash": spinning["transactionHash"], "error": "execution timeout"}
+
+
 @pytest.mark.parametrize(
     ("method", "params", "message"),
     [
         ("debug_traceTransaction", ["0x" + "11" * 32, OPTIONS], "transaction not found"),
-        ("debug_traceTransaction", ["0x" + "11" * 32], "missing value"),
+        ("debug_traceTransaction", [], "missing value"),
+        ("debug_traceTransaction", ["0x" + "11" * 32, {"timeout": "soon"}], "invalid duration"),
         ("debug_traceBlockByNumber", ["0x0", OPTIONS], "genesis is not traceable"),
-        ("debug_traceBlockByNumber", ["latest", {}], "struct logger"),
+        ("debug_traceBlockByNumber", ["0xffffff", {}], "block #16777215 not found"),
+        ("debug_traceCall", [{}, "latest", {"txIndex": "0x63"}], "out of range"),
+        (
+            "debug_traceCall",
+            [{"from": NOBODY, "gasPrice": "0xffffffffff"}, "latest", {}],
+            "tracing failed: insufficient funds",
+        ),
+        (
+            "debug_traceCall",
+            [{}, "latest", {"tracer": "muxTracer", "tracerConfig": {"nonesuch": {}}}],
+            "'nonesuch' is not available",
+        ),
+        (
+            "debug_traceCall",
+            [
+                {},
+                "latest",
+                {
+                    "tracer": "prestateTracer",
+                    "tracerConfig": {"diffMode": True, "includeEmpty": True},
+                },
+            ],
+            "cannot use diffMode with includeEmpty",
+        ),
+        ("debug_traceCallMany", [[{"transactions": 5}]], "expected an array"),
         ("debug_traceBlockByNumber", ["latest", {"tracer": "x"}], "'x' is not available"),
         ("debug_traceBlockByHash", ["0x" + "11" * 32, OPTIONS], "not found"),
     ],

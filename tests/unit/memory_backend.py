@@ -21,6 +21,7 @@ from ghostchain.execution.executor import BlockEnvironment, CallFlag, CallResult
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.execution.traces import FRAMES, Trace, Watch
 from ghostchain.primitives.account import EMPTY, Account
+from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import InvalidTransaction, StateUnavailable, TransactionReason
 from ghostchain.primitives.header import Header
@@ -42,6 +43,7 @@ from ghostchain.rpc.backend import (
     Event,
     ForkSettings,
     LocatedLog,
+    Made,
     NewHead,
     NewPending,
     PoolContent,
@@ -453,6 +455,16 @@ class MemoryBackend:
 
     def known_addresses(self) -> Sequence[Address]:
         return ACCOUNTS
+
+    def trace_made(self, block: Block, watch: Watch) -> Made:
+        raise StateUnavailable("nothing here runs code")
+
+    @contextmanager
+    def within(
+        self, number: int, count: int | None, amendments: Amendments
+    ) -> Iterator[MemorySimulation]:
+        with self.simulation(number, {}) as simulation:
+            yield simulation
 
     def prove(self, address: Address, keys: Sequence[Hash32], number: int) -> AccountProof:
         state = self.state_at(number)

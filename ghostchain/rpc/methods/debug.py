@@ -1,20 +1,34 @@
-"""Call frames of transactions, blocks and messages, of every engine."""
+"""Traces of transactions, blocks and calls, of every engine (geth's debug_trace*, and reth's
+debug_traceCallMany)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ghostchain.crypto.hashes import header_hash
+from ghostchain.encoding.blocks import decode_block
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.execution.executor import CallFlag
-from ghostchain.execution.traces import CallFrame, Trace
-from ghostchain.primitives.errors import TransactionReason
+from ghostchain.execution.executor import CallFlag, CallResult, ExecutionStopped, TraceTooLarge
+from ghostchain.execution.traces import StructLogWatch, Trace, Watch
+from ghostchain.primitives.block import Block
+from ghostchain.primitives.errors import GhostError, InvalidBlock, TransactionReason
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.backend import AccountOverride
+from ghostchain.rpc.backend import Simulation
 from ghostchain.rpc.blocks import BlockRecord
-from ghostchain.rpc.calls import flags_of, message_of, setting_of, unable_to_begin
+from ghostchain.rpc.calls import (
+    Setting,
+    flags_of,
+    message_of,
+    overridden,
+    setting_of,
+    why_not_begun,
+)
 from ghostchain.rpc.dispatch import Cost, Method
-from ghostchain.rpc.errors import server_error
+from ghostchain.rpc.errors import invalid_params, server_error
+from ghostchain.rpc.overrides import amendments_of, precompile_moves
 from ghostchain.rpc.parameters import (
     BlockId,
     BlockOverride,
@@ -23,44 +37,185 @@ from ghostchain.rpc.parameters import (
     block_id,
     block_number,
     block_override,
-    boolean,
     call_request,
+    data,
     fields,
     hash32,
+    items,
     optional,
-    state_overrides,
 )
 from ghostchain.rpc.services import Services
-from ghostchain.rpc.tracing import Whole, call_trace
+from ghostchain.rpc.tracers.options import DEFAULT_OPTIONS, TraceOptions, trace_options
+from ghostchain.rpc.tracers.runs import Around, Parts
 from ghostchain.rpc.workers import Deadline
 
-CALL_TRACER = "callTracer"
+BUNDLES_MAX = 100
+BUNDLE_CALLS_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class TraceOptions:
-    """What a tracer is told. The overrides are for calls."""
-
-    only_top: bool = False
-    state: dict[Any, AccountOverride] | None = None
-    block: BlockOverride | None = None
+# ---- what all share ----
 
 
-def trace_options(value: Any) -> TraceOptions:
-    """geth's TraceConfig, for the tracer that there is."""
-    members = fields(value)
-    tracer = members.get("tracer")
-    if tracer != CALL_TRACER:
-        asked = "the struct logger (no tracer named)" if tracer is None else f"{tracer!r}"
-        raise ValueError(f"{asked[:100]} is not available; the tracer here is {CALL_TRACER}")
-    settings = fields(members.get("tracerConfig") or {})
-    if optional(settings, "withLog", boolean):
-        raise ValueError(f"{CALL_TRACER} is not available with withLog")
-    return TraceOptions(
-        only_top=bool(optional(settings, "onlyTopCall", boolean)),
-        state=optional(members, "stateOverrides", state_overrides),
-        block=optional(members, "blockOverrides", block_override),
+def watch_of(options: TraceOptions, deadline: Deadline) -> Watch:
+    """What the tracer wants recorded, until its timeout or the request's deadline."""
+    at_ns = min(deadline.at_ns, time.monotonic_ns() + options.timeout_ns)
+    return replace(options.chosen.watch(), deadline_ns=at_ns)
+
+
+def failure_text(failure: GhostError) -> str:
+    return "execution timeout" if isinstance(failure, ExecutionStopped) else str(failure)
+
+
+def stopped(run: Callable[[], Any]) -> Any:
+    """What run returns. Raises RpcError where it was stopped for time or size."""
+    try:
+        return run()
+    except (ExecutionStopped, TraceTooLarge) as failure:
+        raise server_error(failure_text(failure)) from None
+
+
+def complete(trace: Trace, options: TraceOptions) -> Trace:
+    """The trace. Raises RpcError when there was more than is kept."""
+    is_json = isinstance(options.chosen.settings, StructLogWatch)
+    if trace.is_cut and not is_json:
+        raise server_error(f"the trace is too large: more than {len(trace.frames)} frames or steps")
+    return trace
+
+
+# ---- transactions and blocks ----
+
+
+def record_of(services: Services, number: int) -> BlockRecord:
+    if number == 0:
+        raise server_error("genesis is not traceable")
+    record = services.blocks.record(number)
+    if record is None:
+        raise server_error(f"block #{number} not found")
+    return record
+
+
+def around_of(services: Services, record: BlockRecord, index: int) -> Around:
+    header = record.header
+    return Around(
+        sender=record.sender(index),
+        gas_limit=record.transaction(index).gas_limit,
+        gas_used=record.gas_used(index),
+        fork=services.backend.environment(header.number).fork,
+        coinbase=header.coinbase,
+        block_hash=record.hash,
+        block_number=header.number,
+        transaction_hash=record.transaction_hash(index),
+        transaction_index=index,
     )
+
+
+def trace_transaction(
+    services: Services, deadline: Deadline, transaction_hash: Hash32, options: TraceOptions
+) -> Any:
+    """Cost: the transactions before it in its block run once more, unwatched."""
+    found = services.backend.transaction_location(transaction_hash)
+    if found is None:
+        raise server_error("transaction not found")
+    number, index = found
+    record = record_of(services, number)
+    watch = replace(watch_of(options, deadline), transaction=index)
+    trace = complete(stopped(lambda: services.backend.trace_block(number, watch)), options)
+    return options.chosen.show(Parts(trace).run(index, around_of(services, record, index)))
+
+
+def trace_block_by_number(
+    services: Services, deadline: Deadline, block: BlockId, options: TraceOptions
+) -> Any:
+    number = services.number_of(block)
+    if number is None:
+        shown = block if isinstance(block, int) else services.backend.head().number
+        raise server_error(f"block #{shown} not found")
+    return traces_of(services, deadline, number, options)
+
+
+def trace_block_by_hash(
+    services: Services, deadline: Deadline, block_hash: Hash32, options: TraceOptions
+) -> Any:
+    number = services.backend.number_of(block_hash)
+    if number is None:
+        raise server_error(f"block {format_data(block_hash)} not found")
+    return traces_of(services, deadline, number, options)
+
+
+def traces_of(
+    services: Services, deadline: Deadline, number: int, options: TraceOptions
+) -> list[dict[str, Any]]:
+    """The trace of each transaction of a block, with its hash. Cost: the block runs once more."""
+    record = record_of(services, number)
+    trace = services.backend.trace_block(number, watch_of(options, deadline))
+    arounds = [around_of(services, record, index) for index in range(len(record))]
+    return envelopes(trace, arounds, options)
+
+
+def envelopes(
+    trace: Trace, arounds: Sequence[Around], options: TraceOptions
+) -> list[dict[str, Any]]:
+    """One for each transaction; where the run was stopped, those it did not finish say why."""
+    parts = Parts(complete(trace, options))
+    finished = len(arounds) if trace.failure is None else max(parts.frames, default=0)
+    answers = []
+    for index, around in enumerate(arounds):
+        answer: dict[str, Any] = {}
+        if around.transaction_hash is not None:
+            answer["txHash"] = format_data(around.transaction_hash)
+        if index < finished or trace.failure is None:
+            answer["result"] = options.chosen.show(parts.run(index, around))
+        else:
+            answer["error"] = failure_text(trace.failure)
+        answers.append(answer)
+    return answers
+
+
+def trace_block_of(
+    services: Services, deadline: Deadline, raw: bytes, options: TraceOptions
+) -> list[dict[str, Any]]:
+    """A block as its bytes: of this chain, or any other on one of its states."""
+    try:
+        block = decode_block(raw)
+    except InvalidBlock as error:
+        raise invalid_params(f"could not decode block: {error}") from None
+    number = services.backend.number_of(header_hash(block.header))
+    if number is not None:
+        return traces_of(services, deadline, number, options)
+    return traces_of_made(services, deadline, block, options)
+
+
+def traces_of_made(
+    services: Services, deadline: Deadline, block: Block, options: TraceOptions
+) -> list[dict[str, Any]]:
+    header, backend = block.header, services.backend
+    if header.number == 0:
+        raise server_error("genesis is not traceable")
+    if backend.number_of(header.parent_hash) != header.number - 1:
+        raise server_error(f"block {format_data(header.parent_hash)} not found")
+    watch = watch_of(options, deadline)
+    try:
+        made = stopped(lambda: backend.trace_made(block, watch))
+    except InvalidBlock as error:
+        raise server_error(f"tracing failed: {error}") from None
+    arounds = [
+        Around(
+            sender=made.batch.sender(index),
+            gas_limit=made.batch.transaction(index).gas_limit,
+            gas_used=made.gas_used[index],
+            fork=backend.environment(header.number - 1).fork,
+            coinbase=header.coinbase,
+            block_hash=header_hash(header),
+            block_number=header.number,
+            transaction_hash=made.batch.hash(index),
+            transaction_index=index,
+        )
+        for index in range(len(made.batch))
+    ]
+    return envelopes(made.trace, arounds, options)
+
+
+# ---- calls ----
 
 
 def trace_call(
@@ -70,86 +225,143 @@ def trace_call(
     block: BlockId,
     options: TraceOptions,
 ) -> Any:
+    """On the state after a block, or with txIndex on that before one of its transactions."""
     setting = setting_of(services, block, options.block)
+    environment, index = setting.environment, options.transaction_index
+    if index is None:
+        moves = precompile_moves(options.state, environment.fork)
+        simulated = services.backend.simulation(setting.state_number, options.state, moves)
+    else:
+        count = transactions_before(services, setting.state_number, index)
+        changes = amendments_of(options.state)
+        simulated = services.backend.within(setting.state_number, count, changes)
+    with simulated as simulation:
+        return call_trace(services, deadline, simulation, request, setting, options)
+
+
+def transactions_before(services: Services, number: int, index: int) -> int:
+    record = record_of(services, number)
+    if index >= len(record):
+        raise server_error(
+            f"transaction index {index} out of range for block {format_data(record.hash)}"
+        )
+    return index
+
+
+def call_trace(
+    services: Services,
+    deadline: Deadline,
+    simulation: Simulation,
+    request: CallRequest,
+    setting: Setting,
+    options: TraceOptions,
+    *,
+    keeps: bool = False,
+) -> Any:
     cap = services.options.gas_cap or setting.environment.gas_limit
     gas = cap if request.gas is None else min(request.gas, cap)
     message = message_of(services, request, setting, gas=gas)
-    backend = services.backend
-    with backend.simulation(setting.state_number, options.state or {}) as simulation:
-        flags = CallFlag(flags_of(message))
-        result, trace = simulation.trace(setting.environment, message, flags=flags)
+    flags = CallFlag(flags_of(message)) | (CallFlag.KEEP if keeps else CallFlag(0))
+    watch = watch_of(options, deadline)
+
+    def run() -> tuple[CallResult, Trace]:
+        return simulation.trace(setting.environment, message, flags=flags, watch=watch)
+
+    result, trace = stopped(run)
     if result.reason is not TransactionReason.OK:
-        view = backend.state_at(setting.state_number)
-        raise unable_to_begin(result, message, setting, view)
-    whole = Whole(message.sender, gas, result.gas_used)
-    return call_trace(complete(trace), whole, only_top=options.only_top)
+        view = services.backend.state_at(setting.state_number)
+        raise server_error(f"tracing failed: {why_not_begun(result, message, setting, view)}")
+    environment = setting.environment
+    around = Around(message.sender, gas, result.gas_used, environment.fork, environment.coinbase)
+    return options.chosen.show(Parts(complete(trace, options)).run(0, around))
 
 
-def trace_transaction(
-    services: Services, deadline: Deadline, transaction_hash: Hash32, options: TraceOptions
-) -> Any:
-    found = services.backend.transaction_location(transaction_hash)
-    if found is None:
-        raise server_error("transaction not found")
-    number, index = found
-    return traces_of(services, number, options)[index]["result"]
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Calls in one block."""
+
+    calls: tuple[CallRequest, ...]
+    block: BlockOverride | None
 
 
-def trace_block_by_number(
-    services: Services, deadline: Deadline, block: BlockId, options: TraceOptions
-) -> Any:
-    return traces_of(services, services.number_needed(block), options)
+@dataclass(frozen=True, slots=True)
+class StateContext:
+    """Where bundles begin: before a transaction of a block, None for after all of them."""
+
+    block: BlockId = "latest"
+    index: int | None = None
 
 
-def trace_block_by_hash(
-    services: Services, deadline: Deadline, block_hash: Hash32, options: TraceOptions
-) -> Any:
-    number = services.backend.number_of(block_hash)
-    if number is None:
-        raise server_error(f"block {format_data(block_hash)} not found")
-    return traces_of(services, number, options)
+def bundles(value: Any) -> tuple[Bundle, ...]:
+    return tuple(
+        Bundle(
+            tuple(map(call_request, items(members.get("transactions"), BUNDLE_CALLS_MAX, "calls"))),
+            optional(members, "blockOverride", block_override),
+        )
+        for members in map(fields, items(value, BUNDLES_MAX, "bundles"))
+    )
 
 
-def traces_of(services: Services, number: int, options: TraceOptions) -> list[dict[str, Any]]:
-    """The trace of each transaction of a block, with its hash. Cost: the block runs once more."""
-    if number == 0:
-        raise server_error("genesis is not traceable")
-    record = services.blocks.record(number)
-    if record is None:
-        raise server_error(f"block {number} is not kept")
-    frames: list[list[CallFrame]] = [[] for _ in range(len(record))]
-    for frame in complete(services.backend.trace_block(number)):
-        if frame.transaction is not None:
-            frames[frame.transaction].append(frame)
-    return [
-        {
-            "txHash": format_data(record.transaction_hash(index)),
-            "result": call_trace(own, whole_of(record, index), only_top=options.only_top),
-        }
-        for index, own in enumerate(frames)
-    ]
+def place_in_block(value: Any) -> int | None:
+    """reth's transactionIndex: a number, -1 or "all" for the end of the block."""
+    if value in (-1, "all"):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("expected a number or -1")
+    return value
 
 
-def whole_of(record: BlockRecord, index: int) -> Whole:
-    gas_limit = record.transaction(index).gas_limit
-    return Whole(record.sender(index), gas_limit, record.gas_used(index))
+def state_context(value: Any) -> StateContext:
+    members = fields(value)
+    block = optional(members, "blockNumber", block_id)
+    index = optional(members, "transactionIndex", place_in_block)
+    return StateContext("latest" if block is None else block, index)
 
 
-def complete(trace: Trace) -> tuple[CallFrame, ...]:
-    """The frames. Raises RpcError when there were more than are kept."""
-    if trace.is_cut:
-        raise server_error(f"the trace is too large: more than {len(trace.frames)} frames")
-    return trace.frames
+def trace_call_many(
+    services: Services,
+    deadline: Deadline,
+    asked: tuple[Bundle, ...],
+    context: StateContext,
+    options: TraceOptions,
+) -> list[list[Any]]:
+    """Bundles of calls, each on what those before it left."""
+    number = services.number_needed(context.block)
+    count = context.index
+    if count is not None:
+        count = transactions_before(services, number, count)
+    answers = []
+    setting = setting_of(services, context.block, options.block)
+    with services.backend.within(number, count, amendments_of(options.state)) as simulation:
+        for bundle in asked:
+            place = setting
+            if bundle.block is not None:
+                environment = overridden(setting.environment, bundle.block)
+                place = replace(setting, environment=environment)
+            answers.append(
+                [
+                    call_trace(services, deadline, simulation, call, place, options, keeps=True)
+                    for call in bundle.calls
+                ]
+            )
+    return answers
 
 
-OPTIONS = Parameter("options", trace_options)
+OPTIONS = Parameter("options", trace_options, required=False, default=DEFAULT_OPTIONS)
 BLOCK = Parameter("block", block_id, required=False, default="latest")
+CONTEXT = Parameter("state context", state_context, required=False, default=StateContext())
 
 METHODS = (
     Method(
         "debug_traceCall",
         trace_call,
         (Parameter("transaction", call_request), BLOCK, OPTIONS),
+        Cost.SLOW,
+    ),
+    Method(
+        "debug_traceCallMany",
+        trace_call_many,
+        (Parameter("bundles", bundles), CONTEXT, OPTIONS),
         Cost.SLOW,
     ),
     Method(
@@ -168,6 +380,12 @@ METHODS = (
         "debug_traceBlockByHash",
         trace_block_by_hash,
         (Parameter("block hash", hash32), OPTIONS),
+        Cost.SLOW,
+    ),
+    Method(
+        "debug_traceBlock",
+        trace_block_of,
+        (Parameter("block", data), OPTIONS),
         Cost.SLOW,
     ),
 )
