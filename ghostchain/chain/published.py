@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ghostchain.chain import index
 from ghostchain.chain.amendments import read_pending
 from ghostchain.chain.logs import (
+    LOGS_KEPT_MAX,
     BloomFile,
     LocatedLog,
+    Sections,
     Topics,
     candidate_blocks,
+    matches,
     matching_logs,
     transaction_hash,
 )
@@ -34,6 +37,7 @@ Value = TypeVar("Value")
 HEADERS_KEPT = 1024
 # Bytes of bodies kept for readers, and as many of receipts.
 RECORD_BYTES_KEPT = 16 << 20
+LOG_BYTES_KEPT = 32 << 20
 
 
 class Recent(Generic[Value]):
@@ -68,13 +72,15 @@ class Kept:
 
     is_cut: the records of what was taken back are no longer in the block files."""
 
-    __slots__ = ("bodies", "headers", "is_cut", "receipts")
+    __slots__ = ("bodies", "headers", "is_cut", "logs", "receipts", "sections")
 
     def __init__(self) -> None:
         self.is_cut = False
         self.headers: Recent[tuple[Hash32, Header]] = Recent(size_max=HEADERS_KEPT)
         self.bodies: Recent[BodyRecord] = Recent(size_max=RECORD_BYTES_KEPT)
         self.receipts: Recent[ReceiptsRecord] = Recent(size_max=RECORD_BYTES_KEPT)
+        self.logs: Recent[tuple[LocatedLog, ...]] = Recent(size_max=LOG_BYTES_KEPT)
+        self.sections = Sections()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,25 +182,53 @@ class Published:
     ) -> Iterator[LocatedLog]:
         """As `Chain.logs`."""
         last = min(last, self.header.number)
-        for number in candidate_blocks(blooms, max(first, 0), last, addresses, topics):
-            record = self.receipts_record(number)
-            if record is None:
-                continue
-            for position, log_index, log in matching_logs(record, addresses, topics):
-                entry, body = self.entry(number), self.body(number)
-                if body is None and self.kept.is_cut:
-                    return
-                assert entry is not None, "a block with receipts has a header"
-                assert body is not None, "a block with receipts has a body"
-                yield LocatedLog(
-                    log=log,
-                    block_number=number,
-                    block_hash=entry[0],
-                    block_timestamp=entry[1].timestamp,
-                    transaction_hash=transaction_hash(body.raw(position)),
-                    transaction_index=position,
-                    log_index=log_index,
-                )
+        candidates = candidate_blocks(
+            blooms, max(first, 0), last, addresses, topics, self.kept.sections
+        )
+        for number in candidates:
+            for found in self.block_logs(number, addresses, topics):
+                if matches(found.log, addresses, topics):
+                    yield found
+
+    def block_logs(
+        self, number: int, addresses: Collection[Address], topics: Topics
+    ) -> Iterable[LocatedLog]:
+        """Logs of a block, with all that match among them."""
+        kept = self.kept.logs.get(number)
+        if kept is not None:
+            return kept
+        record = self.receipts_record(number)
+        if record is None:
+            return ()
+        if int(record.log_counts.sum()) > LOGS_KEPT_MAX:
+            return self.locate(number, record, addresses, topics)
+        kept = tuple(self.locate(number, record, (), ()))
+        self.kept.logs.put(number, kept, sum(item.weight for item in kept))
+        return kept
+
+    def locate(
+        self,
+        number: int,
+        record: ReceiptsRecord,
+        addresses: Collection[Address],
+        topics: Topics,
+    ) -> Iterator[LocatedLog]:
+        """The matching logs of a block, decoded."""
+        entry, body = self.entry(number), self.body(number)
+        if body is None and self.kept.is_cut:
+            return
+        assert entry is not None, "a block with receipts has a header"
+        assert body is not None, "a block with receipts has a body"
+        for position, log_index, log in matching_logs(record, addresses, topics):
+            yield LocatedLog(
+                log=log,
+                block_number=number,
+                block_hash=entry[0],
+                block_timestamp=entry[1].timestamp,
+                transaction_hash=transaction_hash(body.raw(position)),
+                transaction_index=position,
+                log_index=log_index,
+            )
 
 
 def first_published(storage: OpenedStorage) -> Published:

@@ -11,7 +11,6 @@ from typing import cast
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.config import ChainConfig
-from ghostchain.chain.logs import LocatedLog as ChainLog
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
@@ -178,10 +177,6 @@ class NodeBackend:
 
     # ---- the chain ----
 
-    @property
-    def reads_wait(self) -> bool:
-        return self.remote is not None
-
     def head(self) -> Header:
         return self._chain.head
 
@@ -219,24 +214,6 @@ class NodeBackend:
         addresses: Collection[Address],
         topics: Sequence[Collection[Hash32]],
     ) -> Iterable[LocatedLog]:
-        for found in self._all_logs(first, last, addresses, topics):
-            yield LocatedLog(
-                log=found.log,
-                block_number=found.block_number,
-                block_hash=found.block_hash,
-                block_timestamp=found.block_timestamp,
-                transaction_hash=found.transaction_hash,
-                transaction_index=found.transaction_index,
-                log_index=found.log_index,
-            )
-
-    def _all_logs(
-        self,
-        first: int,
-        last: int,
-        addresses: Collection[Address],
-        topics: Sequence[Collection[Hash32]],
-    ) -> Iterator[ChainLog]:
         """On a fork, those of the other chain first."""
         remote = self._remote
         if remote is not None and first <= remote.number:
@@ -284,7 +261,7 @@ class NodeBackend:
         yield LentExecutor(fresh)
 
     def peek(self, sender: Address, to: Address, data: bytes, *, gas_limit: int) -> bytes | None:
-        if self.reads_wait:
+        if self._remote is not None:
             return None
         header = self._chain.head
         shown = self._head_environment

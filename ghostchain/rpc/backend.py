@@ -15,6 +15,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Protocol
 
+from ghostchain.chain.logs import LocatedLog
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
@@ -24,7 +25,6 @@ from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.development import Development
 from ghostchain.rpc.phantoms import Middle, Phantoms
@@ -91,19 +91,6 @@ class PoolContent:
 
     pending: Mapping[Address, Sequence[PooledTransaction]]
     queued: Mapping[Address, Sequence[PooledTransaction]]
-
-
-@dataclass(frozen=True, slots=True)
-class LocatedLog:
-    """A log and where it stands. log_index counts through the whole block."""
-
-    log: Log
-    block_number: int
-    block_hash: Hash32
-    block_timestamp: int
-    transaction_hash: Hash32
-    transaction_index: int
-    log_index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +215,6 @@ class Backend(Protocol):
         """The chain that this one was forked from; None where it was not."""
 
     # the chain
-
-    @property
-    def reads_wait(self) -> bool:
-        """Whether reads may wait for another node: then none of them runs on the event loop."""
 
     def head(self) -> Header:
         """The latest committed block."""

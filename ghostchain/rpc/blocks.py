@@ -12,6 +12,8 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import Any
 
+import orjson
+
 from ghostchain.chain.fee_tokens import RATE_UNIT, in_coin, in_token
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord, body_parts
 from ghostchain.crypto.hashes import contract_address
@@ -36,6 +38,9 @@ from ghostchain.rpc.render import (
 )
 
 BLOB_GAS = 131_072
+# What a transaction and a header weigh as JSON, beside the transaction's data.
+SHOWN_BYTES = 1000
+HEADER_SHOWN_BYTES = 3000
 # What a natively decoded transaction weighs beside its raw bytes, roughly.
 ENTRY_BYTES = 600
 
@@ -59,7 +64,16 @@ class BlockRecord:
         self.body = body
         self.receipts = receipts
         self.blob_base_fee = blob_base_fee
-        self.weight = 2 * len(body.data) + len(receipts.data) + len(body) * ENTRY_BYTES
+        # What was shown, by whether transactions were whole.
+        self.shown: dict[bool, bytes] = {}
+        self.weight = (
+            2 * len(body.data)
+            + len(receipts.data)
+            + len(body) * ENTRY_BYTES
+            + 3 * len(body.data)
+            + len(body) * SHOWN_BYTES
+            + HEADER_SHOWN_BYTES
+        )
 
     def __len__(self) -> int:
         return len(self.body)
@@ -111,6 +125,13 @@ class BlockRecord:
         return sorted(found)
 
     # ---- JSON ----
+
+    def block_bytes(self, *, hydrated: bool) -> bytes:
+        """The JSON of the block, made once."""
+        found = self.shown.get(hydrated)
+        if found is None:
+            found = self.shown[hydrated] = orjson.dumps(self.block_json(hydrated=hydrated))
+        return found
 
     def block_json(self, *, hydrated: bool) -> Json:
         fields = header_json(self.header, self.hash)
@@ -220,6 +241,14 @@ class BlockReader:
         if record is not None:
             self.keep(number, record)
         return record
+
+    def shown(self, number: int, *, hydrated: bool) -> bytes | None:
+        """The JSON of a block that was shown before."""
+        with self.lock:
+            record = self.records.get(number)
+        if record is None or not self.is_current(number, record):
+            return None
+        return record.shown.get(hydrated)
 
     def read(self, number: int) -> BlockRecord | None:
         backend = self.backend

@@ -70,6 +70,7 @@ class Cost(Enum):
     CONNECTION = "on the event loop: handler(turn, ...), WebSocket only"
 
 
+ON_THE_LOOP = frozenset({Cost.CHEAP, Cost.CONNECTION})
 # Items of a batch that are answered without letting others have the event loop in between.
 AT_ONCE_MAX = 100
 SLICE_S = 0.005
@@ -199,8 +200,9 @@ class Dispatcher:
         """The answer, if it is to be had on the event loop and at once."""
         if isinstance(item, Fault):
             return self.answer_at_once(item, turn)
-        cost = item.method.cost
-        if cost is Cost.CONNECTION or (cost is Cost.CHEAP and not self.services.backend.reads_wait):
+        if self.services.backend.remote is not None:
+            return None  # what is read may have to come from there first
+        if item.method.cost in ON_THE_LOOP:
             return self.answer_at_once(item, turn)
         if item.method.quick is None:
             return None
@@ -274,8 +276,6 @@ class Dispatcher:
                 return await self.run_slow(bound, asker)
             case Cost.AWAITED:
                 return [await self.run_awaited(item) for item in bound]
-            case Cost.CHEAP if self.services.backend.reads_wait:
-                return await self.run_slow(bound, asker)
             case _:
                 return await self.run_at_once(group, turn)
 
@@ -334,12 +334,7 @@ class Dispatcher:
 
     async def run_slow(self, group: list[Bound], asker: Asker) -> list[bytes]:
         def job(deadline: Deadline) -> list[bytes]:
-            return [
-                answer_of(item, self.services, *item.arguments)
-                if item.method.cost is Cost.CHEAP
-                else answer_of(item, self.services, deadline, *item.arguments)
-                for item in group
-            ]
+            return [answer_of(item, self.services, deadline, *item.arguments) for item in group]
 
         try:
             return await self.workers.run(job, asker)

@@ -329,10 +329,6 @@ class MemoryBackend:
     def client_version(self) -> str:
         return "memory/v1"
 
-    @property
-    def reads_wait(self) -> bool:
-        return False
-
     def head(self) -> Header:
         return self.headers[-1]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.types import ZERO_HASH
@@ -34,7 +36,23 @@ def by_hash(services: Services, deadline: Deadline, block_hash: bytes, hydrated:
 
 def block_json(services: Services, number: int | None, *, hydrated: bool) -> Any:
     record = None if number is None else services.blocks.record(number)
-    return None if record is None else record.block_json(hydrated=hydrated)
+    return None if record is None else orjson.Fragment(record.block_bytes(hydrated=hydrated))
+
+
+def by_number_quickly(services: Services, block: BlockId, hydrated: bool) -> Any:
+    if block == "pending":
+        return None
+    return shown(services, services.number_of(block), hydrated=hydrated)
+
+
+def by_hash_quickly(services: Services, block_hash: bytes, hydrated: bool) -> Any:
+    return shown(services, services.backend.number_of(block_hash), hydrated=hydrated)
+
+
+def shown(services: Services, number: int | None, *, hydrated: bool) -> Any:
+    """The JSON of a block that was asked for before, else None."""
+    found = None if number is None else services.blocks.shown(number, hydrated=hydrated)
+    return None if found is None else orjson.Fragment(found)
 
 
 def pending_block(services: Services, *, hydrated: bool) -> Any:
@@ -126,8 +144,10 @@ INDEX = Parameter("index", quantity_64)
 LATEST = Parameter("block", block_id, required=False, default="latest")
 
 METHODS = (
-    Method("eth_getBlockByNumber", by_number, (NUMBER, HYDRATED), Cost.SLOW),
-    Method("eth_getBlockByHash", by_hash, (HASH, HYDRATED), Cost.SLOW),
+    Method(
+        "eth_getBlockByNumber", by_number, (NUMBER, HYDRATED), Cost.SLOW, quick=by_number_quickly
+    ),
+    Method("eth_getBlockByHash", by_hash, (HASH, HYDRATED), Cost.SLOW, quick=by_hash_quickly),
     Method("eth_getHeaderByNumber", header_by_number, (NUMBER,)),
     Method("eth_getHeaderByHash", header_by_hash, (HASH,)),
     Method("eth_getBlockTransactionCountByNumber", count_by_number, (NUMBER,), Cost.SLOW),

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import (
     LIMIT_EXCEEDED,
+    TIMEOUT,
     RpcError,
     invalid_params,
     server_error,
 )
 from ghostchain.rpc.filters import FilterKind
 from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, text
-from ghostchain.rpc.render import Json, located_log_json
+from ghostchain.rpc.render import located_log_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
 
-BLOCKS_BETWEEN_CHECKS = 1024
+BLOCKS_BETWEEN_CHECKS = 16_384
 LOGS_BETWEEN_CHECKS = 256
 
 
-def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> list[Json]:
+def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> orjson.Fragment:
     if wanted.block_hash is not None:
         number = services.backend.number_of(wanted.block_hash)
         if number is None:
@@ -43,7 +46,8 @@ def numbers_of(services: Services, wanted: LogFilter) -> range:
         raise invalid_params("block range extends beyond current head block")
     if last - first >= services.options.log_blocks_max:
         most = services.options.log_blocks_max
-        raise invalid_params(f"exceed maximum block range: {most}")
+        text = f"exceed maximum block range: {most}"
+        raise invalid_params(text + fitting(range(first, last + 1), first + most))
     return range(first, last + 1)
 
 
@@ -56,20 +60,33 @@ def number_in(services: Services, block: BlockId | None) -> int:
 
 def read_logs(
     services: Services, deadline: Deadline, wanted: LogFilter, numbers: range
-) -> list[Json]:
-    """The logs of these blocks. Raises RpcError TIMEOUT or LIMIT_EXCEEDED."""
+) -> orjson.Fragment:
+    """The logs of these blocks, as JSON. Raises RpcError TIMEOUT or LIMIT_EXCEEDED, which say what
+    range would do."""
     backend, most = services.backend, services.options.logs_max
-    found: list[Json] = []
+    found: list[bytes] = []
     for start in range(numbers.start, numbers.stop, BLOCKS_BETWEEN_CHECKS):
-        deadline.check()
+        if deadline.has_passed():
+            raise RpcError(TIMEOUT, "request timed out" + fitting(numbers, start))
         last = min(start + BLOCKS_BETWEEN_CHECKS, numbers.stop) - 1
         for item in backend.logs(start, last, wanted.addresses, wanted.topics):
             if len(found) >= most:
-                raise RpcError(LIMIT_EXCEEDED, f"query returned more than {most} results")
-            if len(found) % LOGS_BETWEEN_CHECKS == 0:
-                deadline.check()
-            found.append(located_log_json(item))
-    return found
+                text = f"query returned more than {most} results"
+                raise RpcError(LIMIT_EXCEEDED, text + fitting(numbers, item.block_number))
+            if len(found) % LOGS_BETWEEN_CHECKS == 0 and deadline.has_passed():
+                text = "request timed out" + fitting(numbers, item.block_number)
+                raise RpcError(TIMEOUT, text)
+            if not item.shown:
+                item.shown.append(orjson.dumps(located_log_json(item)))
+            found.append(item.shown[0])
+    return orjson.Fragment(b"[%b]" % b",".join(found))
+
+
+def fitting(numbers: range, reached: int) -> str:
+    """The range that would have done, which ends before the block that was reached."""
+    if reached <= numbers.start:
+        return ""
+    return f": try fromBlock {hex(numbers.start)}, toBlock {hex(reached - 1)}"
 
 
 def new_filter(services: Services, wanted: LogFilter) -> str:
@@ -98,7 +115,7 @@ def uninstall(services: Services, identity: str) -> bool:
     return services.filters.uninstall(identity)
 
 
-def changes(services: Services, deadline: Deadline, identity: str) -> list[Any]:
+def changes(services: Services, deadline: Deadline, identity: str) -> Any:
     """What is new since the last poll."""
     found = services.filters.find(identity)
     if found.kind is FilterKind.PENDING:
@@ -113,7 +130,7 @@ def changes(services: Services, deadline: Deadline, identity: str) -> list[Any]:
     return read_logs(services, deadline, found.logs, numbers)
 
 
-def filter_logs(services: Services, deadline: Deadline, identity: str) -> list[Json]:
+def filter_logs(services: Services, deadline: Deadline, identity: str) -> orjson.Fragment:
     """All logs of a filter's range."""
     found = services.filters.find(identity)
     if found.logs is None:
