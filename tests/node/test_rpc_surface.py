@@ -407,6 +407,7 @@ def refused_simulations(call: dict[str, Any]) -> list[tuple[dict[str, Any], int]
     return [
         ({"blockStateCalls": [late, early]}, -38020),
         (of(blockOverrides={"time": "0x1"}), -38021),
+        ({"blockStateCalls": [{"blockOverrides": {"time": "0xffffffffffffffff"}}, {}]}, -38021),
         (of(blockOverrides={"number": "0xffffff"}), -38026),
         (of(poor), -38014),
         (of(call | {"gas": "0x1"}), -38013),

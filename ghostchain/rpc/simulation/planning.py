@@ -12,6 +12,7 @@ from ghostchain.rpc.simulation.request import BLOCKS_MAX, BlockCalls, too_many
 
 # Seconds between blocks whose time nobody says.
 TIMESTAMP_INCREMENT = 12
+TIMESTAMP_MAX = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ def planned(blocks: Sequence[BlockCalls], base: Header) -> list[PlannedBlock]:
             raise RpcError(
                 BLOCK_TIMESTAMP_INVALID, f"block timestamps must be in order: {moment} <= {time}"
             )
+        if moment > TIMESTAMP_MAX:
+            raise RpcError(BLOCK_TIMESTAMP_INVALID, f"block timestamp beyond 64 bits: {moment}")
         number, time = wanted, moment
         settled: BlockOverride = replace(asked.block, number=number, time=time)
         plan.append(PlannedBlock(number, time, replace(asked, block=settled)))
