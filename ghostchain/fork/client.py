@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -155,6 +155,18 @@ class RemoteClient:
             self._thread.join()
         for question in tuple(self._asked.values()):
             self._fail(question, "this node stops")
+
+    def move(self, url: str) -> None:
+        """From now on the same is asked there. url: as of `check_url`."""
+        settings = replace(self.settings, url=url)
+
+        def swap() -> None:
+            before, self._endpoint = self._endpoint, Endpoint(settings)
+            self.settings = settings
+            self._silent_until = 0.0
+            self._spawn(before.close())
+
+        self._loop.call_soon_threadsafe(swap)
 
     def ask(self, method: str, params: Sequence[Any]) -> Future[Any]:
         """The result, when it is there; or RemoteFailed, RemoteRefused."""

@@ -33,6 +33,7 @@ from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import DevAccount
 from ghostchain.node.phantoms import ChainMiddle, ChainPhantoms, changed_addresses
 from ghostchain.node.presence import Presence
+from ghostchain.node.producing import Producer
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
@@ -133,20 +134,16 @@ class NodeBackend:
     def attach(
         self,
         pool: PoolDriver,
-        coinbase: Address,
-        on_pending: Callable[[], None],
+        producer: Producer,
         on_failure: Callable[[BaseException], None],
-        presence: Presence,
-        development: Controller | None = None,
     ) -> None:
-        """Joins what is made after the backend: the pool, whoever seals, who is told (on the event
-        loop) of what the node cannot live with, who knows of other nodes, and on a development
-        chain its controller."""
-        self._development = development
+        """Joins what is made after the backend: the pool, whoever brings the next blocks, and who
+        is told (on the event loop) of what the node cannot live with."""
+        self._development = producer.development
         self._pool = pool
-        self._presence = presence
-        self._coinbase = coinbase
-        self._on_pending = on_pending
+        self._presence = producer.presence
+        self._coinbase = producer.coinbase
+        self._on_pending = producer.on_pending
         self._on_failure = on_failure
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ghostchain.chain.chain import Chain
+from ghostchain.fork.opening import OpenFork
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development import controller as development
 from ghostchain.node.development.configuration import DevelopmentConfiguration
@@ -45,6 +46,7 @@ class Parts:
     admission: ThreadPoolExecutor
     metrics: Metrics
     on_failure: Callable[[BaseException], None]
+    fork: OpenFork | None = None
 
 
 class Producer(Protocol):
@@ -190,6 +192,7 @@ def open_development(parts: Parts, coinbase: Address) -> Controller:
             is_own_time=configuration.fork is not None
             or configuration.development.timestamp is not None,
             diary_path=None if configuration.data_dir is None else parts.data_dir,
+            fork=parts.fork,
         )
     )
 

@@ -272,17 +272,20 @@ async def running(
         stack.callback(writer.shutdown)
         follower.attach(driver)
         await restore(driver, admission)
-        parts = Parts(configuration, chain, driver, data_dir, writer, admission, metrics, stop.fail)
+        parts = Parts(
+            configuration,
+            chain,
+            driver,
+            data_dir,
+            writer,
+            admission,
+            metrics,
+            stop.fail,
+            None if fork is None else fork.fork,
+        )
         producer = open_producer(parts)
         listeners.append(producer.on_pool_effects)
-        backend.attach(
-            driver,
-            producer.coinbase,
-            producer.on_pending,
-            stop.fail,
-            producer.presence,
-            producer.development,
-        )
+        backend.attach(driver, producer, stop.fail)
         metrics.watch(lambda: chain_samples(chain, driver, data_dir))
         stack.push_async_callback(producer.stop)
         await producer.start()

@@ -34,7 +34,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class ForkStanding:
-    """Where this chain forked off. url carries no credentials."""
+    """Where this chain forked off. url: host and port alone, for the rest may be secret."""
 
     url: str
     chain_id: int
@@ -180,6 +180,10 @@ class Development(Protocol):
     # the node
 
     async def set_logging(self, on: bool) -> None: ...
+
+    async def set_fork_url(self, url: str) -> None:
+        """Whom a fork asks from here on. Raises Impossible on a chain that is none, and where
+        another chain is served."""
 
     @property
     def fork(self) -> ForkStanding | None: ...

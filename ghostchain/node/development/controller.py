@@ -20,6 +20,8 @@ from typing import TypeVar
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.execution.executor import BlockEnvironment
+from ghostchain.fork.client import RemoteClient, check_url
+from ghostchain.fork.opening import OpenFork
 from ghostchain.node.development import dump, pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
@@ -28,6 +30,7 @@ from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettin
 from ghostchain.node.sealer import BlockMaker, Sealer, Terms, randomness
 from ghostchain.node.sealing import SealingPolicy
 from ghostchain.primitives.amendment import AccountAmendment
+from ghostchain.primitives.errors import RemoteError
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.calls import account_at
@@ -61,6 +64,7 @@ class Parts:
     diary_path: Path | None
     node_is_given: bool = False
     is_own_time: bool = False
+    fork: OpenFork | None = None
 
 
 class Controller:
@@ -74,6 +78,7 @@ class Controller:
         self._writer = parts.writer
         self._coinbase = parts.coinbase
         self._gas_limit = parts.gas_limit
+        self._fork = parts.fork
         self._random = Random()
         self._diary = Diary(parts.diary_path)
         self.node = self._node_of(parts)
@@ -308,9 +313,25 @@ class Controller:
 
     async def reset(self, fork: Fork | None) -> None:
         if fork is not None:
-            raise Impossible("this chain is no fork: start the node with --fork-url")
+            await self._stay_on(fork)
         await self._turn(lambda: self._past.reset(now_s=now_s()))
         self.instance = Hash32(secrets.token_bytes(32))
+
+    async def _stay_on(self, wanted: Fork) -> None:
+        """Where this fork begins is where it was started; only whom it asks may change."""
+        origin = self._forked().origin
+        if wanted.block not in (None, origin.number):
+            raise Impossible(
+                f"this fork begins at block {origin.number}; for another start the node with "
+                f"--fork-block-number {wanted.block}"
+            )
+        if wanted.url is not None:
+            await self.set_fork_url(wanted.url)
+
+    def _forked(self) -> OpenFork:
+        if self._fork is None:
+            raise Impossible("this chain is no fork: start the node with --fork-url")
+        return self._fork
 
     async def _turn(self, job: Callable[[], ChainSettings | None]) -> bool:
         """Runs what turns the past; the settings that it returns hold from then on."""
@@ -443,9 +464,37 @@ class Controller:
     async def set_logging(self, on: bool) -> None:
         await self._change_node(lambda node: replace(node, logging=on))
 
+    async def set_fork_url(self, url: str) -> None:
+        fork = self._forked()
+        if url != fork.client.settings.url:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, check_same_chain, fork, url)
+            fork.client.move(url)
+
     @property
     def fork(self) -> ForkStanding | None:
-        return None
+        if self._fork is None:
+            return None
+        origin, host = self._fork.origin, self._fork.client.host
+        return ForkStanding(host, origin.chain_id, origin.number, origin.hash)
+
+
+def check_same_chain(fork: OpenFork, url: str) -> None:
+    """Whether the node there knows the block that the fork began at. Raises: Impossible."""
+    try:
+        client = RemoteClient(replace(fork.client.settings, url=check_url(url)))
+    except ValueError as refused:
+        raise Impossible(str(refused)) from refused
+    client.start()
+    try:
+        found = client.call("eth_getBlockByNumber", [hex(fork.origin.number), False])
+    except RemoteError as failure:
+        raise Impossible(f"the other endpoint does not answer: {failure}") from failure
+    finally:
+        client.close()
+    known = found.get("hash") if isinstance(found, dict) else None
+    if known != "0x" + fork.origin.hash.hex():
+        raise Impossible("the other endpoint serves another chain: it lacks the block forked from")
 
 
 def now_s() -> int:

@@ -23,6 +23,7 @@ from ghostchain.rpc.development_parameters import (
     number,
     number_64,
     seconds,
+    url_text,
     word,
 )
 from ghostchain.rpc.dispatch import Cost, Door, Method
@@ -221,6 +222,14 @@ async def set_logging(services: Services, on: bool) -> None:
     await hand_of(services).set_logging(on)
 
 
+async def set_fork_url(services: Services, url: str) -> None:
+    await hand_of(services).set_fork_url(url)
+
+
+def no_blobs(services: Services, asked: Hash32) -> None:
+    """Blobs travel beside transactions and are not kept."""
+
+
 def node_info(services: Services, deadline: Deadline) -> Any:
     """anvil's, field by field."""
     backend, hand = services.backend, hand_of(services)
@@ -393,12 +402,19 @@ POOL = (
         drop,
         (Parameter("transaction hash", hash32),),
     ),
-    method("anvil_dropAllTransactions hardhat_dropAllTransactions", drop_all),
+    method("anvil_dropAllTransactions hardhat_dropAllTransactions debug_clearTxpool", drop_all),
     method("anvil_removePoolTransactions", drop_sender, (ADDRESS,)),
 )
 
 NODE = (
     method("anvil_setLoggingEnabled hardhat_setLoggingEnabled", set_logging, (ON,)),
+    method("anvil_setRpcUrl hardhat_setRpcUrl", set_fork_url, (Parameter("url", url_text),)),
+    method(
+        "anvil_getBlobByHash anvil_getBlobsByTransactionHash",
+        no_blobs,
+        (Parameter("hash", hash32),),
+        Cost.CHEAP,
+    ),
     method("anvil_nodeInfo", node_info, (), Cost.SLOW),
     method("anvil_metadata hardhat_metadata", metadata, (), Cost.CHEAP),
 )
