@@ -19,7 +19,8 @@ What never changes:
 - A committed block is final, so filters and subscriptions only ever move forward: a poll reads
   the blocks since the last one, and no log is ever taken back.
 
-The protocol's contracts are read by `views.py`, call frames shown by `tracing.py`. `client.py` is
-the other end, what services use to reach a node; `sending.py` is how it builds and signs
-transactions of types 0x7b and 0x47.
+Blocks that nobody makes are run by `simulation/`, on what `phantoms.py` asks of a node; what a
+tracer shows is in `tracers/`. The protocol's contracts are read by `views.py`. `client.py` is the
+other end, what services use to reach a node; `sending.py` is how it builds and signs transactions
+of types 0x7b and 0x47.
 """
