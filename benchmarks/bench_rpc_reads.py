@@ -1,8 +1,8 @@
 """Reads over JSON-RPC: `ghostd --dev` beside anvil, over the same chain, with the same prepared
 bytes from the same generator (`requests.c`), in turns on the same cores.
 
-The chain: one block for each of BLOCKS transactions, every fiftieth of them a transfer of an ERC-20
-and the rest plain, and one block of a hundred. Each row is a method, asked alone (one request under
+The chain: BLOCKS blocks, every fiftieth of them with a transfer of an ERC-20 and the rest empty,
+and one block of a hundred transactions. Each row is a method, asked alone (one request under
 way on each of 8 keep-alive connections) or 100 in a batch. `ratio`: answers a second, ours by
 anvil's, the median of the turns. `processor_us`: processor time of the server for one answer, which
 says the same on a machine that others use too. Absent anvil, the figures stand alone. Runs small
@@ -108,10 +108,9 @@ class Wallet:
     def creation(self) -> str:
         return self.sign(None, TOKEN_CODE, gas=1_000_000)
 
-    def one_by_one(self, blocks: int) -> Iterator[str]:
-        yield self.creation()
-        for index in range(1, blocks):
-            yield self.plain() if index % LOGS_EVERY else self.token()
+    def one_by_one(self, blocks: int) -> list[str]:
+        """One for each LOGS_EVERY blocks."""
+        return [self.creation(), *(self.token() for _ in range(blocks // LOGS_EVERY))]
 
     def together(self) -> list[str]:
         half = BLOCK_TRANSACTIONS // 2
@@ -138,6 +137,7 @@ class Node:
     def prepare(self, singles: list[str], together: list[str], *, automine: bool) -> None:
         """The chain is there. automine: it must be told to wait for the block of a hundred."""
         for raw in singles:
+            self.client.call("anvil_mine", hex(LOGS_EVERY - 1))
             receipt = self.client.call("eth_sendRawTransactionSync", raw)
             if receipt["logs"]:
                 self.traced = receipt["transactionHash"]
@@ -276,7 +276,7 @@ def has_peer() -> bool:
 def open_nodes(stack: ExitStack, data_dir: Path | None, blocks: int) -> list[Node]:
     """Ours, then anvil if it is here, both with the chain."""
     wallet = Wallet()
-    singles, together = list(wallet.one_by_one(blocks)), wallet.together()
+    singles, together = wallet.one_by_one(blocks), wallet.together()
     ours = stack.enter_context(Ghostd("--dev", data_dir=data_dir))
     nodes = [Node(ours.url, ours.process.pid)]
     nodes[0].prepare(singles, together, automine=False)
