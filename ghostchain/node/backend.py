@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -236,7 +237,7 @@ class NodeBackend:
         """What the block after the head would show now."""
         if self._development is not None:
             return self._development.next_environment()
-        return self._chain.next_environment()
+        return self._chain.next_environment(timestamp=int(time.time()))
 
     @contextmanager
     def simulation(

@@ -473,7 +473,14 @@ def estimate_gas(
     overrides: Mapping[Address, AccountOverride],
     block_override: BlockOverride | None = None,
 ) -> int:
-    """The gas to send a transaction with. Raises RpcError, revert data included."""
+    """The gas to send a transaction with. Raises RpcError, revert data included.
+
+    On the state of the head (no block, or a tag that means it) the message runs in the block after
+    it, where it will be: a contract that looks at the time may spend more there than it would have
+    in the head, and blocks may follow one another within a second.
+    """
+    if isinstance(block, str) and services.number_needed(block) == services.backend.head().number:
+        block = "pending"
     setting = setting_of(services, block, block_override)
     environment = setting.environment
     message = message_of(services, request, setting, gas=0)

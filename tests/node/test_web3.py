@@ -38,7 +38,7 @@ def token(web3: Web3) -> Contract:
 def test_chain_is_known(web3: Web3) -> None:
     assert web3.is_connected()
     assert web3.eth.chain_id == 31337
-    assert web3.client_version.startswith("ghostd/")
+    assert web3.client_version.startswith("anvil-compatible/ghostd/")
     assert len(web3.eth.accounts) == 10
     block = web3.eth.get_block("latest", full_transactions=True)
     assert web3.eth.get_block(block["hash"])["number"] == block["number"]

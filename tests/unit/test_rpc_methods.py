@@ -367,6 +367,20 @@ def test_estimate_is_enough_and_tight(node: RunningServer) -> None:
     assert 60_000 <= gas <= 60_000 * 1.02
 
 
+def test_estimate_runs_in_the_next_block(node: RunningServer, backend: MemoryBackend) -> None:
+    """Where no block is named, or the head by a tag: what costs more once time went on is paid."""
+    head = backend.head().number
+
+    def costs_more_later(message: Message, environment: BlockEnvironment) -> Ran:
+        return Ran(gas=90_000 if environment.number > head else 40_000)
+
+    backend.install(Address(b"\x75" * 20), costs_more_later)
+    request = {"from": ALICE, "to": hexed(b"\x75" * 20)}
+    for block in ([], ["latest"], ["pending"]):
+        assert int(node.ask("eth_estimateGas", request, *block), 16) >= 90_000
+    assert int(node.ask("eth_estimateGas", request, hex(head)), 16) < 90_000
+
+
 def test_estimate_is_bounded_by_what_the_sender_can_pay(node: RunningServer) -> None:
     request = {"from": ALICE, "to": hexed(BURNER), "maxFeePerGas": hex(10**21 // 50)}
     failure = node.refuse("eth_estimateGas", request)

@@ -8,7 +8,7 @@ import orjson
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.unsigned import decode_admitted
-from ghostchain.primitives.types import ZERO_HASH
+from ghostchain.primitives.types import EMPTY_ROOT, ZERO_HASH
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
@@ -22,6 +22,8 @@ from ghostchain.rpc.parameters import (
 from ghostchain.rpc.render import header_json, pending_transaction_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
+
+NO_LOGS = bytes(256)
 
 
 def by_number(services: Services, deadline: Deadline, block: BlockId, hydrated: bool) -> Any:
@@ -57,7 +59,8 @@ def shown(services: Services, number: int | None, *, hydrated: bool) -> Any:
 
 def pending_block(services: Services, *, hydrated: bool) -> Any:
     """The head's successor as far as it is known: its number, time and fees, and what waits in
-    the pool. Hash, nonce and miner are null, as geth has them."""
+    the pool. Hash, nonce and miner are null, as geth has them; bloom and roots are those of a block
+    that ran nothing."""
     head = services.backend.head()
     environment = services.backend.environment(head.number + 1)
     fields = header_json(head, ZERO_HASH)
@@ -73,6 +76,10 @@ def pending_block(services: Services, *, hydrated: bool) -> Any:
         baseFeePerGas=hex(environment.base_fee),
         excessBlobGas=hex(environment.excess_blob_gas),
         blobGasUsed="0x0",
+        logsBloom=format_data(NO_LOGS),
+        transactionsRoot=format_data(EMPTY_ROOT),
+        receiptsRoot=format_data(EMPTY_ROOT),
+        withdrawalsRoot=format_data(EMPTY_ROOT),
         size="0x0",
         uncles=[],
         withdrawals=[],

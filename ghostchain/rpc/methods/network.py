@@ -91,7 +91,10 @@ def peer_count(services: Services) -> str:
 
 
 def client_version(services: Services) -> str:
-    return services.backend.client_version
+    """A development node begins with whose methods it has: Hardhat's network helpers refuse any
+    node that begins with neither anvil nor hardhat."""
+    version = services.backend.client_version
+    return f"anvil-compatible/{version}" if services.backend.development is not None else version
 
 
 def sha3(services: Services, value: bytes) -> str:
