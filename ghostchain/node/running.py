@@ -257,16 +257,7 @@ async def running(
             remote=None if fork is None else fork.history,
         )
         listeners: list[Callable[[Sequence[Effect]], None]] = [backend.on_pool_effects]
-        driver = PoolDriver(
-            Pool(),
-            Journal(data_dir / JOURNAL_NAME, durable=configuration.data_dir is not None),
-            rules=lambda: pool_rules(chain, backend.next_environment()),
-            accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
-            fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
-            listener=lambda effects: tell(listeners, effects),
-            now_ns=time.time_ns,
-            allows_unsigned=configuration.dev,
-        )
+        driver = open_pool(configuration, chain, data_dir, backend, listeners)
         stack.callback(driver.close)
         stack.callback(admission.shutdown)
         stack.callback(writer.shutdown)
@@ -302,6 +293,26 @@ async def running(
         stack.push_async_callback(server.stop)
         await listen(server, configuration)
         yield RunningNode(server, monitoring, producer)
+
+
+def open_pool(
+    configuration: NodeConfiguration,
+    chain: Chain,
+    data_dir: Path,
+    backend: NodeBackend,
+    listeners: Sequence[Callable[[Sequence[Effect]], None]],
+) -> PoolDriver:
+    """The pool over the chain's head. Raises: OSError."""
+    return PoolDriver(
+        Pool(),
+        Journal(data_dir / JOURNAL_NAME, durable=configuration.data_dir is not None),
+        rules=lambda: pool_rules(chain, backend.next_environment()),
+        accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
+        fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
+        listener=lambda effects: tell(listeners, effects),
+        now_ns=time.time_ns,
+        allows_unsigned=configuration.dev,
+    )
 
 
 @dataclass(frozen=True, slots=True)
