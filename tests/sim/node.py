@@ -131,7 +131,8 @@ class Machine:
         """Steps to the edge until it dies; 0: it does not."""
         self.busy_until_ns = 0
         self._effort_ns = 0
-        self._alarm_ns = 0
+        self._alarms: list[int] = []
+        """When it will be woken; falling."""
         self.place_in_height: tuple[int, int, Step] = (0, 0, Step.NEW_HEIGHT)
         self.signed_last: dict[VoteKind, Vote] = {}
         self.lock: Vote | None = None
@@ -148,7 +149,7 @@ class Machine:
         self.is_up = True
         self.life += 1
         self.banned.clear()
-        self._alarm_ns = 0
+        self._alarms.clear()
         self.busy_until_ns = self.world.scheduler.now_ns
         if self.life > 1 and self.world.is_stormy and self.chance(0.2):
             self.fuse = self.random.randint(1, 20)  # it does not even come up again
@@ -335,6 +336,13 @@ class Machine:
     def _down_ns(self) -> int:
         return self.random.randint(10 * MS, 2 * SECOND)
 
+    def hurry(self) -> None:
+        """Whatever held it up is over."""
+        if self.is_up:
+            self.busy_until_ns = min(self.busy_until_ns, self.world.scheduler.now_ns)
+            self._alarms.clear()
+            self._arm()
+
     def touch(self, what: str) -> None:
         """A step to the edge: perhaps the last one."""
         if self.fuse:
@@ -368,9 +376,9 @@ class Machine:
         scheduler = self.world.scheduler
         at_ns = -((self._offset_ns - deadline_ns) * PPM // self._ppm)
         at_ns = max(at_ns, scheduler.now_ns + 1)
-        if self._alarm_ns <= scheduler.now_ns or at_ns < self._alarm_ns:
-            self._alarm_ns = at_ns
-            scheduler.at(at_ns, self._step_of, self.life, self._wake)
+        if not self._alarms or at_ns < self._alarms[-1]:
+            self._alarms.append(at_ns)
+            scheduler.at(at_ns, self._step_of, self.life, self._wake, at_ns)
 
     def _deadline_ns(self) -> int | None:
         """When one of the drivers is to be woken."""
@@ -383,8 +391,9 @@ class Machine:
         mine = self.driver.deadline_ns()
         return mine if earliest is None else earliest if mine is None else min(mine, earliest)
 
-    def _wake(self) -> None:
-        self._alarm_ns = 0
+    def _wake(self, at_ns: int) -> None:
+        if at_ns in self._alarms:
+            self._alarms.remove(at_ns)
         now_ns = self.now_ns()
         due_ns = self.traffic.deadline_ns()
         if due_ns is not None and due_ns <= now_ns:

@@ -276,7 +276,7 @@ class World:
             machine.fuse = 0
             if machine.is_up:
                 machine.step(machine.check_replay)
-            machine.busy_until_ns = min(machine.busy_until_ns, self.scheduler.now_ns)
+            machine.hurry()
             machine.start()
             if machine.is_honest and machine.number != self.mix.spoilt:
                 self._behind.add(machine.place)
