@@ -38,6 +38,8 @@ HEADERS_KEPT = 1024
 # Bytes of bodies kept for readers, and as many of receipts.
 RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
+# What a record takes beside its bytes: its columns and what they are made of.
+RECORD_OVERHEAD_BYTES = 2_000
 
 
 class Recent(Generic[Value]):
@@ -125,7 +127,7 @@ class Published:
         if data is None:
             return None
         record = BodyRecord.parse(data)
-        self.kept.bodies.put(number, record, len(record.data))
+        self.kept.bodies.put(number, record, len(record.data) + RECORD_OVERHEAD_BYTES)
         return record
 
     def receipts_record(self, number: int) -> ReceiptsRecord | None:
@@ -139,7 +141,7 @@ class Published:
         if data is None:
             return None
         record = ReceiptsRecord.parse(data)
-        self.kept.receipts.put(number, record, len(record.data))
+        self.kept.receipts.put(number, record, len(record.data) + RECORD_OVERHEAD_BYTES)
         return record
 
     def _read(self, locator: Locator) -> bytes | None:

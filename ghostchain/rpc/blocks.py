@@ -42,7 +42,9 @@ BLOB_GAS = 131_072
 SHOWN_BYTES = 1000
 HEADER_SHOWN_BYTES = 3000
 # What a natively decoded transaction weighs beside its raw bytes, roughly.
-ENTRY_BYTES = 600
+ENTRY_BYTES = 900
+# What a block weighs beside its bytes: header, columns, the native batch.
+RECORD_BYTES = 8_000
 
 NO_RECEIPTS = ReceiptsRecord.parse(bytes(4))
 
@@ -67,7 +69,8 @@ class BlockRecord:
         # What was shown, by whether transactions were whole.
         self.shown: dict[bool, bytes] = {}
         self.weight = (
-            2 * len(body.data)
+            RECORD_BYTES
+            + 2 * len(body.data)
             + len(receipts.data)
             + len(body) * ENTRY_BYTES
             + 3 * len(body.data)

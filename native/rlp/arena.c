@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-enum { CHUNK_BYTES_MIN = 1 << 16, CHUNK_BYTES_DOUBLING_MAX = 1 << 24 };
+/* The first chunk is small: batches of one block with one transaction are kept by the thousand. */
+enum { CHUNK_BYTES_MIN = 1 << 11, CHUNK_BYTES_DOUBLING_MAX = 1 << 24 };
 
 static size_t rounded(size_t size) {
     return (size + 15) & ~(size_t)15;

@@ -21,6 +21,7 @@ from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.chain.transfer import export_file
 from ghostchain.chain.verify import verify_state
 from ghostchain.contracts import registry
+from ghostchain.contracts.addresses import GCC
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.encoding.transactions import TransactionBatch
@@ -306,4 +307,22 @@ def test_export_stops_at_a_block_by_hand(tmp_path: Path) -> None:
         export_file(chain, path)
     assert list(tmp_path.glob("chain.rlp*")) == []
     assert export_file(chain, path, last=1) == 2
+    chain.close()
+
+
+def test_the_coins_supply_follows(chain: Chain) -> None:
+    """On a hybrid chain what is given by hand is minted, what is taken is burnt: the face of the
+    coin says as much more, or less, as balances do."""
+
+    def supply() -> int:
+        return slot(chain.state_at(chain.head.number), GCC, 2)
+
+    before, owned = supply(), account(chain.state_at(0), SENDER)
+    assert owned is not None
+    chain.amend({SOMEBODY: AccountAmendment(balance=1000), SENDER: AccountAmendment(balance=7)})
+    build(chain)
+    assert supply() - before == 1000 + 7 - owned.balance
+    chain.amend({SOMEBODY: AccountAmendment(balance=2**256 - 1)})
+    build(chain)
+    assert supply() == 2**256 - 1
     chain.close()

@@ -334,3 +334,26 @@ def test_the_files_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(published.logs(chain.storage.blooms, 3, 5, [CONTRACT], [])) == []
     assert chain.body(2) is not None
     chain.close()
+
+
+@pytest.mark.parametrize("flush_every", [3, 1024])
+def test_imported_blocks(tmp_path: Path, flush_every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that were written in groups are taken back one by one, and can come again."""
+    monkeypatch.setattr(store, "FLUSH_BLOCKS_MAX", flush_every)
+    source = Chain.open(tmp_path / "source", DEV, is_durable=False)
+    for number in range(40):
+        build(source, [call(0, number, keccak256(number.to_bytes(2, "big"))[:20])])
+    blocks = [block for number in range(1, 41) if (block := source.block(number)) is not None]
+    chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+    for target in (39, 7, 20, 0):
+        assert len(list(chain.import_blocks(blocks[chain.head.number :]))) > 0
+        chain.rewind(target)
+        assert chain.head_hash == source.hash_of(target)
+        assert verify_state(chain.storage.database).agrees
+    chain.close()
+    chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+    assert len(list(chain.import_blocks(blocks))) == 40
+    assert chain.head_hash == source.head_hash
+    assert verify_state(chain.storage.database).agrees
+    chain.close()
+    source.close()
