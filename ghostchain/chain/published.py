@@ -205,7 +205,8 @@ class Published:
         if int(record.log_counts.sum()) > LOGS_KEPT_MAX:
             return self.locate(number, record, addresses, topics)
         kept = tuple(self.locate(number, record, (), ()))
-        self.kept.logs.put(number, kept, sum(item.weight for item in kept))
+        weight = RECORD_OVERHEAD_BYTES + sum(item.weight for item in kept)
+        self.kept.logs.put(number, kept, weight)
         return kept
 
     def locate(
