@@ -563,7 +563,11 @@ def create_access_list(
             if entries == message.access_list:
                 break
             message = replace(message, access_list=entries)
-    error = None if result.success else halt_error(result).message
+    error = None
+    if not result.success:
+        # As geth: how it ended, without the reason that a revert gives.
+        reverted = result.exit is Exit.REVERT
+        error = "execution reverted" if reverted else halt_error(result).message
     return AccessListOutcome(entries, result.gas_used, error)
 
 
