@@ -281,7 +281,7 @@ def open_nodes(stack: ExitStack, data_dir: Path | None, blocks: int) -> list[Nod
     nodes = [Node(ours.url, ours.process.pid)]
     nodes[0].prepare(singles, together, automine=False)
     if has_peer():
-        peer = stack.enter_context(anvil())
+        peer = stack.enter_context(anvil("--steps-tracing"))
         nodes.append(Node(peer.url, peer.pid))
         nodes[1].prepare(singles, together, automine=True)
         assert outcome(nodes[0]) == outcome(nodes[1])

@@ -485,7 +485,7 @@ class Executor:
         skip_invalid: bool = False,
         system_calls: bool = True,
         amendments: Amendments = NO_AMENDMENTS,
-        partial: bool = False,
+        first: int | None = None,
     ) -> BlockResult:
         """Runs the system calls, the batch in order, withdrawals and requests; pending afterwards.
 
@@ -493,15 +493,15 @@ class Executor:
 
         The batch must be recovered and must outlive the result. skip_invalid (building): leaves
         out what is invalid or does not fit; its outcome tells the reason. Without system_calls the
-        transactions stand alone, as in state tests. partial: ends after the batch, with outcomes
-        and logs alone, to be discarded.
+        transactions stand alone, as in state tests. first: of the batch so many alone, and no
+        end of the block: outcomes and logs, to be discarded.
 
         Raises: InvalidBlock, with what is wrong; then all is as before. Whatever the view raised.
         """
         flags = (
             (lib.GHOST_BLOCK_SKIP_INVALID if skip_invalid else 0)
             | (0 if system_calls else lib.GHOST_BLOCK_NO_SYSTEM)
-            | (lib.GHOST_BLOCK_PARTIAL if partial else 0)
+            | (0 if first is None else lib.GHOST_BLOCK_PARTIAL)
         )
         fill_environment(self._environment, env)
         native = ffi.new("ghost_block_result *")
@@ -513,7 +513,7 @@ class Executor:
             self._native,
             self._environment,
             batch.pointer,
-            len(batch),
+            len(batch) if first is None else min(first, len(batch)),
             native_withdrawals(withdrawals),
             len(withdrawals),
             flags,

@@ -124,6 +124,7 @@ class NodeBackend:
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
         self._listeners: list[Callable[[Event], None]] = []
         self._executors = HeadExecutors(chain)
+        self._replays = tracing.Replays(chain)
         # What `peek` shows: of this header, under this configuration.
         self._head_environment: tuple[Header, ChainConfig, BlockEnvironment] | None = None
         chain.subscribe(
@@ -284,7 +285,10 @@ class NodeBackend:
         return ChainPhantoms(self._chain, number)
 
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
-        return tracing.trace_block(self._chain, number, watch)
+        return self._replays.trace(number, watch)
+
+    def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
+        return None if self._remote is not None else self._replays.trace_at_once(number, watch)
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         return tracing.trace_made(self._chain, block, watch)
@@ -414,10 +418,12 @@ class NodeBackend:
 
     def _on_head(self, header: Header) -> None:
         self._executors.forget()
+        self._replays.forget()
         self._tell(NewHead(header.number))
 
     def _on_rewind(self, header: Header) -> None:
         self._executors.forget()
+        self._replays.forget()
         self._tell(Rewound(header.number))
 
     def on_pool_effects(self, effects: Sequence[Effect]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.writer import Replay
 from ghostchain.contracts import registry
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import (
@@ -26,29 +28,94 @@ from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.rpc.backend import Made, Simulation
 
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
+BLOCKS_KEPT_MAX = 4
+# Larger blocks are decoded as far as they are asked for, and are not kept.
+TRANSACTIONS_KEPT_MAX = 1_000
 
 
 def new_executor(view: StateView) -> Executor:
     return Executor(view, contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES)
 
 
-def trace_block(chain: Chain, number: int, watch: Watch) -> Trace:
-    """As `Backend.trace_block`."""
-    only = watch.transaction
-    block = chain.replay(number, None if only is None else only + 1)
-    executor = new_executor(block.view)
-    with recording(executor, watch) as recorder:
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """A block of the chain and an executor on the state before it, which has read what it needs."""
+
+    replay: Replay
+    executor: Executor
+
+    def trace(self, watch: Watch) -> Trace:
+        only, replay = watch.transaction, self.replay
+        with recording(self.executor, watch) as recorder:
+            try:
+                self.executor.run_block(
+                    replay.environment,
+                    replay.batch,
+                    replay.withdrawals,
+                    first=None if only is None else only + 1,
+                    amendments=replay.amendments,
+                )
+            except (ExecutionStopped, TraceTooLarge) as failure:
+                return until_failure(recorder, watch, failure)
+            finally:
+                self.executor.discard()
+            return recorder.trace()
+
+
+class Replays:
+    """Runs blocks once more, and keeps the last few ready: who traces one transaction of a block
+    often asks for the next. Threads: an executor is lent to one at a time."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._lock = threading.Lock()
+        self._idle: dict[int, Warm] = {}
+        self._generation = 0
+
+    def forget(self) -> None:
+        """The chain moved: what is idle is dropped, what is lent will not come back."""
+        with self._lock:
+            self._idle.clear()
+            self._generation += 1
+
+    def trace(self, number: int, watch: Watch) -> Trace:
+        """As `Backend.trace_block`."""
+        with self._lock:
+            generation, warm = self._generation, self._idle.pop(number, None)
+        if warm is None:
+            warm = self._prepare(number, watch)
+        trace = warm.trace(watch)
+        self._give_back(number, warm, generation)
+        return trace
+
+    def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
+        """As `Backend.trace_at_once`."""
+        with self._lock:
+            generation, warm = self._generation, self._idle.pop(number, None)
+        if warm is None:
+            return None
         try:
-            executor.run_block(
-                block.environment,
-                block.batch,
-                block.withdrawals,
-                partial=only is not None,
-                amendments=block.amendments,
-            )
-        except (ExecutionStopped, TraceTooLarge) as failure:
-            return until_failure(recorder, watch, failure)
-        return recorder.trace()
+            return warm.trace(watch)
+        except (ExecutionStopped, TraceTooLarge):
+            return None
+        finally:
+            self._give_back(number, warm, generation)
+
+    def _prepare(self, number: int, watch: Watch) -> Warm:
+        only, body = watch.transaction, self._chain.body(number)
+        is_large = body is not None and len(body) > TRANSACTIONS_KEPT_MAX
+        count = only + 1 if is_large and only is not None else None
+        replay = self._chain.replay(number, count)
+        return Warm(replay, new_executor(replay.view))
+
+    def _give_back(self, number: int, warm: Warm, generation: int) -> None:
+        with self._lock:
+            is_current = generation == self._generation
+            if not is_current or len(warm.replay.batch) > TRANSACTIONS_KEPT_MAX:
+                return
+            self._idle[number] = warm
+            while len(self._idle) > BLOCKS_KEPT_MAX:
+                del self._idle[next(iter(self._idle))]
 
 
 def until_failure(
@@ -71,7 +138,7 @@ def trace_made(chain: Chain, block: Block, watch: Watch) -> Made:
     executor = new_executor(chain.state_at(header.number - 1))
     with recording(executor, watch) as recorder:
         result = executor.run_block(
-            chain.environment_for(header), batch, block.withdrawals, partial=True
+            chain.environment_for(header), batch, block.withdrawals, first=len(batch)
         )
         gas_used = tuple(outcome.gas_used for outcome in result.outcomes)
         return Made(recorder.trace(), batch, gas_used)

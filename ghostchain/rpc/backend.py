@@ -307,6 +307,11 @@ class Backend(Protocol):
     def known_addresses(self) -> Sequence[Address]:
         """Those that the genesis names, and the node's own."""
 
+    def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
+        """The same where it takes next to nothing: the block has run lately and its state is in
+        memory. None: it has not, or the watch's deadline or bytes ended it. Event loop; never waits
+        for another machine."""
+
     def trace_made(self, block: Block, watch: Watch) -> Made:
         """The same of a block that somebody else made on a block of this chain.
 

@@ -405,7 +405,8 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
         .result = result,
     };
     int status = GHOST_OK;
-    if (env->hybrid)
+    /* A part of a block is small: its frames move over when one needs to. */
+    if (env->hybrid && !(flags & GHOST_BLOCK_PARTIAL))
         status = executor_run_deep(executor, work_body, &job);
     else
         work_body(&job);

@@ -292,7 +292,7 @@ void trace_begin(ghost_executor *executor) {
     touches_clear(trace);
     json_clear(trace);
     trace->byte_count = 0;
-    trace->ticks = 0;
+    trace->ticks = TICKS_PER_LOOK;        /* the first event looks at the clock */
     trace->is_cut = false;
     state_arena_cut(&trace->bytes, (arena_mark){0, 0});
     trace_transaction(executor, GHOST_TRACE_NO_TRANSACTION);

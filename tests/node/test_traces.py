@@ -328,3 +328,16 @@ def test_a_run_ends_at_its_timeout(traced: Traced) -> None:
 def test_refusals(traced: Traced, method: str, params: list[Any], message: str) -> None:
     with pytest.raises(RpcFailure, match=message):
         traced.node.call(method, *params)
+
+
+def test_the_same_again_at_once(traced: Traced) -> None:
+    """What was traced lately is answered from what is still there, alike; a new block ends that,
+    and so does another time and size."""
+    sent = traced.receipt["transactionHash"]
+    for options in ({}, OPTIONS, {"tracer": "prestateTracer"}, {"limit": 300}):
+        first = traced.node.call("debug_traceTransaction", sent, options)
+        assert traced.node.call("debug_traceTransaction", sent, options) == first
+        traced.send({"to": NOBODY, "value": "0x1"})
+        assert traced.node.call("debug_traceTransaction", sent, options) == first
+    with pytest.raises(RpcFailure, match="execution timeout"):
+        traced.node.call("debug_traceTransaction", sent, {"timeout": "0"})

@@ -452,6 +452,9 @@ class MemoryBackend:
     def known_addresses(self) -> Sequence[Address]:
         return ACCOUNTS
 
+    def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
+        return None
+
     def trace_made(self, block: Block, watch: Watch) -> Made:
         raise StateUnavailable("nothing here runs code")
 

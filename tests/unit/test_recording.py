@@ -180,8 +180,8 @@ def test_one_transaction_of_a_block() -> None:
     transactions = batch(*(signed(index, 0, value=index + 1) for index in range(3)))
     executor = Executor(world())
     with recording(executor, replace(EVERYTHING, transaction=1)) as recorder:
-        result = executor.run_block(ENVIRONMENT, transactions, partial=True)
-        assert len(result.outcomes) == 3
+        result = executor.run_block(ENVIRONMENT, transactions, first=2)
+        assert len(result.outcomes) == 2
         trace = recorder.trace()
     executor.discard()
     assert [(frame.transaction, frame.value) for frame in trace.frames] == [(1, 2)]

@@ -12,7 +12,7 @@ from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.blocks import decode_block
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.execution.executor import CallFlag, CallResult, ExecutionStopped, TraceTooLarge
-from ghostchain.execution.traces import StructLogWatch, Trace, Watch
+from ghostchain.execution.traces import StepWatch, StructLogWatch, Trace, Watch
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import GhostError, InvalidBlock, TransactionReason
 from ghostchain.primitives.types import Hash32
@@ -51,6 +51,10 @@ from ghostchain.rpc.workers import Deadline
 
 BUNDLES_MAX = 100
 BUNDLE_CALLS_MAX = 1000
+# What is traced on the event loop: so much gas up to its end, in so much time and JSON.
+QUICK_GAS = 1_000_000
+QUICK_NS = 5_000_000
+QUICK_BYTES = 1 << 20
 
 
 # ---- what all share ----
@@ -120,6 +124,28 @@ def trace_transaction(
     record = record_of(services, number)
     watch = replace(watch_of(options, deadline), transaction=index)
     trace = complete(stopped(lambda: services.backend.trace_block(number, watch)), options)
+    return options.chosen.show(Parts(trace).run(index, around_of(services, record, index)))
+
+
+def quick_transaction(services: Services, transaction_hash: Hash32, options: TraceOptions) -> Any:
+    """The trace of a light transaction near the beginning of a block that was traced lately; None
+    for any other."""
+    watch = options.chosen.watch()
+    found = services.backend.transaction_location(transaction_hash)
+    if found is None or found[0] == 0 or isinstance(watch.steps, StepWatch):
+        return None
+    number, index = found
+    record = services.blocks.record(number)
+    if record is None or int(record.receipts.cumulative[index]) > QUICK_GAS:
+        return None
+    steps = watch.steps
+    if steps is not None:
+        steps = replace(steps, bytes_max=QUICK_BYTES)
+    at_ns = time.monotonic_ns() + min(QUICK_NS, options.timeout_ns)
+    watch = replace(watch, steps=steps, transaction=index, deadline_ns=at_ns)
+    trace = services.backend.trace_at_once(number, watch)
+    if trace is None or trace.is_cut:
+        return None
     return options.chosen.show(Parts(trace).run(index, around_of(services, record, index)))
 
 
@@ -369,6 +395,7 @@ METHODS = (
         trace_transaction,
         (Parameter("transaction hash", hash32), OPTIONS),
         Cost.SLOW,
+        quick=quick_transaction,
     ),
     Method(
         "debug_traceBlockByNumber",
