@@ -13,6 +13,8 @@ from ghostchain.primitives.transaction import SignatureScheme
 ELASTICITY = 2
 BASE_FEE_CHANGE_DENOMINATOR = 8
 INITIAL_BASE_FEE = 1_000_000_000
+# By hand: hundreds of full blocks below where the next one no longer fits a header.
+BASE_FEE_END = 1 << 128
 
 GAS_LIMIT_BOUND_DIVISOR = 1024
 GAS_LIMIT_MIN = 5000

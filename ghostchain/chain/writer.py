@@ -29,7 +29,7 @@ from ghostchain.chain.columns import (
 )
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.environments import environment_of
-from ghostchain.chain.fees import GAS_LIMIT_MAX, next_gas_limit
+from ghostchain.chain.fees import BASE_FEE_END, GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
 from ghostchain.chain.preparing import WITHDRAWAL_BYTES_MAX, Checked, Prepared
@@ -83,8 +83,6 @@ GROUP_ENTRIES_MAX = 1 << 14
 NO_NONCE = bytes(8)
 # By hand: a blob base fee that can still be computed at once.
 EXCESS_BLOB_GAS_MAX = 1 << 30
-# By hand: hundreds of full blocks below where the next one no longer fits a header.
-BASE_FEE_END = 1 << 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ghostchain.chain.fees import BASE_FEE_END
 from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.development import Fork
 from ghostchain.rpc.parameters import (
@@ -73,6 +74,14 @@ def gas(value: Any) -> int:
     found = number(value)
     if not 0 < found < 1 << 63:
         raise ValueError("expected a gas limit between 1 and 2^63 - 1")
+    return found
+
+
+def base_fee(value: Any) -> int:
+    """A block's fee, in wei per gas: what the blocks after it can still rise from."""
+    found = number(value)
+    if found >= BASE_FEE_END:
+        raise ValueError("expected a base fee below 2^128")
     return found
 
 

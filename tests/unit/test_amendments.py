@@ -29,6 +29,7 @@ from ghostchain.execution.executor import Executor
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding, StorageFailed
 from ghostchain.primitives.types import EMPTY_ROOT, Address, Hash32
+from ghostchain.rpc.development_parameters import base_fee
 from ghostchain.state.views import View
 from tests.unit.test_chain_crash import Cutter, raw
 
@@ -325,4 +326,16 @@ def test_the_coins_supply_follows(chain: Chain) -> None:
     chain.amend({SOMEBODY: AccountAmendment(balance=2**256 - 1)})
     build(chain)
     assert supply() == 2**256 - 1
+    chain.close()
+
+
+def test_what_is_taken_can_be_built(chain: Chain) -> None:
+    """The largest base fee that RPC takes makes a block, and full blocks after it; one more wei is
+    refused there, not when the block is due."""
+    largest = base_fee(hex(2**128 - 1))
+    with pytest.raises(ValueError, match="below 2\\^128"):
+        base_fee(hex(2**128))
+    build(chain, base_fee=largest)
+    assert chain.head.base_fee_per_gas == largest
+    build(chain)
     chain.close()

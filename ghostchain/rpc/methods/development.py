@@ -17,6 +17,7 @@ from ghostchain.rpc.deals import slot_of_allowance, slot_of_balance
 from ghostchain.rpc.development import Development
 from ghostchain.rpc.development_parameters import (
     Mining,
+    base_fee,
     gas,
     interval_seconds,
     mine_options,
@@ -234,7 +235,7 @@ def node_info(services: Services, deadline: Deadline) -> Any:
     """anvil's, field by field."""
     backend, hand = services.backend, hand_of(services)
     head, fork = backend.head(), hand.fork
-    base_fee = next_base_fee(services)
+    fee = next_base_fee(services)
     environment = backend.environment(head.number + 1)
     return {
         "currentBlockNumber": hex(head.number),
@@ -243,10 +244,10 @@ def node_info(services: Services, deadline: Deadline) -> Any:
         "hardFork": environment.fork.name.lower(),
         "transactionOrder": hand.order,
         "environment": {
-            "baseFee": hex(base_fee),
+            "baseFee": hex(fee),
             "chainId": backend.chain_id,
             "gasLimit": hex(environment.gas_limit),
-            "gasPrice": hex(base_fee + suggest_tip(services)),
+            "gasPrice": hex(fee + suggest_tip(services)),
         },
         "forkConfig": {
             "forkUrl": None if fork is None else fork.url,
@@ -380,7 +381,7 @@ BLOCKS = (
     method(
         "anvil_setNextBlockBaseFeePerGas hardhat_setNextBlockBaseFeePerGas",
         set_next_base_fee,
-        (Parameter("fee", number),),
+        (Parameter("fee", base_fee),),
     ),
     method(
         "anvil_setNextBlockPrevRandao hardhat_setPrevRandao anvil_setPrevRandao",
