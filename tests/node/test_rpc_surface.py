@@ -680,3 +680,20 @@ def later(asking: Asking) -> list[str]:
     """A transaction of Alice's that comes later in the chain."""
     sent = asking.world.hashes["set code"]
     return [asking.node.call("eth_getRawTransactionByHash", sent)]
+
+
+def test_what_was_changed_by_hand_is_in_simulated_blocks(asking: Asking) -> None:
+    """The next block begins with it, and so does the simulated one: their state roots are one."""
+    node, rich = asking.node, "0x" + "97" * 20
+    node.call("anvil_setBalance", rich, hex(10**18))
+    paid = {"from": rich, "to": NOBODY, "value": hex(10**17), "gas": "0x5208"}
+    latest = node.call("eth_getBlockByNumber", "latest", False)
+    time = hex(int(latest["timestamp"], 16) + 1000)
+    node.call("evm_setNextBlockTimestamp", time)
+    empty = {"blockStateCalls": [{"blockOverrides": {"time": time}}, {"calls": [paid]}]}
+    first, second = node.call("eth_simulateV1", empty)
+    assert second["calls"][0]["status"] == "0x1"
+    node.call("evm_mine")
+    mined = node.call("eth_getBlockByNumber", "latest", False)
+    assert (mined["timestamp"], mined["parentHash"]) == (time, latest["hash"])
+    assert first["stateRoot"] == mined["stateRoot"]
