@@ -150,6 +150,17 @@ class Chain:
             finally:
                 self._storage.close()
 
+    def begin_again(self, genesis: Genesis, reopen: Callable[[], OpenedStorage]) -> None:
+        """Another chain from here on, with the same listeners: what reopen opens once the directory
+        is free. For development chains. Raises: as reopen does, and is closed then."""
+        with self._writing:
+            self._closed = True
+            self._storage.close()
+            storage, listeners = reopen(), self._listeners
+            Chain.__init__(self, genesis, storage)
+            self._listeners = listeners
+        listeners.on_rewind(self.head)
+
     # ---- the head ----
 
     @property

@@ -73,6 +73,12 @@ class RemoteSettings:
         parts = urlsplit(self.url)
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
+    def moved_to(self, url: str) -> RemoteSettings:
+        """The same for another endpoint. Headers may hold a key, which is for the host that it was
+        given for."""
+        moved = replace(self, url=url)
+        return moved if moved.host == self.host else replace(moved, headers=())
+
 
 def check_url(url: str) -> str:
     """The URL. Raises: ValueError in words that do not repeat what may be secret in it."""
@@ -158,7 +164,7 @@ class RemoteClient:
 
     def move(self, url: str) -> None:
         """From now on the same is asked there. url: as of `check_url`."""
-        settings = replace(self.settings, url=url)
+        settings = self.settings.moved_to(url)
 
         def swap() -> None:
             before, self._endpoint = self._endpoint, Endpoint(settings)

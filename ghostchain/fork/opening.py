@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ghostchain.chain.fork import begin_fork, fork_description
+from ghostchain.chain.fork import ForkStart, begin_fork, fork_description
 from ghostchain.chain.genesis import Genesis
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.blocks import decode_early_header, encode_header
@@ -71,8 +71,9 @@ class OpenFork:
             shutil.rmtree(self.cache.path.parent, ignore_errors=True)
 
 
-def open_fork(settings: ForkSettings, data_dir: Path) -> OpenFork:
-    """The fork that the directory holds; where it holds none, that of the block in settings.
+def open_fork(settings: ForkSettings, data_dir: Path | None) -> OpenFork:
+    """The fork that the directory holds; where it holds none (or is none), that of the block in
+    settings.
 
     Raises: RemoteError, when the block cannot be had; ForeignDirectory, when the directory holds
     another fork than settings demand; StorageError.
@@ -80,10 +81,11 @@ def open_fork(settings: ForkSettings, data_dir: Path) -> OpenFork:
     client = RemoteClient(settings.remote)
     client.start()
     try:
-        kept = fork_description(data_dir)
+        kept = None if data_dir is None else fork_description(data_dir)
         replayed: list[dict[str, Any]] = []
         if kept is not None:
             found = Origin.decode(kept)
+            assert data_dir is not None, "where it was kept"
             _refuse_other(settings, found, data_dir)
         else:
             found, replayed = _find(settings, client)
@@ -114,18 +116,21 @@ def begin(
     Raises: RemoteError, StorageError.
     """
     if fork_description(data_dir) is None:
-        _learn(fork, coinbase, funded)
-        genesis = origin.genesis_at(fork.origin, chain_id or fork.origin.chain_id)
-        begin_fork(data_dir, genesis, origin.start_of(fork.origin, fork.state, funded))
+        genesis, start = learned(fork, chain_id=chain_id, coinbase=coinbase, funded=funded)
+        begin_fork(data_dir, genesis, start)
         return genesis
     return origin.genesis_at(fork.origin, chain_id or fork.origin.chain_id)
 
 
-def _learn(fork: OpenFork, coinbase: Address, funded: tuple[Address, ...]) -> None:
-    """Whether the remote is a GhostChain, and what the fork begins with."""
+def learned(
+    fork: OpenFork, *, chain_id: int | None, coinbase: Address, funded: tuple[Address, ...]
+) -> tuple[Genesis, ForkStart]:
+    """What the fork begins with, and whether the remote is a GhostChain. Raises: RemoteError."""
     fork.state.prefetch(origin.accounts_at_start(coinbase, funded))
     found = fork.origin
     fork.origin = Origin(found.chain_id, found.header, found.hash, origin.is_hybrid(fork.state))
+    genesis = origin.genesis_at(fork.origin, chain_id or found.chain_id)
+    return genesis, origin.start_of(fork.origin, fork.state, funded)
 
 
 def _refuse_other(settings: ForkSettings, found: Origin, data_dir: Path) -> None:

@@ -30,6 +30,7 @@ from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
 from ghostchain.fork.history import RemoteHistory
 from ghostchain.node import tracing
 from ghostchain.node.development.controller import Controller
+from ghostchain.node.forking import Forking
 from ghostchain.node.forks import fork_id, precompile_names, system_contracts
 from ghostchain.node.genesis import DevAccount
 from ghostchain.node.phantoms import ChainMiddle, ChainPhantoms, changed_addresses
@@ -108,7 +109,7 @@ class NodeBackend:
         admission: ThreadPoolExecutor,
         *,
         accounts: Sequence[DevAccount] = (),
-        remote: RemoteHistory | None = None,
+        forking: Forking | None = None,
     ) -> None:
         """accounts: those that it signs for."""
         self._chain = chain
@@ -118,7 +119,7 @@ class NodeBackend:
         self._pool: PoolDriver | None = None
         self._presence: Presence | None = None
         self._development: Controller | None = None
-        self._remote = remote
+        self._forking = forking
         self._coinbase = Address(bytes(20))
         self._on_pending: Callable[[], None] = lambda: None
         self._on_failure: Callable[[BaseException], None] = lambda failure: None
@@ -172,7 +173,7 @@ class NodeBackend:
 
     @property
     def remote(self) -> RemoteHistory | None:
-        return self._remote
+        return None if self._forking is None else self._forking.history
 
     # ---- the chain ----
 
@@ -214,7 +215,7 @@ class NodeBackend:
         topics: Sequence[Collection[Hash32]],
     ) -> Iterable[LocatedLog]:
         """On a fork, those of the other chain first."""
-        remote = self._remote
+        remote = self.remote
         if remote is not None and first <= remote.number:
             yield from remote.logs(first, min(last, remote.number), addresses, topics)
             first = remote.number + 1
@@ -260,7 +261,7 @@ class NodeBackend:
         yield LentExecutor(fresh)
 
     def peek(self, sender: Address, to: Address, data: bytes, *, gas_limit: int) -> bytes | None:
-        if self._remote is not None:
+        if self.remote is not None:
             return None
         header = self._chain.head
         shown = self._head_environment

@@ -1,68 +1,223 @@
-"""A node whose chain is a fork: the remote opened before the chain, closed after it."""
+"""A node whose chain is a fork: the remote opened before the chain, closed after it; on a
+development chain also exchanged for another one meanwhile (`anvil_reset`, `anvil_setRpcUrl`)."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from ghostchain.chain.chain import Chain
+from ghostchain.chain.fork import ForkStart, begin_fork_again
 from ghostchain.chain.genesis import Genesis
+from ghostchain.fork.client import RemoteClient, RemoteSettings, check_url
 from ghostchain.fork.history import RemoteHistory
-from ghostchain.fork.opening import OpenFork, begin, open_fork
+from ghostchain.fork.opening import ForkSettings, OpenFork, begin, learned, open_fork
 from ghostchain.fork.state import RemoteState
-from ghostchain.node.configuration import NodeConfiguration
-from ghostchain.node.genesis import bootstrap_validator, dev_accounts
+from ghostchain.node.configuration import NodeConfiguration, default_data_dir
+from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
+from ghostchain.primitives.errors import GhostError, RemoteError
+from ghostchain.primitives.types import Address
+from ghostchain.rpc.development import Fork, ForkStanding
 
 logger = logging.getLogger("ghostd")
 
 
-class Forking:
-    """What the node's parts know of the fork."""
+class NoSuchFork(GhostError):
+    """What was asked for cannot be forked."""
 
-    def __init__(self, fork: OpenFork, genesis: Genesis) -> None:
-        self.fork = fork
-        self.genesis = genesis
-        self._history = RemoteHistory(fork.client, fork.cache, fork.origin.number)
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A fork that could begin now: all that is needed of the remote is here."""
+
+    fork: OpenFork
+    genesis: Genesis
+    start: ForkStart
+
+
+class Forking:
+    """What the node's parts know of the fork, if there is one."""
+
+    def __init__(self, configuration: NodeConfiguration, data_dir: Path) -> None:
+        self._configuration = configuration
+        self._data_dir = data_dir
+        self._fork: OpenFork | None = None
+        self._history: RemoteHistory | None = None
+        self.genesis = genesis_of(configuration)
+
+    # ---- what there is ----
 
     @property
-    def history(self) -> RemoteHistory:
+    def history(self) -> RemoteHistory | None:
         return self._history
 
     @property
-    def state(self) -> RemoteState:
-        return self.fork.state
+    def state(self) -> RemoteState | None:
+        return None if self._fork is None else self._fork.state
 
+    @property
+    def standing(self) -> ForkStanding | None:
+        fork = self._fork
+        if fork is None:
+            return None
+        scheme = urlsplit(fork.client.settings.url).scheme
+        where = f"{scheme}://{fork.client.host}"
+        return ForkStanding(where, fork.origin.chain_id, fork.origin.number, fork.origin.hash)
 
-@contextlib.contextmanager
-def forking(configuration: NodeConfiguration, data_dir: Path) -> Iterator[Forking | None]:
-    """The fork that the configuration asks for, the directory begun with it; None without one.
+    # ---- beginning and end ----
 
-    Raises: RemoteError, StorageError.
-    """
-    settings = configuration.fork
-    if settings is None:
-        yield None
-        return
-    fork = open_fork(settings, data_dir)
-    try:
-        coinbase = configuration.coinbase or bootstrap_validator()
-        accounts = dev_accounts(configuration.development)
-        funded = tuple(account.address for account in accounts)
-        genesis = begin(
-            fork, data_dir, chain_id=configuration.chain_id, coinbase=coinbase, funded=funded
-        )
+    @property
+    def _coinbase(self) -> Address:
+        return self._configuration.coinbase or bootstrap_validator()
+
+    @property
+    def _funded(self) -> tuple[Address, ...]:
+        return tuple(account.address for account in dev_accounts(self._configuration.development))
+
+    def open(self, settings: ForkSettings) -> None:
+        """Raises: RemoteError, StorageError."""
+        fork = open_fork(settings, self._data_dir)
+        try:
+            self.genesis = begin(
+                fork,
+                self._data_dir,
+                chain_id=self._configuration.chain_id,
+                coinbase=self._coinbase,
+                funded=self._funded,
+            )
+        except BaseException:
+            fork.close()
+            raise
+        self._adopt(fork)
+
+    def _adopt(self, fork: OpenFork) -> None:
+        before, self._fork = self._fork, fork
+        self._history = RemoteHistory(fork.client, fork.cache, fork.origin.number)
         event(
             logger,
             logging.INFO,
             "fork opened",
-            remote=settings.remote.host,
+            remote=fork.client.host,
             chain_id=fork.origin.chain_id,
             block=fork.origin.number,
             hash=fork.origin.hash[:6],
             requests=fork.client.counters.sent,
         )
-        yield Forking(fork, genesis)
+        if before is not None:
+            before.close()
+
+    def close(self) -> None:
+        if self._fork is not None:
+            self._fork.close()
+
+    # ---- another one ----
+
+    def prepared(self, wanted: Fork) -> Prepared:
+        """Another fork, the same endpoint unless wanted says. Waits; nothing has changed here yet.
+
+        Raises: NoSuchFork, RemoteError, StorageError.
+        """
+        fork = open_fork(self._settings(wanted), None)
+        try:
+            genesis, start = learned(
+                fork,
+                chain_id=self._configuration.chain_id,
+                coinbase=self._coinbase,
+                funded=self._funded,
+            )
+        except BaseException:
+            fork.close()
+            raise
+        return Prepared(fork, genesis, start)
+
+    def _settings(self, wanted: Fork) -> ForkSettings:
+        given = self._configuration.fork
+        url = wanted.url
+        if url is None:
+            if self._fork is None:
+                raise NoSuchFork("there is no fork whose endpoint could be asked: give jsonRpcUrl")
+            url = self._fork.client.settings.url
+        checked = self._checked(url)
+        if given is None:
+            return ForkSettings(
+                RemoteSettings(checked),
+                block=wanted.block,
+                cache_dir=default_data_dir("fork-cache"),
+            )
+        remote = given.remote.moved_to(checked)
+        return replace(
+            given, remote=remote, block=wanted.block, transaction=None, remote_chain_id=None
+        )
+
+    @staticmethod
+    def _checked(url: str) -> str:
+        try:
+            return check_url(url)
+        except ValueError as failure:
+            raise NoSuchFork("expected a URL: http://... or https://...") from failure
+
+    def enter(self, chain: Chain, prepared: Prepared) -> None:
+        """The chain is the prepared fork. On the thread that writes the chain.
+
+        Raises: StorageError; the chain is closed then.
+        """
+        chain.begin_again(
+            prepared.genesis,
+            lambda: begin_fork_again(
+                self._data_dir,
+                prepared.genesis,
+                prepared.start,
+                prepared.fork.state,
+                prune=self._configuration.prune,
+                is_durable=self._configuration.data_dir is not None,
+            ),
+        )
+        self.genesis = prepared.genesis
+        self._adopt(prepared.fork)
+
+    def ask_elsewhere(self, url: str) -> None:
+        """The same fork, read from another endpoint of its chain from here on. Waits.
+
+        Raises: NoSuchFork.
+        """
+        fork = self._fork
+        if fork is None:
+            raise NoSuchFork("this chain is no fork: start the node with --fork-url")
+        checked = self._checked(url)
+        if checked == fork.client.settings.url:
+            return
+        other = RemoteClient(fork.client.settings.moved_to(checked))
+        other.start()
+        try:
+            found = other.call("eth_getBlockByNumber", [hex(fork.origin.number), False])
+        except RemoteError as failure:
+            raise NoSuchFork(f"the other endpoint does not answer: {failure}") from failure
+        finally:
+            other.close()
+        known = found.get("hash") if isinstance(found, dict) else None
+        if known != "0x" + fork.origin.hash.hex():
+            raise NoSuchFork(
+                "the other endpoint serves another chain: it lacks the block forked from"
+            )
+        fork.client.move(checked)
+
+
+@contextlib.contextmanager
+def forking(configuration: NodeConfiguration, data_dir: Path) -> Iterator[Forking]:
+    """What a node reads elsewhere: the fork that the configuration asks for, the directory begun
+    with it; without one nothing, until a development chain is reset to one.
+
+    Raises: RemoteError, StorageError.
+    """
+    found = Forking(configuration, data_dir)
+    try:
+        if configuration.fork is not None:
+            found.open(configuration.fork)
+        yield found
     finally:
-        fork.close()
+        found.close()

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from ghostchain.chain.chain import Chain
-from ghostchain.fork.opening import OpenFork
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development import controller as development
 from ghostchain.node.development.configuration import DevelopmentConfiguration
 from ghostchain.node.development.controller import Controller
 from ghostchain.node.development.dump import DUMP_BYTES_MAX
 from ghostchain.node.development.settings import NodeSettings
+from ghostchain.node.forking import Forking
 from ghostchain.node.genesis import bootstrap_validator
 from ghostchain.node.metrics import Metrics
 from ghostchain.node.monitoring import Check
@@ -46,7 +46,7 @@ class Parts:
     admission: ThreadPoolExecutor
     metrics: Metrics
     on_failure: Callable[[BaseException], None]
-    fork: OpenFork | None = None
+    forking: Forking | None = None
 
 
 class Producer(Protocol):
@@ -192,7 +192,7 @@ def open_development(parts: Parts, coinbase: Address) -> Controller:
             is_own_time=configuration.fork is not None
             or configuration.development.timestamp is not None,
             diary_path=None if configuration.data_dir is None else parts.data_dir,
-            fork=parts.fork,
+            forking=parts.forking,
         )
     )
 

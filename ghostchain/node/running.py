@@ -36,7 +36,7 @@ from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.engines import open_engines
 from ghostchain.node.following import PoolFollower
 from ghostchain.node.forking import Forking, forking
-from ghostchain.node.genesis import dev_accounts, genesis_of
+from ghostchain.node.genesis import dev_accounts
 from ghostchain.node.logs import event, speaks_json
 from ghostchain.node.metrics import Metrics, Sample
 from ghostchain.node.monitoring import MonitoringServer
@@ -82,7 +82,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         if data_dir is None:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghostd-")))
         fork = stack.enter_context(forking(configuration, data_dir))
-        genesis = genesis_of(configuration) if fork is None else fork.genesis
+        genesis = fork.genesis
         if not json_logs:
             print_banner(configuration, genesis, data_dir)
         begin_if_asked(configuration, genesis, data_dir)
@@ -92,7 +92,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             genesis,
             prune=configuration.prune,
             is_durable=configuration.data_dir is not None,
-            remote=None if fork is None else fork.state,
+            remote=fork.state,
         )
         stack.callback(chain.close)
         open_engines(genesis, data_dir)
@@ -254,7 +254,7 @@ async def running(
             client_version(),
             admission,
             accounts=dev_accounts(configuration.development) if configuration.dev else (),
-            remote=None if fork is None else fork.history,
+            forking=fork,
         )
         listeners: list[Callable[[Sequence[Effect]], None]] = [backend.on_pool_effects]
         driver = open_pool(configuration, chain, data_dir, backend, listeners)
@@ -264,15 +264,7 @@ async def running(
         follower.attach(driver)
         await restore(driver, admission)
         parts = Parts(
-            configuration,
-            chain,
-            driver,
-            data_dir,
-            writer,
-            admission,
-            metrics,
-            stop.fail,
-            None if fork is None else fork.fork,
+            configuration, chain, driver, data_dir, writer, admission, metrics, stop.fail, fork
         )
         producer = open_producer(parts)
         listeners.append(producer.on_pool_effects)

@@ -133,6 +133,16 @@ class DataDirectory:
             self._lock = None
 
 
+def change_identity(path: Path, *, genesis_hash: bytes, chain_id: int) -> None:
+    """The directory, whose chain was deleted, is another one's. Raises: StorageFailed."""
+    try:
+        _write_durably(
+            path / IDENTITY_NAME, Identity(LAYOUT, genesis_hash, chain_id).to_json().encode()
+        )
+    except OSError as error:
+        raise storage_failure(error, path) from error
+
+
 def _lock(directory: Path) -> int:
     path = directory / LOCK_NAME
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

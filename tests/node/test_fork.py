@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,52 @@ def ask(node: Ghostd, method: str, params: list[Any]) -> Any:
         return node.call(method, *params)
     except RpcFailure as failure:
         return failure.code, failure.message
+
+
+def test_a_reset_goes_back_or_elsewhere(remote: Ghostd, tmp_path: Path) -> None:
+    head = int(remote.call("eth_blockNumber"), 16)
+    with fork_of(remote, tmp_path / "cache", data_dir=tmp_path / "data") as fork:
+        send(fork, BOB, STRANGER, value=7)
+        fork.call("evm_snapshot")
+        fork.call("anvil_reset")
+        assert int(fork.call("eth_blockNumber"), 16) == head
+        before = int(fork.call("eth_getBalance", STRANGER, "latest"), 16)
+        assert before == int(remote.call("eth_getBalance", STRANGER, "latest"), 16)
+        fork.call("anvil_reset", {"forking": {"blockNumber": 1}})
+        assert fork.call("eth_blockNumber") == "0x1"
+        assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == 123
+        assert fork.call("eth_getBlockByNumber", "0x2", False) is None
+        info = fork.call("anvil_nodeInfo")["forkConfig"]
+        assert info["forkUrl"] == remote.url
+        assert info["forkBlockNumber"] == 1
+        assert int(send(fork, BOB, STRANGER, value=7)["blockNumber"], 16) == 2
+        with pytest.raises(RpcFailure, match="did not answer"):
+            fork.call("hardhat_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:9"}})
+        assert fork.call("eth_blockNumber") == "0x2"
+    with fork_of(remote, tmp_path / "cache", data_dir=tmp_path / "data") as fork:
+        assert fork.call("eth_blockNumber") == "0x2"
+        assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == 130
+
+
+def test_a_development_chain_becomes_a_fork(remote: Ghostd, tmp_path: Path) -> None:
+    with Ghostd("--dev", "--chain-id", "31337") as node:
+        send(node, ALICE, BOB, value=1)
+        forking = {"jsonRpcUrl": remote.url, "blockNumber": 1}
+        node.call("anvil_reset", {"forking": forking})
+        assert int(node.call("eth_getBalance", STRANGER, "latest"), 16) == 123
+        assert node.call("eth_getBlockByNumber", "0x1", True) == remote.call(
+            "eth_getBlockByNumber", "0x1", True
+        )
+        node.call("anvil_setRpcUrl", remote.url.replace("127.0.0.1", "localhost"))
+        assert int(node.call("eth_getBalance", "0x" + "22" * 20, "latest"), 16) == 0
+        with pytest.raises(RpcFailure, match="expected a URL"):
+            node.call("anvil_setRpcUrl", "nonsense")
+
+
+def test_the_clock_goes_on_from_the_block(remote: Ghostd, tmp_path: Path) -> None:
+    block = int(remote.call("eth_getBlockByNumber", "0x1", False)["timestamp"], 16)
+    time.sleep(2)
+    with fork_of(remote, tmp_path, "--fork-block-number", "1") as fork:
+        receipt = send(fork, BOB, STRANGER, value=7)
+        sealed = fork.call("eth_getBlockByHash", receipt["blockHash"], False)
+        assert block < int(sealed["timestamp"], 16) < block + 20

@@ -20,13 +20,12 @@ from typing import TypeVar
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.execution.executor import BlockEnvironment
-from ghostchain.fork.client import RemoteClient, check_url
-from ghostchain.fork.opening import OpenFork
 from ghostchain.node.development import dump, pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
 from ghostchain.node.development.past import Past
 from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettings
+from ghostchain.node.forking import Forking, NoSuchFork
 from ghostchain.node.sealer import BlockMaker, Sealer, Terms, randomness
 from ghostchain.node.sealing import SealingPolicy
 from ghostchain.primitives.amendment import AccountAmendment
@@ -64,7 +63,7 @@ class Parts:
     diary_path: Path | None
     node_is_given: bool = False
     is_own_time: bool = False
-    fork: OpenFork | None = None
+    forking: Forking | None = None
 
 
 class Controller:
@@ -78,12 +77,12 @@ class Controller:
         self._writer = parts.writer
         self._coinbase = parts.coinbase
         self._gas_limit = parts.gas_limit
-        self._fork = parts.fork
         self._random = Random()
         self._diary = Diary(parts.diary_path)
         self.node = self._node_of(parts)
         self._past = Past(parts.chain, parts.pool, self._diary, is_own_time=parts.is_own_time)
         self.settings = self._past.recover(now_s=now_s())
+        self._forking = parts.forking
         self.instance = Hash32(secrets.token_bytes(32))
         self.head_time_ms = time.time_ns() // MILLISECOND_NS
         self._maker = BlockMaker(parts.chain, parts.pool, self._terms, self._on_sealed)
@@ -312,26 +311,44 @@ class Controller:
         await self._turn(job)
 
     async def reset(self, fork: Fork | None) -> None:
-        if fork is not None:
-            await self._stay_on(fork)
-        await self._turn(lambda: self._past.reset(now_s=now_s()))
+        if fork is None:
+            await self._turn(self._reset)
+        else:
+            await self._enter(fork)
         self.instance = Hash32(secrets.token_bytes(32))
 
-    async def _stay_on(self, wanted: Fork) -> None:
-        """Where this fork begins is where it was started; only whom it asks may change."""
-        origin = self._forked().origin
-        if wanted.block not in (None, origin.number):
-            raise Impossible(
-                f"this fork begins at block {origin.number}; for another start the node with "
-                f"--fork-block-number {wanted.block}"
-            )
-        if wanted.url is not None:
-            await self.set_fork_url(wanted.url)
+    def _reset(self) -> ChainSettings:
+        settings = self._past.reset(now_s=now_s())
+        if self.fork is not None:
+            settings = self._at_head()
+            self._diary.chain(settings, self._chain.head.number)
+        return settings
 
-    def _forked(self) -> OpenFork:
-        if self._fork is None:
-            raise Impossible("this chain is no fork: start the node with --fork-url")
-        return self._fork
+    def _at_head(self) -> ChainSettings:
+        """Nothing set but the clock, which goes on from the head's time, as anvil's does on a fork:
+        prices and deadlines that its contracts know stay young."""
+        return ChainSettings(offset_s=self._chain.head.timestamp - now_s())
+
+    async def _enter(self, wanted: Fork) -> None:
+        """Another fork; what is asked of the remote for it holds up nobody. Raises: Impossible."""
+        forking = self._forking
+        if forking is None:
+            raise Impossible("this node cannot fork another chain")
+        loop = asyncio.get_running_loop()
+        try:
+            prepared = await loop.run_in_executor(None, forking.prepared, wanted)
+        except (RemoteError, NoSuchFork) as failure:
+            raise Impossible(str(failure)) from failure
+
+        def job() -> ChainSettings:
+            pooling.empty(self._pool)
+            self._past.forget()
+            forking.enter(self._chain, prepared)
+            settings = self._at_head()
+            self._diary.chain(settings, self._chain.head.number)
+            return settings
+
+        await self._turn(job)
 
     async def _turn(self, job: Callable[[], ChainSettings | None]) -> bool:
         """Runs what turns the past; the settings that it returns hold from then on."""
@@ -465,36 +482,17 @@ class Controller:
         await self._change_node(lambda node: replace(node, logging=on))
 
     async def set_fork_url(self, url: str) -> None:
-        fork = self._forked()
-        if url != fork.client.settings.url:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, check_same_chain, fork, url)
-            fork.client.move(url)
+        forking = self._forking
+        if forking is None:
+            raise Impossible("this chain is no fork: start the node with --fork-url")
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, forking.ask_elsewhere, url)
+        except NoSuchFork as failure:
+            raise Impossible(str(failure)) from failure
 
     @property
     def fork(self) -> ForkStanding | None:
-        if self._fork is None:
-            return None
-        origin, host = self._fork.origin, self._fork.client.host
-        return ForkStanding(host, origin.chain_id, origin.number, origin.hash)
-
-
-def check_same_chain(fork: OpenFork, url: str) -> None:
-    """Whether the node there knows the block that the fork began at. Raises: Impossible."""
-    try:
-        client = RemoteClient(replace(fork.client.settings, url=check_url(url)))
-    except ValueError as refused:
-        raise Impossible(str(refused)) from refused
-    client.start()
-    try:
-        found = client.call("eth_getBlockByNumber", [hex(fork.origin.number), False])
-    except RemoteError as failure:
-        raise Impossible(f"the other endpoint does not answer: {failure}") from failure
-    finally:
-        client.close()
-    known = found.get("hash") if isinstance(found, dict) else None
-    if known != "0x" + fork.origin.hash.hex():
-        raise Impossible("the other endpoint serves another chain: it lacks the block forked from")
+        return None if self._forking is None else self._forking.standing
 
 
 def now_s() -> int:

@@ -117,6 +117,10 @@ class Past:
         clock_s = moment.clock_s if self._is_own_time else now_s
         return self._return_to(replace(moment, clock_s=clock_s, waiting=()), now_s=now_s)
 
+    def forget(self) -> None:
+        """There are no snapshots any more."""
+        self._diary.forget(list(self._diary.remembered.snapshots))
+
     def reorganise(
         self,
         depth: int,

@@ -24,7 +24,14 @@ from ghostchain.rpc.dispatch import Method
 from ghostchain.rpc.errors import invalid_params
 from ghostchain.rpc.methods.accounts import submit_made
 from ghostchain.rpc.methods.development import hand_of, method
-from ghostchain.rpc.parameters import CallRequest, Parameter, address, boolean, call_request, data
+from ghostchain.rpc.parameters import (
+    CallRequest,
+    Parameter,
+    address,
+    boolean,
+    call_request,
+    data,
+)
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
 
