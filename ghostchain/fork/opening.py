@@ -14,6 +14,7 @@ from ghostchain.chain.fork import ForkStart, begin_fork, fork_description
 from ghostchain.chain.genesis import Genesis
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.blocks import decode_early_header, encode_header
+from ghostchain.execution.forks import Fork
 from ghostchain.fork import answers, origin
 from ghostchain.fork.cache import BYTES_MAX, ForkCache, known_hashes, path_of, shrink
 from ghostchain.fork.client import RemoteClient, RemoteSettings
@@ -48,6 +49,19 @@ class ForkSettings:
     remote_chain_id: int | None = None
     cache_dir: Path | None = None
     cache_bytes_max: int = field(default=BYTES_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class ForkTerms:
+    """What the fork's own blocks are made with. chain_id: None for the remote's. newest: no newer
+    rules than these hold; None for what holds there. funded: these accounts begin with funds_wei.
+    """
+
+    chain_id: int | None
+    coinbase: Address
+    funded: tuple[Address, ...]
+    funds_wei: int
+    newest: Fork | None = None
 
 
 class OpenFork:
@@ -105,32 +119,31 @@ def open_fork(settings: ForkSettings, data_dir: Path | None) -> OpenFork:
 def begin(
     fork: OpenFork,
     data_dir: Path,
-    *,
-    chain_id: int | None,
-    coinbase: Address,
-    funded: tuple[Address, ...],
+    terms: ForkTerms,
 ) -> Genesis:
     """The directory holds the fork's chain, if it did not; its genesis, to open it with.
 
-    chain_id: the fork's own, None for the remote's. Cost: one batch of requests at the beginning.
+    Cost: one batch of requests at the beginning.
     Raises: RemoteError, StorageError.
     """
     if fork_description(data_dir) is None:
-        genesis, start = learned(fork, chain_id=chain_id, coinbase=coinbase, funded=funded)
+        genesis, start = learned(fork, terms)
         begin_fork(data_dir, genesis, start)
         return genesis
-    return origin.genesis_at(fork.origin, chain_id or fork.origin.chain_id)
+    return _genesis(fork.origin, terms)
 
 
-def learned(
-    fork: OpenFork, *, chain_id: int | None, coinbase: Address, funded: tuple[Address, ...]
-) -> tuple[Genesis, ForkStart]:
+def _genesis(found: Origin, terms: ForkTerms) -> Genesis:
+    return origin.genesis_at(found, terms.chain_id or found.chain_id, terms.newest)
+
+
+def learned(fork: OpenFork, terms: ForkTerms) -> tuple[Genesis, ForkStart]:
     """What the fork begins with, and whether the remote is a GhostChain. Raises: RemoteError."""
-    fork.state.prefetch(origin.accounts_at_start(coinbase, funded))
+    fork.state.prefetch(origin.accounts_at_start(terms.coinbase, terms.funded))
     found = fork.origin
     fork.origin = Origin(found.chain_id, found.header, found.hash, origin.is_hybrid(fork.state))
-    genesis = origin.genesis_at(fork.origin, chain_id or found.chain_id)
-    return genesis, origin.start_of(fork.origin, fork.state, funded)
+    start = origin.start_of(fork.origin, fork.state, terms.funded, terms.funds_wei)
+    return _genesis(fork.origin, terms), start
 
 
 def _refuse_other(settings: ForkSettings, found: Origin, data_dir: Path) -> None:

@@ -36,7 +36,6 @@ from ghostchain.primitives.types import (
 from ghostchain.state.remote import RemoteView
 
 DELEGATION_PREFIX = b"\xef\x01\x00"
-FUNDS = 10_000 * 10**18
 # Without these a block since Prague is invalid (EIP-7002, EIP-7251).
 REQUEST_CONTRACTS = (
     Address(bytes.fromhex("00000961ef480eb55e80d19ad83579a64c007002")),
@@ -170,9 +169,14 @@ def config_of(origin: Origin, chain_id: int) -> ChainConfig:
     return ChainConfig(chain_id, ((0, newest),), ((0, blobs_then),))
 
 
-def genesis_at(origin: Origin, chain_id: int) -> Genesis:
-    """What the fork's directory belongs to: the block stands where a genesis does."""
-    return Genesis(config_of(origin, chain_id), origin.header, {}, "fork")
+def genesis_at(origin: Origin, chain_id: int, newest: Fork | None = None) -> Genesis:
+    """What the fork's directory belongs to: the block stands where a genesis does. newest: no newer
+    rules than these hold."""
+    config = config_of(origin, chain_id)
+    if newest is not None:
+        forks = tuple((time, min(fork, newest)) for time, fork in config.forks)
+        config = replace(config, forks=forks)
+    return Genesis(config, origin.header, {}, "fork")
 
 
 # ---- what lies over the state ----
@@ -192,7 +196,9 @@ def is_hybrid(state: RemoteView) -> bool:
     return Account.decode(record).code_hash == keccak256(known.code)
 
 
-def start_of(origin: Origin, state: RemoteView, funded: tuple[Address, ...]) -> ForkStart:
+def start_of(
+    origin: Origin, state: RemoteView, funded: tuple[Address, ...], funds_wei: int
+) -> ForkStart:
     """The accounts that begin otherwise than the remote has them. Raises: RemoteError."""
     accounts: dict[Address, bytes] = {}
     codes: dict[bytes, bytes] = {}
@@ -203,7 +209,7 @@ def start_of(origin: Origin, state: RemoteView, funded: tuple[Address, ...]) -> 
             code_hash = EMPTY_CODE_HASH
         elif code_hash != EMPTY_CODE_HASH:
             codes[code_hash] = state.code(code_hash)
-        accounts[address] = replace(account, balance=FUNDS, code_hash=code_hash).encode()
+        accounts[address] = replace(account, balance=funds_wei, code_hash=code_hash).encode()
     standard = network("dev").alloc
     for address in REQUEST_CONTRACTS:
         account = _account(state, address)

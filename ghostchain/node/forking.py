@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.fork import ForkStart, begin_fork_again
 from ghostchain.chain.genesis import Genesis
+from ghostchain.execution.forks import Fork as Rules
 from ghostchain.fork.client import RemoteClient, RemoteSettings, check_url
 from ghostchain.fork.history import RemoteHistory
-from ghostchain.fork.opening import ForkSettings, OpenFork, begin, learned, open_fork
+from ghostchain.fork.opening import ForkSettings, ForkTerms, OpenFork, begin, learned, open_fork
 from ghostchain.fork.state import RemoteState
 from ghostchain.node.configuration import NodeConfiguration, default_data_dir
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
 from ghostchain.primitives.errors import GhostError, RemoteError
-from ghostchain.primitives.types import Address
 from ghostchain.rpc.development import Fork, ForkStanding
 
 logger = logging.getLogger("ghostd")
@@ -72,24 +72,22 @@ class Forking:
     # ---- beginning and end ----
 
     @property
-    def _coinbase(self) -> Address:
-        return self._configuration.coinbase or bootstrap_validator()
-
-    @property
-    def _funded(self) -> tuple[Address, ...]:
-        return tuple(account.address for account in dev_accounts(self._configuration.development))
+    def _terms(self) -> ForkTerms:
+        configuration = self._configuration
+        wanted = configuration.development
+        return ForkTerms(
+            configuration.chain_id,
+            configuration.coinbase or bootstrap_validator(),
+            tuple(account.address for account in dev_accounts(wanted)),
+            wanted.balance_wei,
+            None if wanted.hardfork is None else Rules[wanted.hardfork.upper()],
+        )
 
     def open(self, settings: ForkSettings) -> None:
         """Raises: RemoteError, StorageError."""
         fork = open_fork(settings, self._data_dir)
         try:
-            self.genesis = begin(
-                fork,
-                self._data_dir,
-                chain_id=self._configuration.chain_id,
-                coinbase=self._coinbase,
-                funded=self._funded,
-            )
+            self.genesis = begin(fork, self._data_dir, self._terms)
         except BaseException:
             fork.close()
             raise
@@ -111,6 +109,11 @@ class Forking:
         if before is not None:
             before.close()
 
+    def fall_silent(self) -> None:
+        """Whoever waits for the remote fails at once: the node stops."""
+        if self._fork is not None:
+            self._fork.client.close()
+
     def close(self) -> None:
         if self._fork is not None:
             self._fork.close()
@@ -124,12 +127,7 @@ class Forking:
         """
         fork = open_fork(self._settings(wanted), None)
         try:
-            genesis, start = learned(
-                fork,
-                chain_id=self._configuration.chain_id,
-                coinbase=self._coinbase,
-                funded=self._funded,
-            )
+            genesis, start = learned(fork, self._terms)
         except BaseException:
             fork.close()
             raise

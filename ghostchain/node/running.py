@@ -249,18 +249,14 @@ async def running(
             chain, lambda failure: loop.call_soon_threadsafe(stop.fail, failure)
         )
         chain.subscribe(lambda header: observe_head(metrics, header))
-        backend = NodeBackend(
-            chain,
-            client_version(),
-            admission,
-            accounts=dev_accounts(configuration.development) if configuration.dev else (),
-            forking=fork,
-        )
+        backend = backend_of(configuration, chain, admission, fork)
         listeners: list[Callable[[Sequence[Effect]], None]] = [backend.on_pool_effects]
         driver = open_pool(configuration, chain, data_dir, backend, listeners)
         stack.callback(driver.close)
         stack.callback(admission.shutdown)
         stack.callback(writer.shutdown)
+        if fork is not None:
+            stack.callback(fork.fall_silent)
         follower.attach(driver)
         await restore(driver, admission)
         parts = Parts(
@@ -305,6 +301,16 @@ def open_pool(
         now_ns=time.time_ns,
         allows_unsigned=configuration.dev,
     )
+
+
+def backend_of(
+    configuration: NodeConfiguration,
+    chain: Chain,
+    admission: ThreadPoolExecutor,
+    fork: Forking | None,
+) -> NodeBackend:
+    accounts = dev_accounts(configuration.development) if configuration.dev else ()
+    return NodeBackend(chain, client_version(), admission, accounts=accounts, forking=fork)
 
 
 @dataclass(frozen=True, slots=True)
