@@ -697,3 +697,23 @@ def test_what_was_changed_by_hand_is_in_simulated_blocks(asking: Asking) -> None
     mined = node.call("eth_getBlockByNumber", "latest", False)
     assert (mined["timestamp"], mined["parentHash"]) == (time, latest["hash"])
     assert first["stateRoot"] == mined["stateRoot"]
+
+
+def test_a_payload_of_what_waits(asking: Asking) -> None:
+    """Impersonated senders too; and it goes on waiting."""
+    node, whale = asking.node, "0x" + "96" * 20
+    node.call("evm_setAutomine", False)
+    node.call("anvil_setBalance", whale, hex(10**18))
+    node.call("evm_mine")
+    node.call("anvil_impersonateAccount", whale)
+    fees = {"gas": "0x5208", "maxFeePerGas": hex(10**11), "maxPriorityFeePerGas": "0x1"}
+    waiting = {
+        node.call("eth_sendTransaction", {"from": who, "to": NOBODY, "value": "0x1"} | fees)
+        for who in (whale, hexed(BOB))
+    }
+    latest = node.call("eth_getBlockByNumber", "latest", False)
+    told = attributes(asking) | {"timestamp": hex(int(latest["timestamp"], 16) + 1)}
+    built = node.call("testing_buildBlockV1", latest["hash"], told, None)
+    raws = built["executionPayload"]["transactions"]
+    assert {hexed(keccak256(bytes.fromhex(raw[2:]))) for raw in raws} >= waiting
+    assert node.call("txpool_status")["pending"] >= "0x2"

@@ -100,9 +100,7 @@ def build_block(
     header = preliminary(phantoms, parent, parent_hash, attributes, extra_data)
     environment = phantoms.environment(header)
     phantoms.begin(environment, {}, {})
-    content = services.backend.pool_content().pending if raws is None else {}
-    waiting = [item.raw for found in content.values() for item in found]
-    batch = TransactionBatch.decode(waiting if raws is None else raws)
+    batch = waiting(services) if raws is None else TransactionBatch.decode(raws)
     batch.recover()
     included = run_all(services, deadline, phantoms, header, batch, skips=raws is None)
     try:
@@ -122,6 +120,15 @@ def build_block(
         requests_hash=end.requests_hash if environment.fork >= Fork.PRAGUE else None,
     )
     return envelope(sealed, attributes, included, end.requests)
+
+
+def waiting(services: Services) -> TransactionBatch:
+    """What the pool would give a block, sender after sender, with the senders that it knows."""
+    content = services.backend.pool_content().pending
+    items = [item for found in content.values() for item in found][:TRANSACTIONS_MAX]
+    batch = TransactionBatch.decode([item.raw for item in items], allows_unsigned=True)
+    batch.recover(senders=[item.sender for item in items])
+    return batch
 
 
 def preliminary(
