@@ -1,9 +1,10 @@
 """A new node catches up by blocks from another process on the same machine.
 
 What runs is what a node runs: requests, parts, certificates of four validators with their real
-signatures, the import of the chain with everything written durably; the serving process reads its
-blocks from its own data directory. Between them is a Unix socket instead of QUIC, so the figure is
-of sync and of the chain, not of the network. There is no peer to compare with; `result` is the last
+signatures, the proof of each block's randomness, the import of the chain with everything written
+durably; the serving process reads its blocks from its own data directory. Between them is a Unix
+socket instead of QUIC, so the figure is of sync and of the chain, not of the network. There is no
+peer to compare with; `result` is the last
 state root. Runs small unless GHOSTCHAIN_BENCH is "full".
 """
 
@@ -15,7 +16,7 @@ import os
 import random
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,20 @@ from typing import Any
 from benchmarks.bench_import import Load, Plan, address_of, genesis_of, sign_all
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.genesis import Genesis
-from ghostchain.chain.seals import seal_root
+from ghostchain.chain.seals import mixed, random_input, seal_root
 from ghostchain.consensus.certificates import certificate_of
 from ghostchain.consensus.messages import Vote, encode_message
 from ghostchain.consensus.validators import Validator, ValidatorSet
+from ghostchain.crypto import vrf
 from ghostchain.crypto.ed25519 import public_key_of, sign, verify_batch
-from ghostchain.encoding.attachments import Attachment, encode_attachment
+from ghostchain.encoding.attachments import Attachment, decode_attachment, encode_attachment
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.encoding.votes import NO_ROUND, VoteKind
 from ghostchain.node.syncing import LoopTasks, SyncPort
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.sync.driver import SyncDriver
 from ghostchain.sync.effects import Peer, Progress
+from ghostchain.sync.messages import SyncBlock
 
 FULL = os.environ.get("GHOSTCHAIN_BENCH") == "full"
 BLOCKS = int(os.environ.get("GHOSTCHAIN_BENCH_BLOCKS", "3000" if FULL else "30"))
@@ -77,25 +80,52 @@ def certify(chain_id: int, height: int, block_hash: Hash32) -> bytes:
     return encode_message(certificate_of(votes, VALIDATORS))
 
 
+def alpha_of(chain: Chain, height: int, randao: Hash32) -> bytes:
+    """What the proposer of a block, here the first validator, proves its randomness of."""
+    return random_input(chain.config.chain_id, height, randao)
+
+
 def write_chain(path: Path, genesis: Genesis, blocks: list[list[bytes]]) -> None:
-    """A chain whose blocks hold these transactions, each with its certificate."""
+    """A chain whose blocks hold these transactions, each with its certificate and randomness."""
     chain = Chain.open(path, genesis)
     certificate = b""
     for number, raws in enumerate(blocks, 1):
         batch = TransactionBatch.decode(raws)
         batch.recover()
+        randao = chain.head.prev_randao
+        proof = vrf.prove(SEEDS[0], alpha_of(chain, number, randao))
         draft = chain.draft(
             batch,
             timestamp=chain.head.timestamp + 12,
             coinbase=COINBASE,
-            prev_randao=Hash32(bytes(32)),
+            prev_randao=mixed(randao, vrf.output(proof)),
             parent_beacon_block_root=seal_root(certificate, SET.hash),
         )
         assert len(draft.block.transactions) == len(raws)
-        attachment = encode_attachment(Attachment(certificate, (), bytes(80)))
+        attachment = encode_attachment(Attachment(certificate, (), proof))
         certificate = certify(chain.config.chain_id, number, draft.hash)
         chain.commit(draft, certificate=certificate, attachment=attachment)
     chain.close()
+
+
+def judge(chain: Chain, blocks: Sequence[tuple[SyncBlock, Hash32]]) -> list[bool | None]:
+    """Whether attachments belong to the blocks, as `node.syncing.Attachments` judges them."""
+    attachments = [decode_attachment(block.attachment) for block, _ in blocks]
+    key = SET[0].key
+    shown = vrf.verify_batch(
+        [
+            (key, alpha_of(chain, block.height, randao), attachment.proof)
+            for (block, randao), attachment in zip(blocks, attachments, strict=True)
+        ]
+    )
+    verdicts: list[bool | None] = []
+    for (block, randao), attachment, output in zip(blocks, attachments, shown, strict=True):
+        header = block.header
+        root = seal_root(attachment.certificate, SET.hash)
+        is_named = header.parent_beacon_block_root == root
+        is_shown = output is not None and header.prev_randao == mixed(randao, output)
+        verdicts.append(is_named and is_shown)
+    return verdicts
 
 
 class Node:
@@ -108,7 +138,9 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._writer = writer
         self.tasks = LoopTasks(self._fail)
-        port = SyncPort(chain, lambda height: SET, verify_batch)
+        port = SyncPort(
+            chain, lambda height: SET, verify_batch, lambda blocks: judge(chain, blocks)
+        )
         self.driver = SyncDriver(self, self, self.tasks, port, self, self)
         self._timer: asyncio.TimerHandle | None = None
 

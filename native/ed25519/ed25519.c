@@ -9,7 +9,6 @@
 
 /* Signatures that share one sum: their tables stay in the second-level cache. */
 #define SHARED 128
-#define MULTIPLES 8 /* 1, 3, .. 15 times a point */
 /* A bad set as small as this is cheaper to look at one by one, however many in it are bad. */
 #define SINGLES 4
 /* Where more than one in so many is bad, halving finds less than it costs. */
@@ -27,19 +26,6 @@ typedef struct batch {
     ge_addend multiples[2 * SHARED][MULTIPLES];
     ge_addend base_multiples[MULTIPLES];
 } batch;
-
-static void odd_multiples(ge_addend out[MULTIPLES], const ge *p) {
-    ge_completed completed = ge_double(p);
-    ge twice, next = *p;
-    ge_finish(&twice, &completed);
-    ge_addend step = ge_as_addend(&twice);
-    out[0] = ge_as_addend(p);
-    for (int i = 1; i < MULTIPLES; i++) {
-        completed = ge_add(&next, &step, 0);
-        ge_finish(&next, &completed);
-        out[i] = ge_as_addend(&next);
-    }
-}
 
 /* k of a signature: SHA-512 of R, A and the message, modulo L. */
 static scalar challenge(const uint8_t *signature, const uint8_t *key, const uint8_t *message,
@@ -64,10 +50,10 @@ static void prepare(batch *b, size_t item, const fe *x, const fe *y, const uint8
     if (!scalar_from_bytes(&s, signature + 32)) return;
     size_t place = b->count++;
     ge r = ge_from_affine(x, y);
-    odd_multiples(b->multiples[2 * place], &r);
+    ge_odd_multiples(b->multiples[2 * place], &r);
     fe key_x = fe_from_bytes(point), key_y = fe_from_bytes(point + 32);
     ge a = ge_from_affine(&key_x, &key_y);
-    odd_multiples(b->multiples[2 * place + 1], &a);
+    ge_odd_multiples(b->multiples[2 * place + 1], &a);
     words_from_bytes(z.n, weight, 2);
     z.n[0] |= 1;
     scalar k = challenge(signature, key, message, length);
@@ -95,12 +81,6 @@ static unsigned decode_some(fe x[8], fe y[8], const uint8_t *encodings, size_t s
     return good;
 }
 
-static void add_multiple(ge *sum, const ge_addend multiples[MULTIPLES], int digit) {
-    int is_minus = digit < 0;
-    ge_completed completed = ge_add(sum, &multiples[(is_minus ? -digit : digit) / 2], is_minus);
-    ge_finish(sum, &completed);
-}
-
 /* Whether the sum over signatures [from, to) is the identity. */
 static int holds(const batch *b, size_t from, size_t to) {
     int8_t base_digits[SCALAR_DIGITS] = {0};
@@ -113,9 +93,9 @@ static int holds(const batch *b, size_t from, size_t to) {
         ge_finish(&sum, &completed);
         for (size_t i = 2 * from; i < 2 * to; i++) {
             int digit = b->digits[at][i];
-            if (digit) add_multiple(&sum, b->multiples[i], digit);
+            if (digit) ge_add_multiple(&sum, b->multiples[i], digit);
         }
-        if (base_digits[at]) add_multiple(&sum, b->base_multiples, -base_digits[at]);
+        if (base_digits[at]) ge_add_multiple(&sum, b->base_multiples, -base_digits[at]);
     }
     return ge_is_identity(&sum);
 }
@@ -188,7 +168,7 @@ int ghost_ed25519_verify_batch(uint8_t *ok, const uint8_t *signatures, const uin
     batch *b = malloc(sizeof *b);
     if (!b) return GHOST_OUT_OF_MEMORY;
     ge base = ge_from_affine(&BASE_X, &BASE_Y);
-    odd_multiples(b->base_multiples, &base);
+    ge_odd_multiples(b->base_multiples, &base);
     for (size_t start = 0; start < count; start += SHARED) {
         size_t end = count - start < SHARED ? count : start + SHARED;
         b->count = b->bad = 0;

@@ -23,6 +23,16 @@ int ghost_ed25519_verify_batch(uint8_t *ok, const uint8_t *signatures, const uin
                                const uint8_t *points, const uint8_t *messages,
                                const uint32_t *lengths, const uint8_t *weights, size_t count);
 
+/* The proofs of ECVRF-EDWARDS25519-SHA512-TAI (RFC 9381), by the rule of ghostchain/crypto/vrf.py.
+ *
+ * Out: ok[0..count), 1 where the proof holds; outputs, 64 bytes each, undefined where it does not.
+ * keys: 32 bytes each; points: 64 bytes of the key and 64 of the proof's Gamma, each decoded as
+ * above and of prime order. alphas: inputs one after the other, of these lengths. proofs: 80 bytes
+ * each: Gamma, c, s. */
+void ghost_vrf_verify_batch(uint8_t *ok, uint8_t *outputs, const uint8_t *keys,
+                            const uint8_t *points, const uint8_t *alphas, const uint32_t *lengths,
+                            const uint8_t *proofs, size_t count);
+
 /* SIMD level in use: 0 portable, 1 AVX-512 IFMA; and the cap, as for keccak. */
 int ghost_ed25519_level(void);
 int ghost_ed25519_set_level(int level);

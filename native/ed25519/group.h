@@ -84,4 +84,26 @@ static inline int ge_is_identity(const ge *p) {
     return fe_is_zero(&p->X) && fe_is_zero(&difference);
 }
 
+#define MULTIPLES 8 /* 1, 3, .. 15 times a point */
+
+static inline void ge_odd_multiples(ge_addend out[MULTIPLES], const ge *p) {
+    ge_completed completed = ge_double(p);
+    ge twice, next = *p;
+    ge_finish(&twice, &completed);
+    ge_addend step = ge_as_addend(&twice);
+    out[0] = ge_as_addend(p);
+    for (int i = 1; i < MULTIPLES; i++) {
+        completed = ge_add(&next, &step, 0);
+        ge_finish(&next, &completed);
+        out[i] = ge_as_addend(&next);
+    }
+}
+
+/* Adds digit p, digit odd and from -15 to 15, of the odd multiples of p. */
+static inline void ge_add_multiple(ge *sum, const ge_addend multiples[MULTIPLES], int digit) {
+    int is_minus = digit < 0;
+    ge_completed completed = ge_add(sum, &multiples[(is_minus ? -digit : digit) / 2], is_minus);
+    ge_finish(sum, &completed);
+}
+
 #endif

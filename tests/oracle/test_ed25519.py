@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_scalarmult_ed25519_base_noclamp
 
-from ghostchain.crypto import ed25519
+from ghostchain.crypto import ed25519, vrf
 from tests.unit.test_ed25519 import (
     BASE,
     FIELD,
@@ -283,3 +283,28 @@ def test_mutations_agree_with_libsodium() -> None:
         ]
         agree(batch)
         left -= size
+
+
+# ---- proofs of the VRF ----
+
+
+def test_proofs_hold_and_fail_as_one_by_one() -> None:
+    """Honest ones, mutated ones, those of other keys and inputs, and any bytes."""
+    chance = random.Random(SEED)
+    items: list[Item] = []
+    for _ in range(CASES // 10):
+        seed, alpha = chance.randbytes(32), chance.randbytes(chance.randrange(80))
+        key, proof = ed25519.public_key_of(seed), vrf.prove(seed, alpha)
+        bit = chance.randrange(640)
+        flipped = bytearray(proof)
+        flipped[bit // 8] ^= 1 << bit % 8
+        items += [
+            (key, alpha, proof),
+            (key, alpha, bytes(flipped)),
+            (ed25519.public_key_of(chance.randbytes(32)), alpha, proof),
+            (key, alpha + b"\0", proof),
+            (key, alpha, chance.randbytes(80)),
+        ]
+    expected = [vrf.verify(*item) for item in items]
+    assert vrf.verify_batch(items) == expected
+    assert sum(shown is not None for shown in expected) >= CASES // 10
