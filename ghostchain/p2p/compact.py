@@ -17,7 +17,8 @@ it, or when its time is over.
                               BlockReady
 
 Who answers wrongly is not asked again. Who is slow, or does not have it, is asked again when all
-others were. Answers that come late still help.
+others were. Answers that come late still help, when the same was asked in other words since: what
+they bring finds its place by its hash.
 
 The header commits to the transactions, not to their hashes: until the block is whole, nobody knows
 that the hashes in a body are its own, and a proposer may tell each peer others. So a question for
@@ -73,8 +74,8 @@ ANSWER_NS_MAX = 500 * MILLISECOND_NS
 share of the transactions."""
 
 FULL_ANSWER_BYTES = ANSWER_BYTES_MAX // 2
-"""Whoever gives at least so much at once is asked for the rest too; who gives less leaves it to
-others, so that nobody holds a block up drop by drop."""
+"""Whoever gives at least so much news at once is asked for the rest too; who gives less leaves it
+to others, so that nobody holds a block up drop by drop."""
 
 PAUSE_NS = 250 * MILLISECOND_NS
 """Between two rounds through all sources; the n-th pause is n times that, up to PAUSE_NS_MAX."""
@@ -91,14 +92,22 @@ FINISHED_MAX = 64
 
 
 @dataclass(slots=True)
+class Asked:
+    """What a peer was asked of a block. listings: of which transactions were meant; none: it was
+    asked for the body alone. answers: how many of transactions may still come."""
+
+    listings: set[Hash32] = field(default_factory=set)
+    answers: int = 0
+
+
+@dataclass(slots=True)
 class Fetch:
     """One block on its way.
 
     body_from: who gave the body. listing: of its hashes. told: the listings of all bodies that
     came, by who gave them. raws: of each transaction of the body, None while missing.
-    sources: to be asked first. tried: asked in this round. refused: not asked again. requests: the
-    indices that each peer was last asked for; None: the body. asked: who is waited for until
-    deadline_ns; None in a pause.
+    sources: to be asked first. tried: asked in this round. refused: not asked again. requests: what
+    each peer was asked. asked: who is waited for until deadline_ns; None in a pause.
     """
 
     block_id: Hash32
@@ -112,7 +121,7 @@ class Fetch:
     sources: list[Peer] = field(default_factory=list)
     tried: set[Peer] = field(default_factory=set)
     refused: set[Peer] = field(default_factory=set)
-    requests: dict[Peer, tuple[int, ...] | None] = field(default_factory=dict)
+    requests: dict[Peer, Asked] = field(default_factory=dict)
     asked: Peer | None = None
     deadline_ns: int = 0
     rounds: int = 0
@@ -315,12 +324,13 @@ class Blocks:
         fetch.tried.add(peer)
         fetch.asked = peer
         fetch.deadline_ns = now_ns + ANSWER_NS_MAX
+        request = fetch.requests.setdefault(peer, Asked())
         if fetch.body is None:
-            fetch.requests[peer] = None
             return (_said(peer, GetBlock(fetch.block_id)),)
         assert fetch.listing is not None
-        missing = fetch.requests[peer] = fetch.missing()
-        bitmap = bitmap_of(missing)
+        request.listings.add(fetch.listing)
+        request.answers += 1
+        bitmap = bitmap_of(fetch.missing())
         return (_said(peer, GetBlockTransactions(fetch.block_id, fetch.listing, bitmap)),)
 
     def _take_body(self, fetch: Fetch, peer: Peer | None, data: bytes) -> list[Effect]:
@@ -346,7 +356,6 @@ class Blocks:
         fetch.body, fetch.body_from, fetch.listing = body, peer, listing
         fetch.raws = [at_hand.get(one) for one in body.hashes]
         fetch.bytes_total = sum(len(raw) for raw in fetch.raws if raw is not None)
-        fetch.requests = dict.fromkeys(fetch.requests)
         fetch.asked = None
         return []
 
@@ -388,7 +397,6 @@ class Blocks:
         teller = fetch.body_from
         fetch.body, fetch.body_from, fetch.raws, fetch.bytes_total = None, None, [], 0
         fetch.listing = None
-        fetch.requests = dict.fromkeys(fetch.requests)
         fetch.asked = None
         return self._refuse(fetch, teller, Offence.INVALID_BLOCK, detail)
 
@@ -423,25 +431,28 @@ class Blocks:
         return effects
 
     def _on_transactions(self, fetch: Fetch, peer: Peer, raws: tuple[bytes, ...]) -> list[Effect]:
-        wanted = fetch.requests.pop(peer)
-        fetch.requests[peer] = ()
-        if not wanted or fetch.body is None:
+        request = fetch.requests[peer]
+        if not request.answers:
             return []
-        if not raws or len(raws) > len(wanted):
+        request.answers -= 1
+        if fetch.body is None:
+            return []
+        hashes = keccak256_batch(raws)
+        places = {one: index for index, one in enumerate(fetch.body.hashes)}
+        is_strange = not raws or len(raws) > len(places) or any(one not in places for one in hashes)
+        if is_strange and request.listings == {fetch.listing}:
             return self._refuse(fetch, peer, Offence.WRONG_ANSWER, f"{len(raws)} transactions")
-        answered = wanted[: len(raws)]
-        expected = [fetch.body.hashes[index] for index in answered]
-        if keccak256_batch(raws) != expected:
-            return self._refuse(fetch, peer, Offence.WRONG_ANSWER, "other transactions")
-        for index, raw in zip(answered, raws, strict=True):
-            if fetch.raws[index] is None:
+        bytes_before = fetch.bytes_total
+        for one, raw in zip(hashes, raws, strict=True):
+            index = places.get(one)
+            if index is not None and fetch.raws[index] is None:
                 fetch.raws[index] = raw
                 fetch.bytes_total += len(raw)
         if fetch.bytes_total > BLOCK_BYTES_MAX:
             return self._drop_body(fetch, f"more than {BLOCK_BYTES_MAX} bytes")
         if fetch.asked == peer:
             fetch.asked = None
-            if sum(map(len, raws)) >= FULL_ANSWER_BYTES:
+            if fetch.bytes_total - bytes_before >= FULL_ANSWER_BYTES:
                 fetch.tried.discard(peer)
         elif None not in fetch.raws:
             fetch.asked = None

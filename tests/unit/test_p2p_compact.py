@@ -444,7 +444,7 @@ def test_liars_that_contradict_each_other_do_not_keep_a_node_busy() -> None:
     [
         (b"another",),
         (*TRANSACTIONS, b"one more"),
-        TRANSACTIONS[1:],
+        (*TRANSACTIONS[1:], b"another"),
         (),
     ],
 )
@@ -459,6 +459,59 @@ def test_wrong_transactions_are_blamed_and_had_from_others(raws: tuple[bytes, ..
     network.settle()
     assert offences(node) == [Offence.WRONG_ANSWER]
     assert wanted.block == BLOCK
+
+
+def test_an_answer_to_an_older_question_is_not_blamed() -> None:
+    """Asked for three and, since one came by gossip, for two: both answers come late, in order."""
+    network, node, stranger = beside_stranger()
+    know(node, *range(97))
+    wanted = Wanted(node, BLOCK.block_id, stranger.key, compact_body(BLOCK))
+    network.settle()
+    know(node, 98)
+    network.run(1)
+    asked = [indices_of(one.bitmap) for one in said(stranger, GetBlockTransactions)]
+    assert asked == [[97, 98, 99], [97, 99]]
+    answer(node, stranger, BlockTransactions(BLOCK.block_id, TRANSACTIONS[97:]))
+    assert wanted.block == BLOCK
+    answer(node, stranger, BlockTransactions(BLOCK.block_id, TRANSACTIONS[97::2]))
+    assert set(offences(node)) == {Offence.SLOW}
+
+
+def test_an_answer_of_another_listing_is_not_blamed() -> None:
+    """Asked with a liar's listing, then with the true one: what comes late for the first finds no
+    place, and harms nobody."""
+    network, node, stranger = beside_stranger(3)
+    other = next(one for one in network.nodes.values() if one.port == 30_003)
+    fetch = node.driver.core.blocks.fetches
+    wanted = Wanted(node, BLOCK.block_id, other.key, lies_of(*BLOCK.hashes[:50], MADE_UP))
+    network.run(1)
+    assert said(stranger, GetBlockTransactions)
+    answer(node, stranger, CompactBlock(BLOCK.block_id, compact_body(BLOCK)))
+    network.run(0.1)
+    assert fetch[BLOCK.block_id].listing == BLOCK.listing
+    answer(node, stranger, BlockTransactions(BLOCK.block_id, (b"of the lie", *TRANSACTIONS[:50])))
+    answer(node, stranger, BlockTransactions(BLOCK.block_id, TRANSACTIONS[50:]))
+    assert wanted.block == BLOCK
+    assert {(one.peer, one.offence) for one in node.of(Offended)} <= {
+        (stranger.key, Offence.SLOW),
+        (other.key, Offence.INVALID_BLOCK),
+    }
+
+
+def test_whoever_gives_the_same_again_and_again_is_left_for_others() -> None:
+    network, node, stranger = beside_stranger(3)
+    other = next(one for one in network.nodes.values() if one.port == 30_003)
+    half = ANSWER_BYTES_MAX // 2
+    large = block_of(tuple(bytes([number]) * half for number in range(1, 8)))
+    other.driver.keep_block(large)
+    wanted = Wanted(node, large.block_id, stranger.key, compact_body(large))
+    for _ in range(10):
+        network.settle()
+        if wanted.block is None:
+            answer(node, stranger, BlockTransactions(large.block_id, large.transactions[:1]))
+    assert wanted.block == large
+    assert len(said(stranger, GetBlockTransactions)) <= 2
+    assert not offences(node)
 
 
 def test_giving_drop_by_drop_does_not_hold_a_block_up() -> None:
