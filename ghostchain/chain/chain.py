@@ -425,7 +425,7 @@ class Chain:
             proposal = replace(proposal, amendments=self.pending_amendments)
             pending = self._build(batch, proposal)
             self._stage(pending)
-            self._commit((pending.sealed,), self._seal())
+            self._commit((pending.sealed,), self._seal(), takes_pending=True)
         return pending.sealed
 
     # ---- by hand, on a development chain ----
@@ -568,7 +568,7 @@ class Chain:
         with self._writing:
             pending = self._run(prepared, self.head, self.head_hash)
             self._stage(pending)
-            self._commit((pending.sealed,), self._seal())
+            self._commit((pending.sealed,), self._seal(), takes_pending=True)
 
     def _refuse_by_hand(self) -> None:
         if self.config.consensus is not None:
@@ -695,8 +695,15 @@ class Chain:
         preparer = Preparer(self.config, published.header, published.hash, senders=senders)
         return preparer.prepare(block)
 
-    def _commit(self, blocks: Sequence[SealedBlock], write: Callable[[], None]) -> None:
-        """The sealed blocks are durable and what readers see.
+    def _commit(
+        self,
+        blocks: Sequence[SealedBlock],
+        write: Callable[[], None],
+        *,
+        takes_pending: bool = False,
+    ) -> None:
+        """The sealed blocks are durable and what readers see. takes_pending: they began with what
+        was pending; what others made leaves it pending.
 
         Raises: StorageFailed; memory is then ahead of the disk, so nothing is written any more.
         """
@@ -713,7 +720,8 @@ class Chain:
                 last.hash,
                 self._storage.database.snapshot(),
                 self._storage.files,
-                kept=self._published.kept,
+                None if takes_pending else self._published.pending,
+                self._published.kept,
                 remote=self._storage.remote,
             )
         self._proofs.forget_old(last.block.header.number)

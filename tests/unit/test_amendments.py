@@ -339,3 +339,27 @@ def test_what_is_taken_can_be_built(chain: Chain) -> None:
     assert chain.head.base_fee_per_gas == largest
     build(chain)
     chain.close()
+
+
+def test_blocks_of_others_leave_it_pending(tmp_path: Path) -> None:
+    """An imported block does not take what waits: it waits on, now and after a restart."""
+    source = Chain.open(tmp_path / "source", DEV, is_durable=False)
+    build(source, [raw(0, 0, OTHER)])
+    block = source.block(1)
+    assert block is not None
+    chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+    wanted: Amendments = {SOMEBODY: AccountAmendment(balance=5)}
+    chain.amend(wanted)
+    chain.import_block(block)
+    for _ in range(2):
+        assert chain.head.number == 1
+        assert chain.pending_amendments == wanted
+        found = account(chain.state_at(1), SOMEBODY)
+        assert found is not None
+        assert found.balance == 5
+        chain.close()
+        chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+    build(chain)
+    assert chain.pending_amendments == {}
+    chain.close()
+    source.close()
