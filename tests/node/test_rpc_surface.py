@@ -717,3 +717,40 @@ def test_a_payload_of_what_waits(asking: Asking) -> None:
     raws = built["executionPayload"]["transactions"]
     assert {hexed(keccak256(bytes.fromhex(raw[2:]))) for raw in raws} >= waiting
     assert node.call("txpool_status")["pending"] >= "0x2"
+
+
+def test_mistakes_in_methods_beside_the_document(asking: Asking) -> None:
+    who, late = hexed(ALICE), "0xffffff"
+    unsent = {"from": NOBODY, "to": NOBODY, "nonce": "0x0", "gas": "0x5208"}
+    listed: list[tuple[str, list[Any], int]] = [
+        ("eth_callMany", [{}], -32602),
+        ("eth_callMany", [[{"transactions": [{"to": "0x1"}]}]], -32602),
+        ("eth_callMany", [[{"transactions": [{"to": who}]}], {"blockNumber": late}], -32000),
+        ("debug_accountRange", ["2"], -32602),
+        ("debug_accountRange", [late], -32000),
+        ("debug_accountRange", ["latest", hexed(bytes(33))], -32000),
+        ("debug_dumpBlock", [late], -32000),
+        ("debug_storageRangeAt", ["latest", "x", who], -32602),
+        ("debug_storageRangeAt", ["latest", 0], -32602),
+        ("debug_storageRangeAt", [NO_HASH, 0, who], -32000),
+        ("debug_storageRangeAt", ["0x0", 1, who], -32000),
+        ("debug_intermediateRoots", [NO_HASH], -32000),
+        ("debug_getModifiedAccountsByHash", [NO_HASH], -32000),
+        ("debug_getModifiedAccountsByNumber", [-1], -32602),
+        ("debug_getModifiedAccountsByNumber", ["2"], -32602),
+        ("eth_getAccount", ["0x1"], -32602),
+        ("eth_getAccount", [who, late], -32000),
+        ("eth_getAccountInfo", [who, late], -32000),
+        ("eth_pendingTransactions", [1], -32602),
+        ("eth_resend", [{"from": who}], -32000),
+        ("eth_resend", [unsent, "0x1"], -32000),
+        ("erigon_getHeaderByNumber", ["2"], -32602),
+        ("debug_preimage", [NO_HASH], -32601),
+    ]
+    wrong = []
+    for method, params, code in listed:
+        (answer,) = asking.node.batch([(method, params)])
+        error = answer.get("error") or {"code": None, "message": str(answer.get("result"))[:200]}
+        if error["code"] != code:
+            wrong.append((method, params, code, error))
+    assert not wrong, "\n".join(map(str, wrong))
