@@ -417,6 +417,8 @@ def check_ids(body: bytes, document: Any) -> None:
         # An item without an id that is no call either is told so.
         if not wanted <= len(document) <= len(asked):
             raise Broken(f"{len(document)} answers to {wanted} calls")
+    elif isinstance(asked, dict) and not isinstance(document, dict):
+        raise Broken("an array for an answer")
     elif isinstance(asked, dict) and isinstance(asked.get("id"), int | str):
         same = document.get("id") == asked["id"] and not isinstance(asked["id"], bool)
         if not isinstance(asked["id"], bool) and not same:
@@ -482,7 +484,7 @@ async def over_websocket(url: str, generator: Generator, report: Report, count: 
                     # Has an answer also where the request has none.
                     await socket.send_str('{"jsonrpc":"2.0","id":"fence","method":"web3_sha3"}')
                     try:
-                        answer = await answer_before_fence(socket)
+                        answer = await answer_to(socket, body)
                     except (aiohttp.ClientError, TimeoutError, TypeError) as failure:
                         report.fail(body, f"no answer: {failure!r}")
                         break
@@ -490,26 +492,34 @@ async def over_websocket(url: str, generator: Generator, report: Report, count: 
                     report.note(body, answer, time.perf_counter() - start)
 
 
-async def answer_before_fence(socket: aiohttp.ClientWebSocketResponse) -> bytes:
-    """What is answered that is neither an event nor the fence. A slow answer comes after the
-    fence's: it is waited for a moment."""
+def wants_answer(body: bytes) -> bool:
+    """Whether there surely is one: to all but notifications, which may be faults and told so."""
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return True
+    items = asked if isinstance(asked, list) and asked else [asked]
+    return any(not isinstance(item, dict) or "id" in item for item in items)
+
+
+async def answer_to(socket: aiohttp.ClientWebSocketResponse, body: bytes) -> bytes:
+    """What is answered that is neither an event nor the fence, which was sent after the body."""
     answer, fenced = b"", False
-    while True:
-        patience = 0.5 if fenced and not answer else SECONDS_MAX
+    must = wants_answer(body)
+    while not (fenced and answer):
         try:
-            text = await socket.receive_str(timeout=patience)
+            text = await socket.receive_str(timeout=0.3 if fenced and not must else SECONDS_MAX)
         except TimeoutError:
-            if fenced:
-                return answer
-            raise
+            if must or not fenced:
+                raise
+            break
         if '"eth_subscription"' in text[:60]:
             continue
         if '"fence"' in text[:60]:
             fenced = True
         else:
             answer = text.encode()
-        if fenced and answer:
-            return answer
+    return answer
 
 
 async def run(url: str, world: World, seed: int, count: int) -> Report:
