@@ -389,6 +389,12 @@ class NodeBackend:
     def peers(self) -> Sequence[PeerStanding]:
         return self._present.peers()
 
+    def add_peer(self, key: bytes, host: str, port: int) -> bool:
+        return self._present.add_peer(key, host, port)
+
+    def remove_peer(self, key: bytes) -> bool:
+        return self._present.remove_peer(key)
+
     def consensus(self) -> ConsensusStanding | None:
         return self._present.consensus()
 

@@ -117,6 +117,14 @@ def cli() -> None:
     "repeated; replaces the default.",
 )
 @click.option(
+    "--rpc-jwt-secret",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="64 hex digits: whoever makes tokens (JWT, HS256) with them may call admin methods over "
+    "HTTP and WebSocket. Made when it is not there.  [default: only through ghostd.ipc in the "
+    "data directory]",
+)
+@click.option(
     "--block-time",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",

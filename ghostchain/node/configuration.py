@@ -32,6 +32,7 @@ class RpcConfiguration:
     ws_port: int | None = None
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("localhost",)
+    jwt_secret: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +315,7 @@ def rpc_of(options: Mapping[str, Any], *, dev: bool) -> RpcConfiguration:
         ws_port=options["ws_port"],
         cors_origins=tuple(options["rpc_cors"]) or (("*",) if dev else ()),
         allowed_hosts=tuple(options["rpc_allowed_host"]),
+        jwt_secret=options.get("rpc_jwt_secret"),
     )
 
 

@@ -223,6 +223,14 @@ class Networking:
         """Peers that are up."""
         return () if self.peers is None else self.peers.peers()
 
+    def add_peer(self, key: bytes, host: str, port: int) -> bool:
+        """Dials the peer until it answers. False: the network is not up."""
+        if self.peers is None:
+            return False
+        self.peers.add_bootnode(key, host, port)
+        self.settle()
+        return True
+
     def traffic(self, peer: Peer) -> tuple[Traffic, ...]:
         """By channel, since the peer connected."""
         return () if self._endpoint is None else self._endpoint.traffic(peer)

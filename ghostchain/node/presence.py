@@ -35,6 +35,10 @@ class Presence(Protocol):
 
     def peers(self) -> Sequence[PeerStanding]: ...
 
+    def add_peer(self, key: bytes, host: str, port: int) -> bool: ...
+
+    def remove_peer(self, key: bytes) -> bool: ...
+
     def consensus(self) -> ConsensusStanding | None: ...
 
     def voters(self, height: int | None) -> ConsensusStanding | None: ...
@@ -57,6 +61,12 @@ class Alone:
 
     def peers(self) -> Sequence[PeerStanding]:
         return ()
+
+    def add_peer(self, key: bytes, host: str, port: int) -> bool:
+        return False
+
+    def remove_peer(self, key: bytes) -> bool:
+        return False
 
     def consensus(self) -> ConsensusStanding | None:
         return None
@@ -162,6 +172,16 @@ class Among:
                 )
             )
         return found
+
+    def add_peer(self, key: bytes, host: str, port: int) -> bool:
+        return self._network is not None and self._network.add_peer(key, host, port)
+
+    def remove_peer(self, key: bytes) -> bool:
+        network = self._network
+        if network is None or key not in {info.peer for info in network.infos()}:
+            return False
+        network.close(key, "the operator removed it")
+        return True
 
     def consensus(self) -> ConsensusStanding | None:
         core = self._driver.core

@@ -43,6 +43,7 @@ from ghostchain.node.monitoring import MonitoringServer
 from ghostchain.node.producing import Parts, Producer, open_producer
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.units import ETHER
+from ghostchain.rpc.operator import load_secret
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.server import RpcServer
 from ghostchain.txpool.core import Pool
@@ -56,6 +57,7 @@ FORK_WORKER_THREADS = 32
 FORK_CALL_SPARE_S = 30.0
 ACCOUNTS_SHOWN_MAX = 100
 JOURNAL_NAME = "pool.journal"
+SOCKET_NAME = "ghostd.ipc"
 
 # What of the data directory grows, for metrics.
 DISK_PARTS = ("state", "blocks", "blooms", "consensus", "snapshots", JOURNAL_NAME)
@@ -277,7 +279,7 @@ async def running(
         stop.on_failure = monitoring.fail
         stack.push_async_callback(monitoring.stop)
         await listen_for_monitoring(monitoring, configuration)
-        server = RpcServer(backend, rpc_options(configuration))
+        server = RpcServer(backend, rpc_options(configuration, data_dir))
         stack.push_async_callback(server.stop)
         await listen(server, configuration)
         yield RunningNode(server, monitoring, producer)
@@ -393,7 +395,8 @@ async def listen(server: RpcServer, configuration: NodeConfiguration) -> None:
         ) from failure
 
 
-def rpc_options(configuration: NodeConfiguration) -> RpcOptions:
+def rpc_options(configuration: NodeConfiguration, data_dir: Path) -> RpcOptions:
+    """Raises: OSError for a secret that cannot be read."""
     rpc = configuration.rpc
     return RpcOptions(
         host=rpc.host,
@@ -401,6 +404,9 @@ def rpc_options(configuration: NodeConfiguration) -> RpcOptions:
         websocket_port=rpc.ws_port,
         allowed_hosts=rpc.allowed_hosts,
         allowed_origins=tuple(origin.lower() for origin in rpc.cors_origins),
+        data_dir=str(data_dir.resolve()),
+        local_socket=data_dir / SOCKET_NAME,
+        jwt_secret=None if rpc.jwt_secret is None else load_secret(rpc.jwt_secret),
         **fork_limits(configuration),
     )
 

@@ -6,16 +6,18 @@ import time
 
 
 class Asker:
-    """One connection's side of a request. Threads: work in a worker reads `gone`.
+    """One connection's side of a request. Threads: work in a worker reads `gone`. is_operator: it
+    came through the operator's door, or with a token.
 
     A bucket of `burst` calls fills with `rate` calls a second; rate 0 is without limit. Every call
     counts one, each item of a batch too.
     """
 
-    __slots__ = ("at", "burst", "gone", "rate", "tokens")
+    __slots__ = ("at", "burst", "gone", "is_operator", "rate", "tokens")
 
-    def __init__(self, *, rate: float = 0.0, burst: float = 0.0) -> None:
+    def __init__(self, *, rate: float = 0.0, burst: float = 0.0, is_operator: bool = False) -> None:
         self.gone = False
+        self.is_operator = is_operator
         self.rate = rate
         self.burst = self.tokens = burst
         self.at = time.monotonic()

@@ -383,6 +383,12 @@ class Backend(Protocol):
 
     def peers(self) -> Sequence[PeerStanding]: ...
 
+    def add_peer(self, key: bytes, host: str, port: int) -> bool:
+        """Dials a peer until it answers. False: this node speaks to nobody. Event loop."""
+
+    def remove_peer(self, key: bytes) -> bool:
+        """Closes the connection to a peer. False: there is none. Event loop."""
+
     def consensus(self) -> ConsensusStanding | None:
         """The height being decided; None on a chain that one node seals alone. Event loop only."""
 

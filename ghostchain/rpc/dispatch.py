@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ghostchain.primitives.errors import (
@@ -120,10 +121,17 @@ class Dispatcher:
     """Answers bodies. One for all transports of a node."""
 
     def __init__(
-        self, services: Services, methods: Mapping[str, Method], workers: Workers, limits: Limits
+        self,
+        services: Services,
+        methods: Mapping[str, Method],
+        workers: Workers,
+        limits: Limits,
+        operator_methods: Mapping[str, Method] = MappingProxyType({}),
     ) -> None:
+        """operator_methods: what the operator is answered in place of others of the same name."""
         self.services = services
         self.methods = methods
+        self.operator_methods = operator_methods
         self.workers = workers
         self.limits = limits
         self.routes = routes_of(methods)
@@ -142,7 +150,7 @@ class Dispatcher:
         wait_s = asker.wait_s(len(parsed.items))
         if wait_s:
             raise TooFast(wait_s)
-        items = [self.bind(item) for item in parsed.items]
+        items = [self.bind(item, asker.is_operator) for item in parsed.items]
         if not parsed.is_batch:
             response = self.answer_quickly(items[0], turn)
             if response is None:
@@ -220,11 +228,13 @@ class Dispatcher:
             return run_on_connection(item, turn)
         return answer_of(item, self.services, *item.arguments)
 
-    def bind(self, item: Call | Fault) -> Bound | Fault:
+    def bind(self, item: Call | Fault, is_operator: bool = False) -> Bound | Fault:
         if isinstance(item, Fault):
             return item
         method = self.methods.get(item.method)
-        if method is None or not self.serves(method.door):
+        if is_operator:
+            method = self.operator_methods.get(item.method, method)
+        if method is None or not self.serves(method.door, is_operator):
             return fault_of(item, unavailable(item.method, method))
         try:
             bound = Bound(item, method, bind(method.parameters, item.params))
@@ -258,8 +268,10 @@ class Dispatcher:
         cost = Cost.SLOW if route.about is About.FEES else Cost.CHEAP
         return Bound(bound.call, Method(name, ask, (), cost, bound.method.door), [])
 
-    def serves(self, door: Door) -> bool:
+    def serves(self, door: Door, is_operator: bool) -> bool:
         """Whether methods behind this door are answered here."""
+        if door is Door.ADMIN:
+            return is_operator
         if door is Door.DEVELOPMENT:
             return self.services.backend.development is not None
         return door is Door.PUBLIC
@@ -352,6 +364,8 @@ class Dispatcher:
 def unavailable(name: str, method: Method | None) -> RpcError:
     """Why a method is not answered: it is unknown (method None), or stands behind another door."""
     message = f"the method {name[:100]} does not exist/is not available"
+    if method is not None and method.door is Door.ADMIN:
+        message += " (only to the operator: through ghostd.ipc, or with a token)"
     if method is not None and method.door is Door.DEVELOPMENT:
         message += " (only on a development chain: ghostd --dev)"
     return RpcError(METHOD_NOT_FOUND, message)

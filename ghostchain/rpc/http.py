@@ -70,7 +70,9 @@ class Incoming:
     content_type: bytes = b""
     content_length: int = 0
     upgrade: bytes = b""
+    authorization: bytes = b""
     body: bytes | bytearray = b""
+    is_operator: bool = False
     refusal: tuple[int, str] | None = None
     connection: bytes = b""
 
@@ -194,6 +196,8 @@ class HttpConnection(asyncio.Protocol):
                 incoming.content_length = int(value) if value.isdigit() else 0
             elif name == b"upgrade":
                 incoming.upgrade = value.lower()
+            elif name == b"authorization":
+                incoming.authorization = value
             elif name == b"expect":
                 expects = value.lower() == b"100-continue"
         incoming.refusal = self.refusal_of(incoming)
@@ -213,6 +217,11 @@ class HttpConnection(asyncio.Protocol):
             return None
         if incoming.method not in (b"POST", b"GET"):
             return 405, "method not allowed"
+        if incoming.authorization and self.options.jwt_secret is not None:
+            fault = self.server.judge_token(incoming.authorization)
+            if fault is not None:
+                return 401, fault
+            incoming.is_operator = True
         access = self.server.access
         if not access.host_is_allowed(incoming.host):
             return 403, "invalid host specified"
@@ -282,6 +291,7 @@ class HttpConnection(asyncio.Protocol):
             )
 
     def handle_post(self, incoming: Incoming) -> None:
+        self.asker.is_operator = incoming.is_operator
         try:
             answer = self.server.dispatcher.begin(bytes(incoming.body), self.asker)
         except TooFast as failure:
@@ -334,6 +344,8 @@ class HttpConnection(asyncio.Protocol):
     ) -> None:
         """A refusal of HTTP that is a JSON-RPC error too."""
         body = encode_error(None, RpcError(code, message))
+        if status == 401:
+            headers += b"WWW-Authenticate: Bearer\r\n"
         if status == 405:
             headers += b"Allow: POST, GET, OPTIONS\r\n"
         self.respond(incoming, body, line=LINES[status], headers=headers)

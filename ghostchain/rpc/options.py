@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ghostchain.rpc.protocol import Limits
 
@@ -21,6 +22,7 @@ class RpcOptions:
     connections_max: of HTTP and WebSocket together.
     connection_calls_per_s, connection_calls_burst: how fast one connection may ask, each item of a
     batch counted; 0 calls a second is without limit.
+    local_socket: where the operator's unix socket is made. jwt_secret: of the operator's tokens.
     gas_cap: the most gas eth_call and eth_estimateGas run with; 0 is the block's limit.
     """
 
@@ -36,6 +38,10 @@ class RpcOptions:
     send_timeout_s: float = 20.0
     send_bytes_min: int = 64 * 1024
     unread_bytes_max: int = 512 * 1024 * 1024
+
+    data_dir: str = ""
+    local_socket: Path | None = None
+    jwt_secret: bytes | None = None
 
     gas_cap: int = 50_000_000
     logs_max: int = 100_000

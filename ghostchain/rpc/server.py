@@ -1,8 +1,8 @@
 """The door: HTTP POST and WebSocket on one port, and WebSocket on a second one if wished.
 
 HTTP says 200 whenever it carries a JSON-RPC answer, errors included; the refusals of HTTP itself
-(400, 403, 405, 408, 413, 415, 429, 431, 503) carry a JSON-RPC error body too, so that a client that
-looks only at the body still understands. `http.py` and `websocket.py` are the two kinds of
+(400, 401, 403, 405, 408, 413, 415, 429, 431, 503) carry a JSON-RPC error body too, so that a client
+that looks only at the body still understands. `http.py` and `websocket.py` are the two kinds of
 connections, `access.py` says who may come; why these libraries parse is in `benchmarks/NOTES.md`.
 """
 
@@ -21,6 +21,8 @@ from ghostchain.rpc.backend import Backend
 from ghostchain.rpc.dispatch import Dispatcher
 from ghostchain.rpc.http import HttpConnection
 from ghostchain.rpc.methods import METHODS
+from ghostchain.rpc.methods.admin import OPERATOR_METHODS
+from ghostchain.rpc.operator import LocalDoor, token_fault
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.services import make_services
 from ghostchain.rpc.subscriptions import Broker
@@ -45,7 +47,10 @@ class RpcServer:
             timeout_s=options.call_timeout_s,
         )
         self.services = make_services(backend, options, self.workers)
-        self.dispatcher = Dispatcher(self.services, METHODS, self.workers, options.limits)
+        self.dispatcher = Dispatcher(
+            self.services, METHODS, self.workers, options.limits, OPERATOR_METHODS
+        )
+        self.local_door: LocalDoor | None = None
         self.access = Access(options.allowed_hosts, options.allowed_origins)
         self.broker = Broker(self.services)
         self.plain: set[HttpConnection] = set()
@@ -75,6 +80,10 @@ class RpcServer:
         except OSError:
             await self.stop()
             raise
+        if self.options.local_socket is not None:
+            limit = self.options.limits.body_bytes_max
+            self.local_door = LocalDoor(self.options.local_socket, self.dispatcher, limit)
+            await self.local_door.start()
 
     async def bind(self, port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -91,6 +100,8 @@ class RpcServer:
         self.services.events.stop()
         for listener in self.listeners:
             listener.close()
+        if self.local_door is not None:
+            self.local_door.stop()
         if self.checker is not None:
             self.checker.cancel()
         for connection in tuple(self.connections):
@@ -145,6 +156,7 @@ class RpcServer:
             plain.end_with(400, "bad WebSocket handshake")
             return
         self.plain.discard(plain)
+        plain.asker.is_operator = plain.incoming.is_operator
         connection = Connection(self, plain.transport, frames, plain.asker, plain.address)
         self.connections.add(connection)
         plain.transport.set_protocol(connection)
@@ -177,6 +189,15 @@ class RpcServer:
             logger.info("closed a client that keeps %d unread bytes", sizes[item])
             item.transport.abort()
             total -= sizes[item]
+
+    def judge_token(self, header: bytes) -> str | None:
+        """Why an Authorization header opens no door, or None. Without a secret there is no door,
+        and what proxies put there is none of our business."""
+        kind, _, token = header.partition(b" ")
+        secret = self.options.jwt_secret
+        if secret is None or kind.lower() != b"bearer":
+            return "no bearer token"
+        return token_fault(token.strip(), secret, now=time.time())
 
     def health(self) -> dict[str, Any]:
         """What a plain GET is answered."""

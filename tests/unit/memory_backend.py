@@ -547,6 +547,12 @@ class MemoryBackend:
     def peers(self) -> Sequence[PeerStanding]:
         return self.connected
 
+    def add_peer(self, key: bytes, host: str, port: int) -> bool:
+        return False
+
+    def remove_peer(self, key: bytes) -> bool:
+        return False
+
     def consensus(self) -> ConsensusStanding | None:
         return self.deciding
 

@@ -11,6 +11,7 @@ from itertools import chain
 
 from ghostchain.rpc.methods import (
     accounts,
+    admin,
     blocks,
     bundles,
     debug,
@@ -33,6 +34,7 @@ from ghostchain.rpc.methods import (
 
 TABLES = (
     accounts.METHODS,
+    admin.METHODS,
     blocks.METHODS,
     bundles.METHODS,
     debug.METHODS,
