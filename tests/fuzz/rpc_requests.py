@@ -479,8 +479,10 @@ async def over_websocket(url: str, generator: Generator, report: Report, count: 
                         break
                     body, calls = generator.body(asked)
                     asked += calls
+                    text = body.decode(errors="replace")
+                    body = text.encode()
                     start = time.perf_counter()
-                    await socket.send_str(body.decode(errors="replace"))
+                    await socket.send_str(text)
                     # Has an answer also where the request has none.
                     await socket.send_str('{"jsonrpc":"2.0","id":"fence","method":"web3_sha3"}')
                     try:
