@@ -65,8 +65,11 @@ class BlockMaker:
         pool: PoolDriver,
         terms: Callable[[], Terms],
         on_sealed: Callable[[SealedBlock], None] = lambda sealed: None,
+        is_told: Callable[[], bool] = lambda: True,
     ) -> None:
-        """terms: of the next block. on_sealed: told of each block, on the writer's thread."""
+        """terms: of the next block. on_sealed: told of each block, on the writer's thread.
+        is_told: whether the log tells of blocks with transactions."""
+        self._is_told = is_told
         self._chain = chain
         self._pool = pool
         self._terms = terms
@@ -104,7 +107,7 @@ class BlockMaker:
         self._on_sealed(sealed)
         event(
             logger,
-            logging.INFO if sealed.block.transactions else logging.DEBUG,
+            logging.INFO if sealed.block.transactions and self._is_told() else logging.DEBUG,
             "sealed block",
             number=sealed.block.header.number,
             hash=sealed.hash[:6],

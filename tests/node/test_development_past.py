@@ -3,7 +3,11 @@ for them; and that a kill loses nothing of it."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import random
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -365,3 +369,35 @@ def test_everything_survives_the_end_of_the_process(tmp_path: Path, end: str) ->
         assert seen(node) == before
         node.call("evm_mine")
         assert node.call("eth_getBlockByNumber", "latest", False)["miner"] == BOB
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_kill_in_the_middle_of_a_revert_leaves_the_moment_or_all_of_it(
+    tmp_path: Path, seed: int
+) -> None:
+    random_of = random.Random(seed)
+    with Ghostd("--dev", data_dir=tmp_path) as node:
+        node.call("anvil_setBalance", WHALE, "0x64")
+        send(node)
+        before = seen(node)
+        taken = node.call("evm_snapshot")
+        node.call("anvil_mine", 200)
+        node.call("anvil_setBalance", WHALE, "0x0")
+        after = number(node)
+
+        def revert() -> None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                node.call("evm_revert", taken)
+
+        asking = threading.Thread(target=revert)
+        asking.start()
+        time.sleep(random_of.random() * 0.05)
+        node.kill()
+        asking.join()
+    with Ghostd("--dev", data_dir=tmp_path) as node:
+        if number(node) == after:
+            assert balance(node, WHALE) == 0
+            assert node.call("evm_revert", taken) is True
+        assert seen(node) == before
+        assert node.call("evm_revert", taken) is False
+        send(node)

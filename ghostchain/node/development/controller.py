@@ -85,7 +85,9 @@ class Controller:
         self._forking = parts.forking
         self.instance = Hash32(secrets.token_bytes(32))
         self.head_time_ms = time.time_ns() // MILLISECOND_NS
-        self._maker = BlockMaker(parts.chain, parts.pool, self._terms, self._on_sealed)
+        self._maker = BlockMaker(
+            parts.chain, parts.pool, self._terms, self._on_sealed, lambda: self.node.logging
+        )
         self.sealer = Sealer(
             self._maker, parts.pool, self._policy(), parts.writer, renewed=self._renewed_policy
         )
