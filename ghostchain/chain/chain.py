@@ -79,8 +79,9 @@ class Chain:
 
     def __init__(self, genesis: Genesis, storage: OpenedStorage) -> None:
         self.genesis = genesis
-        self.config = genesis.config
         self._storage = storage
+        # Its own copy: a development chain's chain id can be changed.
+        self.config = replace(genesis.config, chain_ids=index.read_chain_ids(storage.database))
         # Held through a whole build or import.
         self._writing = threading.Lock()
         # Held while what is settled and what is published move to the next block.
@@ -569,6 +570,29 @@ class Chain:
             pending = self._run(prepared, self.head, self.head_hash)
             self._stage(pending)
             self._commit((pending.sealed,), self._seal(), takes_pending=True)
+
+    @property
+    def chain_id(self) -> int:
+        """Of the block after the head."""
+        return self.config.chain_id_at(self.head.number + 1)
+
+    def set_chain_id(self, chain_id: int) -> None:
+        """Blocks after the head have this chain id, durably; those up to it keep theirs.
+
+        Raises: ValueError on a chain with consensus, or for none of 1 to 2^64 - 1; StorageFailed.
+        """
+        self._refuse_by_hand()
+        if not 0 < chain_id < 1 << 64:
+            raise ValueError("a chain id is between 1 and 2^64 - 1")
+        with self._writing:
+            self._refuse_if_failed()
+            first = self.head.number + 1
+            before = (one for one in self.config.chain_ids if one[0] < first)
+            config = replace(self.config, chain_ids=(*before, (first, chain_id)))
+            batch = self._storage.database.batch()
+            index.put_chain_ids(batch, config.chain_ids)
+            self._storage.database.commit(batch)
+            self.config = self._writer.config = config
 
     def _refuse_by_hand(self) -> None:
         if self.config.consensus is not None:

@@ -83,6 +83,8 @@ class ChainConfig:
     hybrid_time: int | None = None
     # None: one node alone seals the chain.
     consensus: ConsensusParameters | None = None
+    # Of a development chain: (block, chain id from there on), ascending.
+    chain_ids: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def from_steps(cls, chain_id: int, steps: Sequence[ForkStep]) -> ChainConfig:
@@ -92,6 +94,13 @@ class ChainConfig:
             tuple((step.time, step.fork) for step in steps),
             tuple((step.time, step.blobs) for step in steps),
         )
+
+    def chain_id_at(self, number: int) -> int:
+        """The chain id of a block."""
+        for first, chain_id in reversed(self.chain_ids):
+            if first <= number:
+                return chain_id
+        return self.chain_id
 
     def blobs_per_transaction_max(self, timestamp: int) -> int:
         """Six from Osaka on (EIP-7594), before that as many as the block holds."""

@@ -16,7 +16,7 @@ def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:
     return BlockEnvironment(
         fork=config.fork_at(header.timestamp),
         hybrid=config.hybrid_at(header.timestamp),
-        chain_id=config.chain_id,
+        chain_id=config.chain_id_at(header.number),
         number=header.number,
         timestamp=header.timestamp,
         gas_limit=header.gas_limit,
@@ -43,7 +43,7 @@ def child_environment(
     return BlockEnvironment(
         fork=config.fork_at(time),
         hybrid=config.hybrid_at(time),
-        chain_id=config.chain_id,
+        chain_id=config.chain_id_at(parent.number + 1),
         number=parent.number + 1,
         timestamp=time,
         gas_limit=parent.gas_limit,

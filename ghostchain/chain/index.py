@@ -12,13 +12,14 @@ m | rewind          block 8 | amendments: where a rewind goes on to (`chain/rewi
 m | cut             the block files are to be cut where the head says that they end
 p | address 20 ...  what is pending for the next block (`chain/amendments.py`)
 m | begin           block 8: blocks up to there are not kept but for genesis (a snapshot's)
+m | chain ids       (block 8, chain id from there on 8) ..., of a development chain
 m | fork            description of the block of another chain where this one begins
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,8 @@ HEAD = b"mhead"
 CERTIFICATE = b"mcertificate"
 BLOOMS = b"mblooms"
 BEGIN = b"mbegin"
+CHAIN_IDS = b"mchain ids"
+CHAIN_ID = struct.Struct(">QQ")
 FORK = b"mfork"
 JOURNAL = b"j"
 HEAD_VALUE = struct.Struct(">Q32s12s")
@@ -200,3 +203,16 @@ def read_place(reader: Reader, transaction_hash: bytes) -> tuple[int, int] | Non
         raise StorageCorrupt("an entry of the transaction index is damaged")
     number, index = PLACE.unpack(stored)
     return number, index
+
+
+def put_chain_ids(batch: Batch, chain_ids: Sequence[tuple[int, int]]) -> None:
+    """(block, chain id from there on), ascending."""
+    batch.put(CHAIN_IDS, b"".join(CHAIN_ID.pack(*one) for one in chain_ids))
+
+
+def read_chain_ids(reader: Reader) -> tuple[tuple[int, int], ...]:
+    """What `put_chain_ids` put; empty where nothing was. Raises: StorageCorrupt."""
+    stored = reader.get(CHAIN_IDS) or b""
+    if len(stored) % CHAIN_ID.size:
+        raise StorageCorrupt("the chain ids of blocks are cut off")
+    return tuple((first, chain_id) for first, chain_id in CHAIN_ID.iter_unpack(stored))

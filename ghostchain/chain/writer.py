@@ -223,7 +223,7 @@ class BlockWriter:
         remote: RemoteView | None = None,
     ) -> None:
         """remote: of a fork, the state of the chain that it was forked from."""
-        self._config = config
+        self.config = config
         self._database = database
         self._files = files
         self._journal = RecordJournal(files)
@@ -287,15 +287,15 @@ class BlockWriter:
         known = prepared.checked
         if known is None or known.parent_hash != parent_hash:
             check = check_next if prepared.by_hand is None else check_place
-            check(self._config, header, parent, parent_hash)
+            check(self.config, header, parent, parent_hash)
         result = self._run(
-            environment_of(self._config, header),
+            environment_of(self.config, header),
             prepared.batch,
             block.withdrawals,
             amendments=prepared.by_hand or NO_AMENDMENTS,
         )
         try:
-            check_outcome(self._config, header, result)
+            check_outcome(self.config, header, result)
             state_root = self._forest.apply(result.changes)
             if state_root != header.state_root:
                 raise InvalidBlock(
@@ -325,7 +325,7 @@ class BlockWriter:
         candidate_count = len(batch)
         batch = _within_block_size(batch, len(proposal.withdrawals))
         result = self._run(
-            environment_of(self._config, draft),
+            environment_of(self.config, draft),
             batch,
             proposal.withdrawals,
             skip_invalid=True,
@@ -354,13 +354,13 @@ class BlockWriter:
         if proposal.amendments:
             return True
         try:
-            check_header(self._config, header, parent, parent_hash)
+            check_header(self.config, header, parent, parent_hash)
         except InvalidBlock:
             return True
         return False
 
     def _check_proposal(self, proposal: Proposal, parent: Header) -> None:
-        earliest = parent.timestamp + self._config.timestamp_step_min
+        earliest = parent.timestamp + self.config.timestamp_step_min
         if proposal.timestamp < earliest and not proposal.is_free:
             raise InvalidBlock(
                 BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT,
@@ -371,7 +371,7 @@ class BlockWriter:
 
     def _draft(self, proposal: Proposal, parent: Header, parent_hash: Hash32) -> Header:
         """The header before execution; what execution yields is zero."""
-        demanded = child_fees(self._config, parent, proposal.timestamp)
+        demanded = child_fees(self.config, parent, proposal.timestamp)
         base_fee, excess = proposal.base_fee, proposal.excess_blob_gas
         wanted = parent.gas_limit if proposal.gas_limit is None else proposal.gas_limit
         gas_limit = wanted if proposal.is_free else next_gas_limit(parent.gas_limit, wanted)
@@ -400,7 +400,7 @@ class BlockWriter:
 
     def _seal(self, draft: Header, result: BlockResult) -> Header:
         """The header with what execution yielded."""
-        has_requests = self._config.fork_at(draft.timestamp) >= Fork.PRAGUE
+        has_requests = self.config.fork_at(draft.timestamp) >= Fork.PRAGUE
         return replace(
             draft,
             state_root=self._forest.apply(result.changes),

@@ -88,7 +88,7 @@ def pool_rules(chain: Chain, environment: BlockEnvironment) -> Rules:
     if environment.hybrid:
         types |= {TransactionType.GHOST, TransactionType.FEE_CURRENCY}
     return Rules(
-        chain_id=chain.config.chain_id,
+        chain_id=chain.chain_id,
         block_gas_limit=environment.gas_limit,
         types=frozenset(types),
         gas_cap=TRANSACTION_GAS_CAP if fork >= Fork.OSAKA else None,
@@ -161,7 +161,7 @@ class NodeBackend:
 
     @property
     def chain_id(self) -> int:
-        return self._chain.config.chain_id
+        return self._chain.chain_id
 
     @property
     def client_version(self) -> str:

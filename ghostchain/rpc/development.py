@@ -168,6 +168,9 @@ class Development(Protocol):
 
     async def set_gas_limit(self, gas: int) -> None: ...
 
+    async def set_chain_id(self, chain_id: int) -> None:
+        """Of blocks after the head; those up to it keep theirs. Raises Impossible for 0."""
+
     # the pool
 
     async def drop(self, hashes: Sequence[Hash32]) -> Sequence[Hash32]:

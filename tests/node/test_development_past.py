@@ -401,3 +401,37 @@ def test_a_kill_in_the_middle_of_a_revert_leaves_the_moment_or_all_of_it(
         assert seen(node) == before
         assert node.call("evm_revert", taken) is False
         send(node)
+
+
+def test_the_chain_id_is_of_blocks_after_the_head(tmp_path: Path) -> None:
+    """CHAINID, the node's own signatures, traces of older blocks, reverts and restarts."""
+    # Returns the chain id and stores it in slot 0.
+    teller = "0x465f55465f5260205ff3"
+
+    def told(node: Ghostd) -> int:
+        return int(node.call("eth_call", {"to": CONTRACT}, "pending"), 16)
+
+    with Ghostd("--dev", data_dir=tmp_path) as node:
+        node.call("anvil_setCode", CONTRACT, teller)
+        first = send(node, to=CONTRACT, value="0x0")
+        taken = node.call("evm_snapshot")
+        node.call("anvil_setChainId", 4242)
+        assert node.call("eth_chainId") == hex(4242)
+        assert (node.call("net_version"), told(node)) == ("4242", 4242)
+        second = send(node, to=CONTRACT, value="0x0")
+        assert node.call("eth_getStorageAt", CONTRACT, "0x0", "latest")[-4:] == "1092"
+        traced = [
+            int(node.call("debug_traceTransaction", one, {"tracer": "callTracer"})["output"], 16)
+            for one in (first, second)
+        ]
+        assert traced == [31337, 4242]
+        node.kill()
+    with Ghostd("--dev", data_dir=tmp_path) as node:
+        assert node.call("eth_chainId") == hex(4242)
+        send(node)
+        assert node.call("evm_revert", taken) is True
+        assert (node.call("eth_chainId"), told(node)) == (hex(31337), 31337)
+        node.call("anvil_mine", 4)
+        send(node)
+        assert told(node) == 31337
+        assert refused(node, "anvil_setChainId", 0).code == -32602

@@ -67,6 +67,7 @@ chain_settings = st.builds(
     next_prev_randao=st.none() | st.binary(min_size=32, max_size=32).map(Hash32),
     gas_limit=st.none() | st.integers(1, (1 << 63) - 1),
     coinbase=st.none() | addresses,
+    chain_id=st.none() | st.integers(1, (1 << 64) - 1),
 )
 node_settings = st.builds(
     NodeSettings,

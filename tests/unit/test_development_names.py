@@ -51,7 +51,6 @@ LEFT_OUT = {
     "anvil_setFeeToken": "Tempo's fee tokens; here a transaction names its own",
     "anvil_setValidatorFeeToken": "Tempo's fee tokens",
     "anvil_impersonateSignature": "ECRECOVER is the same on every chain",
-    "anvil_setChainId": "the chain id is part of what a data directory is",
 }
 
 

@@ -455,6 +455,16 @@ class Controller:
             raise Impossible(f"a block's gas limit is between 1 and {(1 << 63) - 1}")
         await self._change(lambda chain: replace(chain, gas_limit=gas))
 
+    async def set_chain_id(self, chain_id: int) -> None:
+        def job() -> None:
+            try:
+                self._chain.set_chain_id(chain_id)
+            except ValueError as refused:
+                raise Impossible(str(refused)) from refused
+            self._set(replace(self.settings, chain_id=chain_id))
+
+        await self._on_writer(job)
+
     # ---- the pool ----
 
     async def drop(self, hashes: Sequence[Hash32]) -> Sequence[Hash32]:

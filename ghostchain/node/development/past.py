@@ -217,6 +217,9 @@ class Past:
             self._chain.rewind(moment.height, amendments=decode_amendments(moment.amendments))
         pooling.put_back(self._pool, moment.waiting)
         settings = replace(moment.settings, offset_s=moment.clock_s - now_s)
+        if self._chain.config.chain_ids:
+            # Also where it is the same: what was set for later blocks must not come back with them.
+            self._chain.set_chain_id(settings.chain_id or self._chain.config.chain_id)
         self._diary.returned(settings, moment.height)
         return settings
 

@@ -30,6 +30,7 @@ class ChainSettings:
     next_prev_randao: Hash32 | None = None
     gas_limit: int | None = None
     coinbase: Address | None = None
+    chain_id: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {name: shown(getattr(self, name)) for name in names_of(ChainSettings)}
@@ -47,6 +48,7 @@ class ChainSettings:
             next_prev_randao=None if randao is None else Hash32(bytes.fromhex(randao)),
             gas_limit=optional_int(members["gas_limit"]),
             coinbase=None if coinbase is None else Address(bytes.fromhex(coinbase)),
+            chain_id=optional_int(members["chain_id"]),
         )
 
 

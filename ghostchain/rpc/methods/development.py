@@ -196,6 +196,10 @@ async def set_gas_limit(services: Services, gas: int) -> bool:
     return True
 
 
+async def set_chain_id(services: Services, chain_id: int) -> None:
+    await hand_of(services).set_chain_id(chain_id)
+
+
 def refuse_min_gas_price(services: Services, fee: int) -> None:
     raise invalid_params("anvil_setMinGasPrice is not supported when EIP-1559 is active")
 
@@ -389,6 +393,7 @@ BLOCKS = (
         (Parameter("value", word),),
     ),
     method("evm_setBlockGasLimit anvil_setBlockGasLimit", set_gas_limit, (Parameter("gas", gas),)),
+    method("anvil_setChainId", set_chain_id, (Parameter("chain id", number_64),)),
     method(
         "anvil_setMinGasPrice hardhat_setMinGasPrice",
         refuse_min_gas_price,
