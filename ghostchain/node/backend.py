@@ -289,7 +289,7 @@ class NodeBackend:
         return self._replays.trace(number, watch)
 
     def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
-        return None if self._remote is not None else self._replays.trace_at_once(number, watch)
+        return None if self.remote is not None else self._replays.trace_at_once(number, watch)
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         return tracing.trace_made(self._chain, block, watch)
