@@ -262,9 +262,11 @@ class BlockWriter:
         amendments: Amendments = NO_AMENDMENTS,
     ) -> BlockResult:
         if self._remote is not None:
-            self._executor.reset(self._view(environment))
+            view = self._view(environment)
+            self._executor.reset(view)
             addresses, slots = touched_by(batch)
-            self._remote.prefetch(addresses | {environment.coinbase} | amendments.keys(), slots)
+            if isinstance(view, ForkedView):
+                view.prefetch(addresses | {environment.coinbase} | amendments.keys(), slots)
         return self._executor.run_block(
             environment,
             batch,

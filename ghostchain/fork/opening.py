@@ -13,6 +13,7 @@ from typing import Any
 from ghostchain.chain.fork import ForkStart, begin_fork, fork_description
 from ghostchain.chain.genesis import Genesis
 from ghostchain.crypto.hashes import header_hash
+from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_early_header, encode_header
 from ghostchain.execution.forks import Fork
 from ghostchain.fork import answers, origin
@@ -26,6 +27,7 @@ from ghostchain.primitives.errors import (
     RemoteFailed,
     RemoteRefused,
 )
+from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,14 @@ class ForkTerms:
     newest: Fork | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The transactions before the one at which a fork begins, and the header of their block."""
+
+    header: Header
+    transactions: tuple[bytes, ...]
+
+
 class OpenFork:
     """A fork that can be read: the remote's state at its block."""
 
@@ -74,7 +84,7 @@ class OpenFork:
         self.client = client
         self.origin = found
         self.cache = cache
-        self.replayed: list[dict[str, Any]] = []
+        self.replay: Replay | None = None
         block = _block_parameter(client, cache, found)
         self.state = RemoteState(client, cache, block, number=found.number)
 
@@ -96,13 +106,13 @@ def open_fork(settings: ForkSettings, data_dir: Path | None) -> OpenFork:
     client.start()
     try:
         kept = None if data_dir is None else fork_description(data_dir)
-        replayed: list[dict[str, Any]] = []
+        replay: Replay | None = None
         if kept is not None:
             found = Origin.decode(kept)
             assert data_dir is not None, "where it was kept"
             _refuse_other(settings, found, data_dir)
         else:
-            found, replayed = _find(settings, client)
+            found, replay = _find(settings, client)
         cache = _open_cache(settings, found)
         try:
             fork = OpenFork(settings, client, found, cache)
@@ -112,7 +122,7 @@ def open_fork(settings: ForkSettings, data_dir: Path | None) -> OpenFork:
     except BaseException:
         client.close()
         raise
-    fork.replayed = replayed
+    fork.replay = replay
     return fork
 
 
@@ -181,13 +191,13 @@ class CacheFailed(GhostError):
 # ---- which block ----
 
 
-def _find(settings: ForkSettings, client: RemoteClient) -> tuple[Origin, list[dict[str, Any]]]:
+def _find(settings: ForkSettings, client: RemoteClient) -> tuple[Origin, Replay | None]:
     """The block, and the transactions that are to be run on it."""
     if settings.transaction is not None:
         return _before_transaction(settings, client, settings.transaction)
     cached = _cached(settings)
     if cached is not None:
-        return cached, []
+        return cached, None
     asked = None
     if settings.remote_chain_id is None:
         asked = client.ask("eth_chainId", [])
@@ -206,7 +216,7 @@ def _find(settings: ForkSettings, client: RemoteClient) -> tuple[Origin, list[di
     header, block_hash = origin.header_of(block, client.host)
     if number is not None and header.number != number:
         raise RemoteFailed(f"fork: {client.host} gave block {header.number} for {number}")
-    return Origin(chain_id, header, block_hash), []
+    return Origin(chain_id, header, block_hash), None
 
 
 def _cached(settings: ForkSettings) -> Origin | None:
@@ -235,7 +245,7 @@ def _cached(settings: ForkSettings) -> Origin | None:
 
 def _before_transaction(
     settings: ForkSettings, client: RemoteClient, transaction_hash: bytes
-) -> tuple[Origin, list[dict[str, Any]]]:
+) -> tuple[Origin, Replay]:
     """The parent of the transaction's block, and the transactions before it in the block."""
     shown = "0x" + transaction_hash.hex()
     found = client.call("eth_getTransactionByHash", [shown])
@@ -244,13 +254,11 @@ def _before_transaction(
     number = _number(found["blockNumber"], "a transaction's block", client)
     block = client.call("eth_getBlockByNumber", [hex(number), True])
     header, _ = origin.header_of(block, client.host)
-    before = []
-    for transaction in block.get("transactions", ()):
-        if transaction.get("hash") == shown:
-            break
-        before.append(transaction)
-    else:
+    transactions = block.get("transactions")
+    hashes = [one.get("hash") for one in transactions] if isinstance(transactions, list) else []
+    if shown not in hashes:
         raise RemoteFailed(f"fork: {client.host} has transaction {shown} in no place of its block")
+    before = _raw_transactions(client, hashes[: hashes.index(shown)])
     chain_id = settings.remote_chain_id
     if chain_id is None:
         chain_id = _number(client.call("eth_chainId", []), "eth_chainId", client)
@@ -259,7 +267,22 @@ def _before_transaction(
     )
     if parent_hash != header.parent_hash:
         raise RemoteFailed(f"fork: {client.host} gave blocks that do not follow one another")
-    return Origin(chain_id, parent, parent_hash), before
+    return Origin(chain_id, parent, parent_hash), Replay(header, before)
+
+
+def _raw_transactions(client: RemoteClient, hashes: list[Any]) -> tuple[bytes, ...]:
+    """What has these hashes. Raises: RemoteError."""
+    asked = [client.ask("eth_getRawTransactionByHash", [one]) for one in hashes]
+    found = []
+    for wanted, answer in zip(hashes, asked, strict=True):
+        try:
+            raw = answers.data(client.wait(answer, "eth_getRawTransactionByHash"), "a transaction")
+        except answers.Malformed as failure:
+            raise RemoteFailed(f"fork: {client.host} answered with nonsense: {failure}") from None
+        if "0x" + keccak256(raw).hex() != wanted:
+            raise RemoteFailed(f"fork: {client.host} gave another transaction than {wanted}")
+        found.append(raw)
+    return tuple(found)
 
 
 def _number(value: object, what: str, client: RemoteClient) -> int:

@@ -69,6 +69,7 @@ from ghostchain.rpc.standing import (
 )
 from ghostchain.state.proofs import AccountProof
 from ghostchain.state.ranges import StateRanges
+from ghostchain.state.remote import forked_beneath
 from ghostchain.state.store import PROOF_BLOCKS
 from ghostchain.state.views import OverlaidView, Override
 from ghostchain.storage.files import storage_failure
@@ -468,6 +469,13 @@ class LentExecutor:
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
         if flags & CallFlag.KEEP:
             self.clean = False
+        forked = forked_beneath(self.executor.view)
+        if forked is not None:
+            # What the call names is asked of the remote together, not one by one while it runs.
+            addresses = {message.sender, environment.coinbase, *filter(None, [message.to])}
+            addresses |= {entry.address for entry in message.access_list}
+            slots = {(entry.address, key) for entry in message.access_list for key in entry.keys}
+            forked.prefetch(addresses, slots)
         return self.executor.call(environment, message, flags=flags)
 
     def trace(

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.fork import ForkStart, begin_fork_again
 from ghostchain.chain.genesis import Genesis
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork as Rules
 from ghostchain.fork.client import RemoteClient, RemoteSettings, check_url
 from ghostchain.fork.history import RemoteHistory
@@ -108,6 +109,36 @@ class Forking:
         )
         if before is not None:
             before.close()
+
+    def replay(self, chain: Chain) -> None:
+        """Where the fork begins before a transaction: what came before it in its block is run.
+
+        Raises: NoSuchFork when that cannot be; RemoteError.
+        """
+        replay = None if self._fork is None else self._fork.replay
+        if replay is None or not replay.transactions:
+            return
+        batch = TransactionBatch.decode(replay.transactions)
+        batch.recover()
+        header = replay.header
+        sealed = chain.build_block(
+            batch,
+            timestamp=header.timestamp,
+            coinbase=header.coinbase,
+            prev_randao=header.prev_randao,
+            extra_data=header.extra_data[:32],
+            parent_beacon_block_root=header.parent_beacon_block_root,
+            gas_limit=header.gas_limit,
+            base_fee=header.base_fee_per_gas,
+            excess_blob_gas=header.excess_blob_gas,
+            is_free=True,
+        )
+        for index, outcome in enumerate(sealed.outcomes):
+            if not outcome.included:
+                raise NoSuchFork(
+                    f"--fork-transaction-hash: 0x{batch.hash(index).hex()}, which comes before it, "
+                    f"cannot be run here: {outcome.reason.name}"
+                )
 
     def fall_silent(self) -> None:
         """Whoever waits for the remote fails at once: the node stops."""

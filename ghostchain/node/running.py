@@ -98,6 +98,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         )
         stack.callback(chain.close)
         open_engines(genesis, data_dir)
+        fork.replay(chain)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(configuration, chain, data_dir, fork))
     event(logger, logging.INFO, "stopped")

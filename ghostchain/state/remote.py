@@ -80,10 +80,31 @@ class ForkedView:
             return None
         if stored is None and (address, key) in self._rings:
             return None
-        account = self._local.raw_account(hashed_address)
-        if account is not None and account[40:72] != REMOTE_ROOT:
+        if not self._is_remote(hashed_address):
             return None
         return self._remote.slot(address, hashed_address, key, hashed_key)
+
+    def prefetch(
+        self, addresses: Collection[bytes], slots: Collection[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """These are here, as far as the remote can tell: asked for together where they were never
+        written here. What fails is asked for again when it is needed."""
+        raw = self._local.raw_account
+        wanted = [address for address in addresses if raw(keccak256(address)) is None]
+        self._remote.prefetch(
+            wanted,
+            [
+                (address, key)
+                for address, key in slots
+                if self._local.raw_slot(keccak256(address), keccak256(key)) is None
+                and self._is_remote(keccak256(address))
+            ],
+        )
+
+    def _is_remote(self, hashed_address: bytes) -> bool:
+        """Whether slots that are not here are the remote's."""
+        account = self._local.raw_account(hashed_address)
+        return account is None or account[40:72] == REMOTE_ROOT
 
     def code(self, code_hash: bytes) -> bytes:
         stored = self._local.raw_code(code_hash)
@@ -94,6 +115,13 @@ class ForkedView:
     def block_hash(self, number: int) -> bytes | None:
         found: bytes | None = self._local.block_hash(number)
         return self._remote.block_hash(number) if found is None else found
+
+
+def forked_beneath(view: object) -> ForkedView | None:
+    """The forked view that this one is, or lies over; None where there is none."""
+    while view is not None and not isinstance(view, ForkedView):
+        view = getattr(view, "_base", None)
+    return view
 
 
 def ring_slots(number: int, timestamp: int) -> frozenset[tuple[bytes, bytes]]:

@@ -204,3 +204,28 @@ def test_the_clock_goes_on_from_the_block(remote: Ghostd, tmp_path: Path) -> Non
         receipt = send(fork, BOB, STRANGER, value=7)
         sealed = fork.call("eth_getBlockByHash", receipt["blockHash"], False)
         assert block < int(sealed["timestamp"], 16) < block + 20
+
+
+def test_a_fork_begins_before_a_transaction(tmp_path: Path) -> None:
+    """What came before it in its block has happened, itself and what came after has not."""
+    with Ghostd("--dev", "--no-mining") as remote:
+        remote.call("anvil_mine", 1)
+        hashes = [
+            remote.call(
+                "eth_sendTransaction",
+                {"from": ALICE, "to": STRANGER, "value": hex(value), "nonce": hex(nonce)},
+            )
+            for nonce, value in enumerate((1, 10, 100))
+        ]
+        remote.call("anvil_mine", 1)
+        block = remote.call("eth_getBlockByNumber", "latest", False)
+        assert block["transactions"] == hashes
+        with fork_of(remote, tmp_path, "--fork-transaction-hash", hashes[2]) as fork:
+            assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == 11
+            ours = fork.call("eth_getBlockByNumber", "latest", False)
+            assert ours["transactions"] == hashes[:2]
+            for name in ("number", "timestamp", "miner", "mixHash", "baseFeePerGas", "gasLimit"):
+                assert ours[name] == block[name], name
+        with fork_of(remote, tmp_path, "--fork-transaction-hash", hashes[0]) as fork:
+            assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == 0
+            assert fork.call("eth_blockNumber") == "0x1"
