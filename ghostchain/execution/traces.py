@@ -449,7 +449,10 @@ class StructLogs(Mapping[int | None, memoryview]):
 
     def __getitem__(self, transaction: int | None) -> memoryview:
         start, end = self._places[transaction]
-        return memoryview(ffi.buffer(self._json + start, end - start))
+        owner = self._owner
+        # The view keeps its pointer, whose end keeps what it points into.
+        place = ffi.gc(self._json + start, lambda pointer: owner)
+        return memoryview(ffi.buffer(place, end - start))
 
     def __iter__(self) -> Iterator[int | None]:
         return iter(self._places)

@@ -342,5 +342,7 @@ int evm_tell_step(evm_frame *frame, uint64_t pc, uint8_t opcode) {
     };
     if (price(frame, &step) != 0)
         return GHOST_EXIT_ABORT;
+    if (step.exit != 0)
+        frame->vm->fault = step.fault;
     return tracer->step(tracer->context, &step);
 }
