@@ -89,6 +89,8 @@ __attribute__((cold)) static int refuse_memory(evm_frame *frame, const u256 *off
                                                const u256 *size) {
     static const uint64_t priced_max = 0x1fffffffe0;
     uint64_t end;
+    if (frame->vm->fault.kind != GHOST_FAULT_NONE)
+        return GHOST_EXIT_OUT_OF_GAS;         /* a step has said it already */
     if (!u256_fits_u64(size) || !u256_fits_u64(offset) ||
         __builtin_add_overflow(offset->limbs[0], size->limbs[0], &end) || end > UINT64_MAX - 31)
         frame->vm->fault.kind = GHOST_FAULT_OVERFLOW;

@@ -482,18 +482,48 @@ int deep_run(deep_work *work, void *argument);
  * are of EVM code alone, goes there with the first frame that needs it. */
 int executor_run_deep(ghost_executor *executor, deep_work *work, void *argument);
 
-/* ---- trace.c (nothing happens where recording is off) ---- */
+/* ---- trace.c ---- */
+
+void trace_free(trace *trace);
+void trace_begin_on(ghost_executor *executor);
+void trace_transaction_on(ghost_executor *executor, size_t index);
+void trace_start_on(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms);
+void trace_settle_on(ghost_executor *executor);
+void trace_fee_slot_on(ghost_executor *executor, slot_entry *slot);
+
+#define IF_TRACED(call)                                    \
+    do {                                                   \
+        if (__builtin_expect(executor->trace != NULL, 0)) \
+            call;                                          \
+    } while (0)
 
 /* Forgets what the last run recorded. */
-void trace_begin(ghost_executor *executor);
+static inline void trace_begin(ghost_executor *executor) {
+    IF_TRACED(trace_begin_on(executor));
+}
+
 /* Events from here on belong to that candidate of the block: recorded when it is watched. */
-void trace_transaction(ghost_executor *executor, size_t index);
-void trace_free(trace *trace);
-/* A validated transaction before it changes anything, and after it has paid. */
-void trace_start(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms);
-void trace_settle(ghost_executor *executor);
+static inline void trace_transaction(ghost_executor *executor, size_t index) {
+    IF_TRACED(trace_transaction_on(executor, index));
+}
+
+/* A validated transaction before it changes anything. */
+static inline void trace_start(ghost_executor *executor, const ghost_tx *tx,
+                               const tx_terms *terms) {
+    IF_TRACED(trace_start_on(executor, tx, terms));
+}
+
+/* After it has paid. */
+static inline void trace_settle(ghost_executor *executor) {
+    IF_TRACED(trace_settle_on(executor));
+}
+
 /* A slot that fees are paid from or to, before it changes. */
-void trace_fee_slot(ghost_executor *executor, slot_entry *slot);
+static inline void trace_fee_slot(ghost_executor *executor, slot_entry *slot) {
+    IF_TRACED(trace_fee_slot_on(executor, slot));
+}
+
+#undef IF_TRACED
 
 /* ---- block.c ---- */
 

@@ -283,10 +283,8 @@ void ghost_executor_stop(ghost_executor *executor, int on) {
     executor->vm.stop = on != 0;
 }
 
-void trace_begin(ghost_executor *executor) {
+void trace_begin_on(ghost_executor *executor) {
     trace *trace = executor->trace;
-    if (trace == NULL)
-        return;
     trace->frames.count = trace->logs.count = trace->accesses.count = 0;
     trace->hashes.count = trace->steps.count = 0;
     touches_clear(trace);
@@ -295,13 +293,11 @@ void trace_begin(ghost_executor *executor) {
     trace->ticks = TICKS_PER_LOOK;        /* the first event looks at the clock */
     trace->is_cut = false;
     state_arena_cut(&trace->bytes, (arena_mark){0, 0});
-    trace_transaction(executor, GHOST_TRACE_NO_TRANSACTION);
+    trace_transaction_on(executor, GHOST_TRACE_NO_TRANSACTION);
 }
 
-void trace_transaction(ghost_executor *executor, size_t index) {
+void trace_transaction_on(ghost_executor *executor, size_t index) {
     trace *trace = executor->trace;
-    if (trace == NULL)
-        return;
     bool is_watched = trace->watch.transaction == GHOST_TRACE_NO_TRANSACTION ||
                       trace->watch.transaction == index;
     trace->transaction = (uint32_t)index;

@@ -143,10 +143,10 @@ void trace_on_slot(void *context, const ghost_message *message, const ghost_acco
 
 /* ---- what a transaction does by itself ---- */
 
-void trace_start(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms) {
+void trace_start_on(ghost_executor *executor, const ghost_tx *tx, const tx_terms *terms) {
     trace *trace = executor->trace;
     ghost_address address;
-    if (trace == NULL || executor->vm.tracer == NULL || !trace->watch.touches)
+    if (executor->vm.tracer == NULL || !trace->watch.touches)
         return;
     touch_account(trace, terms->sender, GHOST_TRACE_NO_FRAME);
     if (!tx->is_create) {
@@ -167,17 +167,17 @@ void trace_start(ghost_executor *executor, const ghost_tx *tx, const tx_terms *t
     }
 }
 
-void trace_fee_slot(ghost_executor *executor, slot_entry *slot) {
+void trace_fee_slot_on(ghost_executor *executor, slot_entry *slot) {
     trace *trace = executor->trace;
-    if (trace == NULL || executor->vm.tracer == NULL || !trace->watch.touches)
+    if (executor->vm.tracer == NULL || !trace->watch.touches)
         return;
     touch_account(trace, slot->account, GHOST_TRACE_NO_FRAME);
     touch_slot(trace, slot, &slot->slot.value, GHOST_TRACE_NO_FRAME);
 }
 
-void trace_settle(ghost_executor *executor) {
+void trace_settle_on(ghost_executor *executor) {
     trace *trace = executor->trace;
-    if (trace == NULL || executor->vm.tracer == NULL || !trace->watch.touches)
+    if (executor->vm.tracer == NULL || !trace->watch.touches)
         return;
     for (size_t i = trace->account_first; i < trace->accounts.count; i++) {
         ghost_trace_account *kept = &trace->accounts.items[i];
