@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from ghostchain.chain.snapshot import SnapshotFolder
+from ghostchain.node import logs
 from ghostchain.node.clock import Alarm, SteadyClock
 from ghostchain.node.judging import BlockRules
 from ghostchain.node.logs import event
@@ -32,6 +33,7 @@ from ghostchain.sync.effects import Peer, Progress
 logger = logging.getLogger(__name__)
 
 LOG_EVERY_NS = 5_000_000_000
+BAR_WIDTH = 20
 
 
 class Voting(Protocol):
@@ -143,6 +145,8 @@ class CatchingUp:
         event(logger, logging.INFO, "catching up", height=height, target=target)
 
     def progressed(self, progress: Progress) -> None:
+        if self._driver.is_active:
+            logs.stand(line_of(progress))
         now_ns = self._clock.now_ns()
         if now_ns - self._logged_ns < LOG_EVERY_NS or not self._driver.is_active:
             return
@@ -160,9 +164,11 @@ class CatchingUp:
         )
 
     def done(self, height: int) -> None:
+        logs.stand("")
         event(logger, logging.INFO, "caught up", height=height)
 
     def stuck(self, height: int, reason: str) -> None:
+        logs.stand("")
         event(logger, logging.ERROR, "no peer has a good block", height=height, reason=reason)
 
     def _samples(self) -> Iterable[Sample]:
@@ -172,3 +178,25 @@ class CatchingUp:
             return
         yield Sample("ghost_sync_target", "The height it catches up with.", progress.target)
         yield Sample("ghost_sync_blocks_per_second", "Blocks imported.", progress.blocks_per_s)
+
+
+def line_of(progress: Progress) -> str:
+    """How far it is, for people who watch."""
+    share = progress.height / progress.target if progress.target else 1
+    filled = round(BAR_WIDTH * share)
+    bar = "━" * filled + "╌" * (BAR_WIDTH - filled)
+    left = "" if progress.eta_s is None else f", {duration(progress.eta_s)} left"
+    return (
+        f"catching up {bar} {share:.1%}, block {progress.height:,} of {progress.target:,}, "
+        f"{progress.blocks_per_s:,.0f} blocks/s, {progress.transactions_per_s:,.0f} tx/s{left}, "
+        f"peers {progress.peers}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """In the two largest units that say something."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

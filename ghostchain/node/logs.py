@@ -6,13 +6,16 @@ An event is a short message and named fields. Secrets are never fields: nothing 
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
+from contextlib import nullcontext
 from typing import TextIO
 
 import orjson
 
 RESET = "\x1b[0m"
+CLEAR_LINE = "\r\x1b[K"
 COLOURS = {
     logging.DEBUG: "\x1b[2m",
     logging.INFO: "\x1b[32m",
@@ -90,10 +93,46 @@ def speaks_json() -> bool:
     return any(isinstance(one.formatter, JsonFormatter) for one in logging.getLogger().handlers)
 
 
+class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Log lines with one line below them that stands, and changes, while something takes long."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._standing = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self.lock or nullcontext():
+            if self._standing:
+                self.stream.write(CLEAR_LINE)
+            super().emit(record)
+            self._draw()
+
+    def stand(self, text: str) -> None:
+        """Shows another line; none when there is no text."""
+        with self.lock or nullcontext():
+            if text or self._standing:
+                self.stream.write(CLEAR_LINE)
+            self._standing = text
+            self._draw()
+
+    def _draw(self) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        self.stream.write(self._standing[:width])
+        self.stream.flush()
+
+
+def stand(text: str) -> None:
+    """The line that stands below the logs of a terminal; nothing where they go elsewhere."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, TerminalHandler):
+            handler.stand(text)
+
+
 def configure(*, json: bool, level: str, stream: TextIO | None = None) -> None:
     """All of the node's logs go to stream (standard error) in the chosen form."""
     stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
+    is_read = stream.isatty() and not json
+    handler = TerminalHandler(stream) if is_read else logging.StreamHandler(stream)
     formatter = JsonFormatter() if json else HumanFormatter(colour=stream.isatty())
     handler.setFormatter(formatter)
     root = logging.getLogger()
