@@ -9,6 +9,7 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import PooledTransaction, Refusal
+from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.calls import account_at
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import NOT_INCLUDED_IN_TIME, RpcError, refusal_error
@@ -95,11 +96,19 @@ def raw_at(services: Services, number: int | None, index: int) -> Any:
 
 
 def by_sender_and_nonce(services: Services, deadline: Deadline, sender: Address, nonce: int) -> Any:
-    """The pool's, or the included one: found by a search for the block in which the sender's
-    nonce passed it. Cost: one state read for each halving of the chain."""
+    """The pool's, or the included one."""
     for waiting in waiting_of(services, sender):
         if waiting.nonce == nonce:
             return pending_transaction_json(waiting, decode_admitted(waiting.raw))
+    found = included_by_nonce(services, deadline, sender, nonce)
+    return None if found is None else found[0].transaction_json(found[1])
+
+
+def included_by_nonce(
+    services: Services, deadline: Deadline, sender: Address, nonce: int
+) -> tuple[BlockRecord, int] | None:
+    """The block and place of a sender's transaction, found by a search for the block in which the
+    sender's nonce passed it. Cost: one state read for each halving of the chain."""
     backend = services.backend
 
     def nonce_after(number: int) -> int:
@@ -119,7 +128,7 @@ def by_sender_and_nonce(services: Services, deadline: Deadline, sender: Address,
     for index in range(len(record) if record is not None else 0):
         assert record is not None
         if record.sender(index) == sender and record.transaction(index).nonce == nonce:
-            return record.transaction_json(index)
+            return record, index
     return None
 
 

@@ -1,0 +1,233 @@
+"""ghostd beside anvil: two development nodes that begin with one genesis and are told the same.
+
+Both get the same raw transactions, the same times. Answers of both are
+compared member by member; hashes of blocks, which differ since a header says who made it, are
+replaced by the blocks' numbers first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eth_account import Account
+from eth_utils import function_signature_to_4byte_selector, to_checksum_address
+
+import ghostchain.chain.genesis
+from tests.node.clients import compiled_token, tool
+from tests.node.process import Ghostd
+
+CHAIN_ID = 31337
+GENESIS_TIME = 1_800_000_000
+BLOCK_SECONDS = 12
+GAS_LIMIT = 30_000_000
+COINBASE = "0x00000000000000000000000000000000c0ffee00"
+MNEMONIC = "test test test test test test test test test test test junk"
+GWEI = 10**9
+FORKS = (
+    *(f"{name}Block" for name in ("homestead", "eip150", "eip155", "eip158", "byzantium")),
+    *(f"{name}Block" for name in ("constantinople", "petersburg", "istanbul", "berlin", "london")),
+    *(f"{name}Time" for name in ("shanghai", "cancun", "prague", "osaka")),
+    "terminalTotalDifficulty",
+)
+NETWORK = Path(ghostchain.chain.genesis.__file__).parent / "genesis" / "dev.json"
+
+
+def genesis() -> dict[str, Any]:
+    """geth's form; ten accounts with 10,000 ether each."""
+    return {
+        "config": {
+            "chainId": CHAIN_ID,
+            **dict.fromkeys(FORKS, 0),
+            "terminalTotalDifficultyPassed": True,
+        },
+        "nonce": "0x0",
+        "timestamp": hex(GENESIS_TIME),
+        "extraData": "0x",
+        "gasLimit": hex(GAS_LIMIT),
+        "difficulty": "0x0",
+        "mixHash": "0x" + "00" * 32,
+        "coinbase": "0x" + "00" * 20,
+        "baseFeePerGas": hex(GWEI),
+        "alloc": system_contracts()
+        | {account.address: {"balance": hex(10_000 * 10**18)} for account in accounts()},
+    }
+
+
+def system_contracts() -> dict[str, Any]:
+    """Those that blocks of Prague call, as our development chain has them."""
+    alloc = json.loads(NETWORK.read_text())["alloc"]
+    return {address: entry for address, entry in alloc.items() if address.startswith("0x0000")}
+
+
+def accounts() -> list[Any]:
+    Account.enable_unaudited_hdwallet_features()
+    return [
+        Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")
+        for index in range(10)
+    ]
+
+
+def post(url: str, method: str, parameters: list[Any]) -> dict[str, Any]:
+    """{"result": ...} or {"error": ...}."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    request = urllib.request.Request(
+        url, data=json.dumps(body).encode(), headers={"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: dict[str, Any] = json.loads(response.read())
+    answer.pop("jsonrpc")
+    answer.pop("id")
+    return answer
+
+
+@dataclass(slots=True)
+class Pair:
+    """Both nodes, and what happened on them: blocks by number are the same for both."""
+
+    ghost: str
+    anvil: str
+    time: int = GENESIS_TIME
+    nonces: dict[str, int] = field(default_factory=dict)
+    transactions: dict[str, str] = field(default_factory=dict)  # by name
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, method: str, *parameters: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        listed = list(parameters)
+        return post(self.ghost, method, listed), post(self.anvil, method, listed)
+
+    def tell(self, method: str, *parameters: Any) -> Any:
+        """What both must take; ghostd's result."""
+        ghost, anvil = self.ask(method, *parameters)
+        assert "error" not in ghost, (method, ghost)
+        assert "error" not in anvil, (method, anvil)
+        return ghost["result"]
+
+    def prepare_block(self) -> None:
+        self.time += BLOCK_SECONDS
+        self.tell("evm_setNextBlockTimestamp", hex(self.time))
+        # anvil lets its first block have the base fee of genesis; no fee moves here.
+        self.tell("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+
+    def send(self, name: str, account: Any, transaction: Mapping[str, Any]) -> str:
+        """Signs and sends to both; with automine it is in the next block."""
+        nonce = self.nonces.get(account.address, 0)
+        self.nonces[account.address] = nonce + 1
+        whole = {"chainId": CHAIN_ID, "nonce": nonce, "value": 0, **transaction}
+        if "gasPrice" not in whole:
+            whole = {"maxFeePerGas": 20 * GWEI, "maxPriorityFeePerGas": GWEI, **whole}
+        raw = "0x" + account.sign_transaction(whole).raw_transaction.hex().removeprefix("0x")
+        sent: str = self.tell("eth_sendRawTransaction", raw)
+        self.transactions[name] = sent
+        return sent
+
+    def include(self, name: str, account: Any, transaction: Mapping[str, Any]) -> dict[str, Any]:
+        """A block with this transaction alone; its receipt."""
+        self.prepare_block()
+        sent = self.send(name, account, transaction)
+        receipt: dict[str, Any] = self.tell("eth_getTransactionReceipt", sent)
+        assert receipt is not None, name
+        if receipt.get("contractAddress"):
+            self.addresses[name] = to_checksum_address(receipt["contractAddress"])
+        return receipt
+
+    def block_hashes(self) -> tuple[dict[str, str], dict[str, str]]:
+        """hash -> its block's number, of each node."""
+        found: tuple[dict[str, str], dict[str, str]] = {}, {}
+        head = int(post(self.ghost, "eth_blockNumber", [])["result"], 16)
+        for number in range(head + 1):
+            for names, answer in zip(
+                found, self.ask("eth_getBlockByNumber", hex(number), False), strict=True
+            ):
+                names[answer["result"]["hash"]] = f"hash of block {number}"
+        return found
+
+
+@contextlib.contextmanager
+def running_anvil(folder: Path) -> Iterator[str]:
+    """An anvil on a free port, from the genesis; its URL."""
+    path = folder / "genesis.json"
+    path.write_text(json.dumps(genesis()))
+    with subprocess.Popen(
+        [tool("anvil"), "--port", "0", "--init", str(path), "--hardfork", "osaka"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if "Listening on" in line:
+                    yield "http://" + line.split()[-1]
+                    break
+            else:
+                raise AssertionError("anvil did not start: " + "".join(lines[-20:]))
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def running_pair(folder: Path) -> Iterator[Pair]:
+    """Both nodes, told to agree on what a header may say freely."""
+    with contextlib.ExitStack() as stack:
+        anvil = stack.enter_context(running_anvil(folder))
+        node = stack.enter_context(Ghostd("--dev", "--genesis", str(folder / "genesis.json")))
+        pair = Pair(node.url, anvil)
+        pair.tell("anvil_setCoinbase", COINBASE)
+        yield pair
+
+
+def call_data(signature: str, *words: int | str) -> str:
+    """A call's data: the selector, and words that are numbers or addresses."""
+    numbers = (int(word, 16) if isinstance(word, str) else word for word in words)
+    selector: bytes = function_signature_to_4byte_selector(signature)
+    return "0x" + selector.hex() + "".join(f"{number:064x}" for number in numbers)
+
+
+def transfer_data(to: str, amount: int) -> str:
+    return call_data("transfer(address,uint256)", to, amount)
+
+
+def live(pair: Pair) -> None:
+    """A chain with what clients ask about: every type that anvil has without sidecars, creations,
+    failures of each kind, logs, delegation, blocks with none and with many transactions."""
+    alice, bob, carol = accounts()[:3]
+    supply = f"{10**24:064x}"
+    pair.include("token", alice, {"data": compiled_token()["bytecode"] + supply, "gas": 2_000_000})
+    token = pair.addresses["token"]
+    transfer = {"to": token, "data": transfer_data(bob.address, 1000), "gas": 100_000}
+    plain = {"to": bob.address, "value": 12345, "gas": 21_000}
+    listed = {"accessList": [{"address": token, "storageKeys": ["0x" + "00" * 32]}]}
+    delegation = carol.sign_authorization({"chainId": CHAIN_ID, "address": token, "nonce": 0})
+    delegating = {"authorizationList": [delegation], "data": call_data("totalSupply()")}
+    nested = {"to": token, "data": call_data("nested(uint256)", 3), "gas": 500_000}
+    story = (
+        ("transfer", alice, transfer),
+        ("plain", alice, plain),
+        ("legacy", alice, plain | {"gasPrice": 3 * GWEI}),
+        ("access list", alice, transfer | listed | {"gasPrice": 3 * GWEI}),
+        ("reverted", bob, transfer | {"data": transfer_data(alice.address, 10**30)}),
+        ("out of gas", bob, transfer | {"gas": 24_000}),
+        ("nested", bob, nested),
+        ("failed creation", bob, {"data": "0xfe", "gas": 60_000}),
+        ("delegation", bob, {"to": carol.address, "gas": 200_000} | delegating),
+    )
+    for name, sender, transaction in story:
+        pair.include(name, sender, transaction)
+    pair.prepare_block()
+    pair.tell("evm_mine")
+    pair.tell("evm_setAutomine", False)
+    for index, sender in enumerate((alice, bob, alice, bob)):
+        pair.send(f"many {index}", sender, plain | {"to": carol.address, "gas": 60_000})
+    pair.send("last", alice, transfer)
+    pair.prepare_block()
+    pair.tell("evm_mine")
+    pair.tell("evm_setAutomine", True)
