@@ -245,9 +245,6 @@ def message_of(services: Services, request: CallRequest, setting: Setting, *, ga
         if request.max_fee_per_gas is None and priority_fee:
             base_fee = in_token(setting.environment.base_fee, rate)
             max_fee = min(priority_fee + base_fee, WORD_MAX)
-    blob_fee = request.max_fee_per_blob_gas
-    if blob_fee is None:
-        blob_fee = setting.blob_base_fee if request.blob_versioned_hashes else 0
     kind = transaction_type(request)
     return Message(
         type=kind,
@@ -257,7 +254,7 @@ def message_of(services: Services, request: CallRequest, setting: Setting, *, ga
         gas_limit=gas,
         max_fee_per_gas=max_fee,
         max_priority_fee_per_gas=priority_fee,
-        max_fee_per_blob_gas=blob_fee,
+        max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
         value=request.value or 0,
         data=request.data or b"",
         access_list=request.access_list or (),
@@ -294,7 +291,8 @@ def recipients_of(message: Message) -> tuple[Address | None, ...]:
 
 def flags_of(message: Message, *, record: bool = False) -> int:
     flags = SIMULATION_FLAGS
-    if message.max_fee_per_gas == 0:
+    free_blobs = message.blob_versioned_hashes and message.max_fee_per_blob_gas == 0
+    if message.max_fee_per_gas == 0 or free_blobs:
         flags |= CallFlag.NO_BASE_FEE
     return flags | CallFlag.RECORD_ACCESS if record else flags
 

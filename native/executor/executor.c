@@ -216,9 +216,13 @@ static int run_call(ghost_executor *executor, const ghost_tx *tx, uint32_t flags
                                                                    : terms.floor_gas;
     if (outcome->reason != GHOST_TX_OK)
         return GHOST_OK;
-    if ((flags & (GHOST_CALL_NO_BASE_FEE | GHOST_CALL_SHOW_BASE_FEE)) == GHOST_CALL_NO_BASE_FEE &&
-        u256_is_zero(&terms.gas_price))
-        executor->vm.block.base_fee = u256_from_u64(0);
+    if ((flags & (GHOST_CALL_NO_BASE_FEE | GHOST_CALL_SHOW_BASE_FEE)) == GHOST_CALL_NO_BASE_FEE) {
+        const u256 blob_fee_max = u256_from_be(tx->max_fee_per_blob_gas);
+        if (u256_is_zero(&terms.gas_price))
+            executor->vm.block.base_fee = u256_from_u64(0);
+        if (terms.blob_gas != 0 && u256_is_zero(&blob_fee_max))
+            executor->vm.block.blob_base_fee = u256_from_u64(0);
+    }
     tx_effect effect;
     int status = transaction_run(executor, tx, &terms, flags, &effect);
     if (status != GHOST_OK)

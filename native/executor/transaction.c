@@ -276,8 +276,11 @@ static int check_funds(ghost_executor *executor, const ghost_tx *tx, tx_terms *t
     if (carried || blob_overflow != 0 || u256_less(&terms->sender->account.balance, &cost))
         return GHOST_TX_INSUFFICIENT_ACCOUNT_FUNDS;
     terms->upfront = u256_times_u64(&terms->gas_price, tx->gas_limit, &ignored);
-    blob_cost =
-        u256_times_u64(&executor->vm.block.blob_base_fee, terms->blob_gas, &ignored);
+    /* What is less than the block asks is a call's that pays nothing for blobs. */
+    const u256 *blob_fee = &executor->vm.block.blob_base_fee;
+    if (u256_less(&blob_fee_max, blob_fee))
+        blob_fee = &blob_fee_max;
+    blob_cost = u256_times_u64(blob_fee, terms->blob_gas, &ignored);
     u256_add(&terms->upfront, &terms->upfront, &blob_cost);
     return GHOST_TX_OK;
 }

@@ -532,6 +532,12 @@ def test_calls_see_the_blob_fee_and_precompiles_they_are_told(asking: Asking) ->
     assert (
         asking.node.call("eth_call", {"to": identity, "input": "0x1234"}, "latest", moved) == "0x"
     )
+    blobs = {"from": POOR, "to": NOBODY, "blobVersionedHashes": ["0x01" + "11" * 31]}
+    # Blobs whose fee nobody named cost a call nothing, and BLOBBASEFEE reads so.
+    assert int(asking.node.call("eth_call", blobs, "latest", code), 16) == 0
+    assert int(asking.node.call("eth_estimateGas", blobs), 16) == 21_000
+    with pytest.raises(RpcFailure, match="insufficient funds"):
+        asking.node.call("eth_call", blobs | {"maxFeePerBlobGas": "0xffff"}, "latest", code)
 
 
 # ---- states as a whole, and in the middle of blocks ----
