@@ -45,9 +45,6 @@ Beside = Callable[[Sequence[tuple[SyncBlock, Hash32]]], Sequence[bool | None]]
 """Whether attachments are those of the blocks; with each block comes its parent's prevRandao. None
 while the head does not tell."""
 
-GIVEN_MAX = 8
-"""Blocks on their way through an import that are remembered, to see what was wrong with one."""
-
 EMPTY_LIST = b"\xc0"
 
 THREADS = 4
@@ -131,7 +128,9 @@ class SyncPort:
         return None if header is None else header.prev_randao
 
     def import_blocks(self, blocks: Iterator[SyncBlock]) -> Iterator[tuple[int, Hash32, int]]:
-        given: deque[SyncBlock] = deque(maxlen=GIVEN_MAX)
+        # Those on their way through the import, to see what was wrong with one: a few groups, and
+        # never more than sync gives to it at a time.
+        given: dict[int, SyncBlock] = {}
         known: deque[SyncBlock] = deque()
 
         def triples() -> Iterator[Item]:
@@ -141,7 +140,7 @@ class SyncPort:
                 if block.height <= self._chain.head.number:
                     known.append(block)
                 else:
-                    given.append(block)
+                    given[block.height] = block
                     yield block.block, block.certificate, block.attachment
 
         try:
@@ -149,11 +148,11 @@ class SyncPort:
                 while known:
                     yield _as_imported(known.popleft())
                 block = sealed.block
+                given.pop(block.header.number, None)
                 yield block.header.number, sealed.hash, len(block.transactions)
         except InvalidBlock as failure:
-            height = self._chain.head.number + 1
-            bad = [block for block in given if block.height == height]
-            is_changed = not all(has_its_body(block.block) for block in bad)
+            bad = given.get(self._chain.head.number + 1)
+            is_changed = bad is not None and not has_its_body(bad.block)
             raise ImportFailed(str(failure), is_changed=is_changed) from failure
         while known:
             yield _as_imported(known.popleft())

@@ -15,16 +15,21 @@ from ghostchain.chain.config import ConsensusParameters, parse_config
 from ghostchain.chain.networks import network
 from ghostchain.chain.transfer import export_file, import_file
 from ghostchain.chain.verify import verify_state
+from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding import transactions
 from ghostchain.encoding.attachments import Attachment, Evidence, decode_attachment
 from ghostchain.encoding.attachments import encode_attachment as encoded
-from ghostchain.encoding.blocks import encode_block
+from ghostchain.encoding.blocks import decode_block, encode_block
+from ghostchain.node.syncing import SyncPort
 from ghostchain.primitives.errors import (
     BlockReason,
     InvalidBlock,
     InvalidEncoding,
     InvalidGenesis,
 )
+from ghostchain.primitives.types import Hash32
+from ghostchain.sync.messages import SyncBlock
+from ghostchain.sync.ports import ImportFailed
 from tests.unit.test_chain import COINBASE, SENDERS, balance, batch_of, build, transaction
 from tests.unit.test_chain_crash import Cutter, tear
 
@@ -155,6 +160,43 @@ def test_exported_blocks_are_imported_by_execution_alone(
     assert import_file(chain, tmp_path / "blocks.rlp") == BLOCKS
     assert chain.head_hash == source.head_hash
     assert chain.attachment(BLOCKS) is None
+
+
+@pytest.mark.parametrize("at", [1, 2, 17, 40, 60])
+@pytest.mark.parametrize("fault", ["body", "header"])
+def test_sync_tells_a_changed_body_from_a_block_that_does_not_hold(
+    chain: Chain, source: Chain, at: int, fault: str
+) -> None:
+    """Wherever it stands among those on their way, and what is before it stays."""
+    for _ in range(60):
+        extend(source)
+    blocks = []
+    for number, (encoded_block, certificate, attachment) in enumerate(stream_of(source), 1):
+        block = decode_block(encoded_block)
+        if number == at and fault == "body":
+            encoded_block = encode_block(replace(block, transactions=block.transactions[:1]))
+        if number == at and fault == "header":
+            header = replace(block.header, state_root=Hash32(bytes(32)))
+            block = replace(block, header=header)
+            encoded_block = encode_block(block)
+        digest = header_hash(block.header)
+        blocks.append(SyncBlock(block.header, digest, encoded_block, certificate, attachment))
+    port = SyncPort(chain, lambda height: None, lambda items: [])
+    imported: list[int] = []
+    with pytest.raises(ImportFailed) as failure:
+        imported.extend(height for height, _, _ in port.import_blocks(iter(blocks)))
+    assert failure.value.is_changed == (fault == "body")
+    assert chain.head.number == at - 1
+    assert imported == list(range(1, len(imported) + 1))
+    good = [*blocks[: at - 1], *map(sync_block_of, stream_of(source)[at - 1 :])]
+    heights = [height for height, _, _ in port.import_blocks(iter(good))]
+    assert heights == list(range(1, 61))
+    assert chain.head_hash == source.head_hash
+
+
+def sync_block_of(item: tuple[bytes, bytes, bytes]) -> SyncBlock:
+    header = decode_block(item[0]).header
+    return SyncBlock(header, header_hash(header), *item)
 
 
 # ---- kills ----
