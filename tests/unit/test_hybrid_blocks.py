@@ -298,11 +298,15 @@ def test_what_a_view_raises_crosses_threads() -> None:
 
     view = Failing({sender: Allocation(balance=ETHER) for sender in SENDERS})
     executor = Executor(view)
+    payment = batch(signed(0, 0))
+    with pytest.raises(OSError, match="the disk is gone"):
+        executor.run_block(ENVIRONMENT, payment)
+    assert view.thread != threading.get_ident()
     with pytest.raises(OSError, match="the disk is gone"):
         executor.call(ENVIRONMENT, PAYMENT)
-    assert view.thread != threading.get_ident()
     view.fails = False
     assert executor.call(ENVIRONMENT, PAYMENT).success
+    assert executor.run_block(ENVIRONMENT, payment).outcomes[0].success
 
 
 def test_a_fork_leaves_the_thread_behind() -> None:
