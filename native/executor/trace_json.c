@@ -89,6 +89,8 @@ static uint8_t *reserve(trace *trace, size_t more) {
     uint8_t *grown = NULL;
     if (json->length + more > room)
         room = json->length + more;
+    if (room > trace->watch.json_bytes_max)
+        room = trace->watch.json_bytes_max;
     if (json->length + more <= trace->watch.json_bytes_max)
         grown = realloc(json->bytes, room);
     if (grown == NULL) {

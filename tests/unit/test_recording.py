@@ -8,11 +8,18 @@ from dataclasses import replace
 import pytest
 
 from ghostchain.crypto.hashes import contract_address
-from ghostchain.execution.executor import ExecutionStopped, Executor, Exit, Message
+from ghostchain.execution.executor import (
+    ExecutionStopped,
+    Executor,
+    Exit,
+    Message,
+    TraceTooLarge,
+)
 from ghostchain.execution.traces import (
     Access,
     FaultKind,
     StepWatch,
+    StructLogWatch,
     Trace,
     Watch,
     recording,
@@ -210,3 +217,16 @@ def test_a_stop_ends_runs_until_it_is_lifted() -> None:
         executor.call(ENVIRONMENT, MESSAGE)
     executor.stop(on=False)
     assert executor.call(ENVIRONMENT, MESSAGE).success
+
+
+def test_struct_logs_end_at_their_bound() -> None:
+    """A loop: the run stops there, and the executor is as before."""
+    view = world()
+    view.put(OUTER, Allocation(nonce=1, code=LOOP))
+    executor = Executor(view)
+    watch = Watch(steps=StructLogWatch(bytes_max=100_000))
+    with recording(executor, watch) as recorder:
+        with pytest.raises(TraceTooLarge):
+            executor.call(ENVIRONMENT, MESSAGE)
+        assert 0 < len(recorder.trace().struct_logs[0]) <= 100_000
+    assert executor.call(ENVIRONMENT, MESSAGE).exit is Exit.OUT_OF_GAS
