@@ -130,10 +130,10 @@ def main() -> None:
             f"{options.rewind:,} blocks back in {time.perf_counter() - start:.2f} s, "
             f"{resident_bytes() / 1e6:,.0f} MB in RAM"
         )
-        start = time.perf_counter()
         grow(chain, 1)
+        start = time.process_time()
         chain.rewind(chain.head.number - 1)
-        print(f"a block and back in {(time.perf_counter() - start) * 1e3:.2f} ms, signing included")
+        print(f"one block back in {(time.process_time() - start) * 1e3:.2f} ms of processor time")
         print({name: f"{size / 1e6:.1f} MB" for name, size in chain.memory().items()})
         chain.close()
 
