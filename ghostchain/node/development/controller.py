@@ -43,6 +43,7 @@ MILLISECOND_NS = 1_000_000
 # So many blocks are made in one go on the writer's thread, which others wait for meanwhile.
 BLOCKS_AT_ONCE = 128
 MINE_BLOCKS_MAX = 1_000_000
+IMPERSONATED_MAX = 10_000
 # A dump that is further ahead than this leaves the chain's height as it is.
 LOAD_BLOCKS_MAX = 10_000
 OFFSET_S_MAX = 1 << 62
@@ -374,6 +375,11 @@ class Controller:
         return self.node.impersonates_all or address in self.node.impersonated
 
     async def impersonate(self, address: Address) -> None:
+        if len(self.node.impersonated) >= IMPERSONATED_MAX:
+            raise Impossible(
+                f"{IMPERSONATED_MAX} accounts are impersonated; anvil_autoImpersonateAccount does "
+                "it for all"
+            )
         await self._change_node(
             lambda node: replace(node, impersonated=node.impersonated | {address})
         )

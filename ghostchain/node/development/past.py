@@ -27,6 +27,9 @@ from ghostchain.txpool.driver import PoolDriver
 SNAPSHOTS_MAX = 100_000
 # Of pending amendments that a snapshot keeps: what is larger belongs in a block first.
 AMENDMENT_BYTES_MAX = 8 << 20
+# Of transactions that a snapshot keeps, and that all of them do; beyond this the oldest go.
+WAITING_BYTES_MAX = 16 << 20
+ALL_WAITING_BYTES_MAX = 256 << 20
 # A snapshot that is none of the user's: the moment that a rollback or a reset goes back to.
 UNNUMBERED = -1
 
@@ -70,6 +73,7 @@ class Past:
         amendments = encode_amendments(self._chain.pending_amendments)
         if len(amendments) > AMENDMENT_BYTES_MAX:
             raise Impossible("so much was changed by hand that a block must be mined first")
+        waiting = self._waiting()
         identity = self._diary.remembered.next_identity
         self._diary.add(
             Snapshot(
@@ -79,13 +83,35 @@ class Past:
                 clock_s=now_s + settings.offset_s,
                 settings=settings,
                 amendments=amendments,
-                waiting=pooling.waiting_in(self._pool),
+                waiting=waiting,
             )
         )
-        snapshots = self._diary.remembered.snapshots
-        if len(snapshots) > SNAPSHOTS_MAX:
-            self._diary.forget([next(iter(snapshots))])
+        self._forget_oldest(is_heavy=bool(waiting))
         return identity
+
+    def _waiting(self) -> tuple[pooling.Waiting, ...]:
+        """What the pool holds. Raises: Impossible where that is too much to be kept beside it."""
+        waiting = pooling.waiting_in(self._pool)
+        if sum(len(one.raw) for one in waiting) > WAITING_BYTES_MAX:
+            raise Impossible("so much waits in the pool that a block must be mined first")
+        return waiting
+
+    def _forget_oldest(self, *, is_heavy: bool) -> None:
+        """What is kept stays within its bounds."""
+        snapshots = self._diary.remembered.snapshots
+        oldest = list(snapshots)[: max(len(snapshots) - SNAPSHOTS_MAX, 0)]
+        if is_heavy:
+            weights = {
+                identity: sum(len(waiting.raw) for waiting in one.waiting)
+                for identity, one in snapshots.items()
+            }
+            excess = sum(weights.values()) - ALL_WAITING_BYTES_MAX
+            for identity, weight in weights.items():
+                if excess <= 0:
+                    break
+                oldest.append(identity)
+                excess -= weight
+        self._diary.forget(oldest)
 
     def snapshots(self) -> Mapping[int, tuple[int, Hash32]]:
         found = dict(self._diary.remembered.snapshots)
@@ -106,16 +132,16 @@ class Past:
         """The last blocks never were; what waits goes on waiting. Raises: Impossible."""
         height = self._height_below(depth, "Rollback")
         self._refuse_unreachable(height)
-        return self._return_to(self._moment_at(height, settings, now_s=now_s), now_s=now_s)
+        return self._return_to(self._moment_at(height, settings, self._waiting()), now_s=now_s)
 
     def reset(self, *, now_s: int) -> ChainSettings:
         """Nothing ever happened. Raises: Impossible."""
         beginning = self._chain.begin
         self._refuse_unreachable(beginning)
-        moment = self._moment_at(beginning, ChainSettings(), now_s=now_s)
+        moment = self._moment_at(beginning, ChainSettings(), ())
         self._diary.forget(list(self._diary.remembered.snapshots))
         clock_s = moment.clock_s if self._is_own_time else now_s
-        return self._return_to(replace(moment, clock_s=clock_s, waiting=()), now_s=now_s)
+        return self._return_to(replace(moment, clock_s=clock_s), now_s=now_s)
 
     def forget(self) -> None:
         """There are no snapshots any more."""
@@ -138,7 +164,7 @@ class Past:
         height = self._height_below(depth, "Reorg")
         batch_of(replayed)
         self._refuse_unreachable(height)
-        settings = self._return_to(self._moment_at(height, settings, now_s=now_s), now_s=now_s)
+        settings = self._return_to(self._moment_at(height, settings, self._waiting()), now_s=now_s)
         refused: list[str] = []
         for place in range(depth):
             refused += self._build([one for one in replayed if one.place == place], terms())
@@ -182,7 +208,9 @@ class Past:
                 f"block {height} cannot be come back to: what came before block {oldest} is pruned"
             )
 
-    def _moment_at(self, height: int, settings: ChainSettings, *, now_s: int) -> Snapshot:
+    def _moment_at(
+        self, height: int, settings: ChainSettings, waiting: tuple[pooling.Waiting, ...]
+    ) -> Snapshot:
         """The moment when that block was the head, with the settings of now, its clock alone set
         back to it."""
         header, block_hash = self._chain.header(height), self._chain.hash_of(height)
@@ -195,7 +223,7 @@ class Past:
             clock_s=header.timestamp,
             settings=replace(settings, next_timestamp=None, next_oldest=None),
             amendments=encode_amendments(NO_AMENDMENTS),
-            waiting=pooling.waiting_in(self._pool),
+            waiting=waiting,
         )
 
     # ---- the way back ----

@@ -48,7 +48,7 @@ class ChainSettings:
             next_prev_randao=None if randao is None else Hash32(bytes.fromhex(randao)),
             gas_limit=optional_int(members["gas_limit"]),
             coinbase=None if coinbase is None else Address(bytes.fromhex(coinbase)),
-            chain_id=optional_int(members["chain_id"]),
+            chain_id=optional_int(members.get("chain_id")),
         )
 
 
