@@ -11,6 +11,7 @@ to the last byte, so a failure is a number:
     python -m tests.sim.run --seeds 0:20000      # many, on both cores
     python -m tests.sim.run --kind twins         # only networks with two machines of one key
     python -m tests.sim.run --kind runt          # only locks of one with hardly any power
+    python -m tests.sim.run --kind trade         # only networks with many transfers
     python -m tests.sim.run --kind spoilt        # only networks where a disk spoils a log
     python -m tests.sim.run --mutants            # how soon each planted fault is found
 

@@ -97,7 +97,7 @@ class Mix:
 
 
 def draw(seed: int, kind: str = "mixed") -> Mix:
-    """The mix of a seed. kind: mixed, twins, duel, runt, or spoilt."""
+    """The mix of a seed. kind: mixed, twins, duel, runt, spoilt, or trade."""
     random = Random(f"{kind} {seed}")
     mix = Mix(seed)
     mix.size = random.choice((4, 4, 4, 7)) if kind == "twins" else _pick(random, SIZES)
@@ -133,6 +133,10 @@ def draw(seed: int, kind: str = "mixed") -> Mix:
         _draw_duel(random, mix)
     if mix.size <= 10:
         mix.trade_every_ns = random.choice((0, 0, 500 * MS, 2 * SECOND))
+    if kind == "trade" and mix.size <= 10:
+        mix.trade_every_ns = 300 * MS
+        liars = ("spoiler", "forger", "withholder")
+        mix.sinners = {number: random.choice(liars) for number in mix.sinners}
     if kind == "spoilt":
         mix.crash_every_ns = mix.crash_every_ns or SECOND
     if kind == "runt":

@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="with --seed: everything")
     parser.add_argument("--seeds", metavar="FIRST:END", default="0:2000")
     parser.add_argument(
-        "--kind", choices=("mixed", "twins", "duel", "runt", "spoilt"), default="mixed"
+        "--kind", choices=("mixed", "twins", "duel", "runt", "spoilt", "trade"), default="mixed"
     )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--mutants", action="store_true", help="how soon each is found")

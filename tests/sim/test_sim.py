@@ -19,7 +19,7 @@ from tests.sim.run import run_seeds
 from tests.sim.scheduler import SECOND
 from tests.sim.world import World, run_seed
 
-SEEDS, TWIN_SEEDS, RUNT_SEEDS, CHUNK = 2_000, 200, 100, 50
+SEEDS, TWIN_SEEDS, RUNT_SEEDS, TRADE_SEEDS, CHUNK = 2_000, 200, 100, 100, 50
 ONCE_WRONG = {
     ("runt", 41): "one of power 1 was locked by a polka that it alone saw in time; who learnt of it"
     " later never proposed its block again",
@@ -50,6 +50,13 @@ def test_every_runt_seed_holds(first: int) -> None:
     """One whose turn hardly comes is needed for every quorum, and locked now and then."""
     _, wrong, _ = run_seeds(first, first + CHUNK, "runt")
     assert not wrong, "\n".join(f"runt {one.seed}: {one.detail}" for one in wrong)
+
+
+@pytest.mark.parametrize("first", range(0, TRADE_SEEDS, CHUNK))
+def test_every_trade_seed_holds(first: int) -> None:
+    """Many transfers, among those who lie about blocks and what is in them."""
+    _, wrong, _ = run_seeds(first, first + CHUNK, "trade")
+    assert not wrong, "\n".join(f"trade {one.seed}: {one.detail}" for one in wrong)
 
 
 @pytest.mark.parametrize(("kind", "seed"), ONCE_WRONG)
