@@ -17,6 +17,7 @@ from ghostchain.contracts.slashing import Slashing
 from ghostchain.contracts.staking import Staking
 from ghostchain.node.cli import cli
 from ghostchain.rpc import errors
+from ghostchain.rpc.dispatch import Door
 from ghostchain.rpc.methods import METHODS
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.protocol import Limits
@@ -48,6 +49,15 @@ def test_json_rpc_lists_every_method_with_its_parameters() -> None:
         )
         assert row[1] == wanted, name
         assert row[2], f"{name}: nothing is said of it"
+
+
+def test_methods_stand_beside_those_of_others() -> None:
+    """docs/methods.md says of each method through which door it is answered."""
+    doors = {Door.PUBLIC: "yes", Door.DEVELOPMENT: "`--dev`", Door.ADMIN: "operator"}
+    rows = rows_of("methods.md", "Methods", r"`[\w.]+`")
+    listed = {row[0].strip("`"): row[1] for row in rows if row[1]}
+    wanted = {name: doors[method.door] for name, method in METHODS.items()}
+    assert listed == wanted, sorted(listed.items() ^ wanted.items())
 
 
 def test_json_rpc_lists_every_error_code() -> None:
