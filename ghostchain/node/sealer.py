@@ -154,6 +154,7 @@ class Sealer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._settling: list[Settling] = []
+        self._is_running = False
 
     @property
     def policy(self) -> SealingPolicy:
@@ -180,8 +181,9 @@ class Sealer:
 
     async def settle(self, hashes: Collection[Hash32]) -> None:
         """These are in a block, or do not pay for one, where a waiting transaction is reason enough
-        for a block; elsewhere at once. Whoever waits together is served by one block."""
-        if not self.policy.eager or not self._still_wait(hashes):
+        for a block; elsewhere, and once sealing has ended, at once. Whoever waits together is
+        served by one block."""
+        if not self._is_running or not self.policy.eager or not self._still_wait(hashes):
             return
         settling = Settling(hashes)
         self._settling.append(settling)
@@ -198,11 +200,13 @@ class Sealer:
         self._loop = asyncio.get_running_loop()
         if self._pool.pool.pending_count():
             self._wake()
+        self._is_running = True
         try:
             while True:
                 await self._until_due()
                 await self._seal_once(self._loop)
         finally:
+            self._is_running = False
             self._finish(self._settling)
 
     async def _seal_once(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -151,3 +151,42 @@ def test_what_pays_too_little_makes_no_empty_block(tmp_path: Path) -> None:
     finally:
         driver.close()
         chain.close()
+
+
+def test_whoever_waits_for_a_block_gets_one_or_is_let_go(tmp_path: Path) -> None:
+    """Three that wait together share a block; what does not pay, and what comes when sealing has
+    ended, is kept waiting by nothing."""
+    counts: list[int] = []
+
+    async def play(chain: Chain, driver: PoolDriver, writer: ThreadPoolExecutor) -> None:
+        sealer = Sealer(maker_of(chain, driver), driver, INSTANT, writer)
+        task = asyncio.create_task(sealer.run())
+        async with asyncio.timeout(30):
+            await asyncio.sleep(0)
+            hashes = [one.hash for one in driver.submit([raw(nonce) for nonce in range(3)])]
+            await asyncio.gather(*(sealer.settle([one]) for one in hashes))
+            counts.append(chain.head.number)
+            cheap = driver.submit([raw(0, sender=1, fee=1)])[0].hash
+            await sealer.settle([cheap])
+            counts.append(chain.head.number)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await sealer.settle([cheap])
+
+    chain = Chain.open(tmp_path / "data", network("dev"))
+    follower = PoolFollower(chain, fail)
+    driver = PoolDriver(
+        Pool(),
+        Journal(tmp_path / "pool.journal", durable=False),
+        rules=lambda: pool_rules(chain, chain.next_environment()),
+        accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
+    )
+    follower.attach(driver)
+    try:
+        driver.restore()
+        with ThreadPoolExecutor(1) as writer:
+            asyncio.run(play(chain, driver, writer))
+    finally:
+        driver.close()
+        chain.close()
+    assert counts == [1, 1]
