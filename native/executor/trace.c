@@ -31,22 +31,22 @@ bool trace_has_room(trace *trace, size_t count) {
     return false;
 }
 
+static bool is_over(const trace *trace) {
+    struct timespec now;
+    if (trace->executor->vm.stop != 0 || trace->watch.deadline_ns == 0)
+        return trace->executor->vm.stop != 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec >= trace->watch.deadline_ns;
+}
+
 int trace_check_time(trace *trace, uint64_t weight) {
-    ghost_vm *vm = &trace->executor->vm;
     trace->ticks += weight;
     if (trace->ticks < TICKS_PER_LOOK)
         return 0;
     trace->ticks = 0;
-    bool is_over = vm->stop != 0;
-    if (!is_over && trace->watch.deadline_ns != 0) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        is_over = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec >=
-                  trace->watch.deadline_ns;
-    }
-    if (!is_over)
+    if (!is_over(trace))
         return 0;
-    vm->status = GHOST_STOPPED;
+    trace->executor->vm.status = GHOST_STOPPED;
     return GHOST_EXIT_ABORT;
 }
 
@@ -301,6 +301,8 @@ void trace_transaction_on(ghost_executor *executor, size_t index) {
     bool is_watched = trace->watch.transaction == GHOST_TRACE_NO_TRANSACTION ||
                       trace->watch.transaction == index;
     trace->transaction = (uint32_t)index;
+    if (is_over(trace))           /* between those that nobody watches, too */
+        executor->state.status = GHOST_STOPPED;
     executor->vm.tracer = is_watched ? &trace->hooks : NULL;
     executor->vm.fault = (ghost_fault){0};
     touches_begin_transaction(trace);

@@ -52,7 +52,7 @@ from ghostchain.rpc.workers import Deadline
 BUNDLES_MAX = 100
 BUNDLE_CALLS_MAX = 1000
 # What is traced on the event loop: so much gas up to its end, in so much time and JSON.
-QUICK_GAS = 1_000_000
+QUICK_GAS = 2_200_000
 QUICK_NS = 5_000_000
 QUICK_BYTES = 1 << 20
 
