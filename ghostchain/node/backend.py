@@ -15,6 +15,7 @@ from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
+from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import sign
 from ghostchain.execution.executor import (
     BlockEnvironment,
@@ -36,6 +37,7 @@ from ghostchain.node.genesis import DevAccount
 from ghostchain.node.phantoms import ChainMiddle, ChainPhantoms, changed_addresses
 from ghostchain.node.presence import Presence
 from ghostchain.node.producing import Producer
+from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
@@ -79,6 +81,7 @@ from ghostchain.txpool.validation import TRANSACTION_GAS_CAP, Rules
 
 # Executors over the head that calls borrow: one for each worker that may hold one at a time.
 IDLE_EXECUTORS_MAX = 4
+ACCOUNTS_KEPT_MAX = 65_536
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
 
 
@@ -127,12 +130,15 @@ class NodeBackend:
         self._listeners: list[Callable[[Event], None]] = []
         self._executors = HeadExecutors(chain)
         self._replays = tracing.Replays(chain)
+        # Accounts of the state after this header. Replaced when the state moves, so that what was
+        # read before never counts afterwards.
+        self._accounts: tuple[Header | None, dict[Address, Account]] = None, {}
         # What `peek` shows: of this header, under this configuration.
         self._head_environment: tuple[Header, ChainConfig, BlockEnvironment] | None = None
         chain.subscribe(
             self._on_head,
             on_rewind=self._on_rewind,
-            on_amend=self._executors.forget,
+            on_amend=self._forget_state,
         )
 
     def attach(
@@ -224,6 +230,17 @@ class NodeBackend:
             yield from self._chain.logs(first, last, addresses, topics)
 
     # ---- state and execution ----
+
+    def head_account(self, address: Address) -> Account:
+        header = self._chain.head
+        kept = self._accounts
+        if kept[0] is not header or len(kept[1]) >= ACCOUNTS_KEPT_MAX:
+            kept = self._accounts = header, {}
+        account = kept[1].get(address)
+        if account is None:
+            encoded = self._chain.state_at(header.number).account(address, keccak256(address))
+            account = kept[1][address] = EMPTY if encoded is None else Account.decode(encoded)
+        return account
 
     def state_at(self, number: int) -> StateView:
         return self._chain.state_at(number)
@@ -424,13 +441,18 @@ class NodeBackend:
 
     # ---- what happens ----
 
-    def _on_head(self, header: Header) -> None:
+    def _forget_state(self) -> None:
+        """The state of the head is another."""
         self._executors.forget()
+        self._accounts = None, {}
+
+    def _on_head(self, header: Header) -> None:
+        self._forget_state()
         self._replays.forget()
         self._tell(NewHead(header.number))
 
     def _on_rewind(self, header: Header) -> None:
-        self._executors.forget()
+        self._forget_state()
         self._replays.forget()
         self._tell(Rewound(header.number))
 

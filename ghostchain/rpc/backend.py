@@ -21,6 +21,7 @@ from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.execution.traces import FRAMES, Trace, Watch
+from ghostchain.primitives.account import Account
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
@@ -259,6 +260,10 @@ class Backend(Protocol):
         """
 
     # state and execution
+
+    def head_account(self, address: Address) -> Account:
+        """An account in the state of the head, EMPTY where there is none: what is asked again and
+        again is kept as long as that state. Event loop. Raises: RemoteNeeded."""
 
     def state_at(self, number: int) -> StateView:
         """The state after block `number`. Raises StateUnavailable."""

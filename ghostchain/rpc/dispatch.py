@@ -108,7 +108,7 @@ class Method:
     quick: Callable[..., Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bound:
     """A call whose method is known and whose arguments are good."""
 

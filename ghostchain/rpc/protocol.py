@@ -35,7 +35,7 @@ class Limits:
     response_bytes_max: int = 25_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One method to run. A notification is run and not answered."""
 
@@ -54,7 +54,7 @@ class Fault:
     is_notification: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parsed:
     """A body: its items in order, and whether the answer is an array."""
 

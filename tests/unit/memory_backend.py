@@ -397,6 +397,9 @@ class MemoryBackend:
                         )
                     log_index += 1
 
+    def head_account(self, address: Address) -> Account:
+        return self.state_at(self.head().number).accounts.get(address, EMPTY)
+
     def state_at(self, number: int) -> State:
         if number < self.pruned_below:
             raise StateUnavailable(f"state of block {number} was pruned")

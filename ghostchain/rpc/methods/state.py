@@ -34,6 +34,8 @@ def view_at(services: Services, block: BlockId) -> StateView:
 
 
 def balance(services: Services, who: Address, block: BlockId) -> str:
+    if block == "latest":
+        return hex(services.backend.head_account(who).balance)
     return hex(account_at(view_at(services, block), who).balance)
 
 
@@ -72,6 +74,8 @@ def account_info(services: Services, who: Address, block: BlockId) -> Any:
 def transaction_count(services: Services, who: Address, block: BlockId) -> str:
     if block == "pending":
         return hex(next_nonce(services, who))
+    if block == "latest":
+        return hex(services.backend.head_account(who).nonce)
     return hex(account_at(view_at(services, block), who).nonce)
 
 
