@@ -13,11 +13,17 @@ from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.execution.forks import Fork
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development.configuration import DevelopmentConfiguration
+from ghostchain.node.forks import system_contracts
+from ghostchain.primitives.errors import InvalidGenesis
 from ghostchain.primitives.types import Address
 
 # The bootstrap validator of the networks for trying out: its key is the hash of this sentence, so
 # it is published and worthless by construction.
 BOOTSTRAP_SENTENCE = b"GhostChain bootstrap validator: published and worthless"
+ASKED_FOR_REQUESTS = (
+    "WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS",
+    "CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,22 @@ def development_genesis(genesis: Genesis, wanted: DevelopmentConfiguration) -> G
         if last < Fork.PRAGUE:
             header = replace(header, requests_hash=None)
     return replace(genesis, config=config, header=header)
+
+
+def check_system_contracts(genesis: Genesis) -> None:
+    """Refuses a chain whose first block cannot be made: the contracts that are asked for requests
+    must have code (EIP-7002, EIP-7251). Where Prague comes later, they may be deployed until then.
+
+    Raises: InvalidGenesis naming what to add.
+    """
+    fork = genesis.config.fork_at(genesis.header.timestamp)
+    for name, contract in system_contracts(fork, genesis.config.deposit_contract).items():
+        entry = genesis.alloc.get(contract)
+        if name in ASKED_FOR_REQUESTS and not (entry and entry.code):
+            raise InvalidGenesis(
+                f"no code at 0x{contract.hex()} ({name}) in alloc: with Prague from the start no "
+                f"block can be made; add the contract, as ghostchain/chain/genesis/dev.json has it"
+            )
 
 
 def bootstrap_validator() -> Address:

@@ -36,7 +36,7 @@ from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.engines import open_engines
 from ghostchain.node.following import PoolFollower
 from ghostchain.node.forking import Forking, forking
-from ghostchain.node.genesis import dev_accounts
+from ghostchain.node.genesis import check_system_contracts, dev_accounts
 from ghostchain.node.logs import event, speaks_json
 from ghostchain.node.metrics import Metrics, Sample
 from ghostchain.node.monitoring import MonitoringServer
@@ -85,6 +85,8 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghostd-")))
         fork = stack.enter_context(forking(configuration, data_dir))
         genesis = fork.genesis
+        if fork.state is None:
+            check_system_contracts(genesis)
         if not json_logs:
             print_banner(configuration, genesis, data_dir)
         begin_if_asked(configuration, genesis, data_dir)

@@ -212,6 +212,12 @@ def test_unreadable_genesis_is_named(tmp_path: Path, content: bytes) -> None:
     assert not data.exists(), "a genesis that cannot be read leaves no directory behind"
 
 
+def test_a_genesis_that_no_block_can_follow_is_refused(tmp_path: Path) -> None:
+    """Prague from the start without the contracts that its blocks ask: said before the first."""
+    command = ("run", "--dev", "--genesis", str(geth_genesis(tmp_path)), "--rpc-port", "0")
+    refused(run_ghostd(*command), 1, "no code at 0x", "WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS")
+
+
 # ---- export and import ----
 
 
