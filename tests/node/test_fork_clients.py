@@ -1,0 +1,228 @@
+"""Forks and the tools of others: Foundry against a node and against a fork of it, anvil as the
+remote and as the judge of a fork."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.clients import CLIENTS, modules_folder, require_modules, tool
+from tests.node.process import Ghostd, RpcFailure
+
+ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+COUNTER = "0x60158060095f395ff336600c575f545f5260205ff35b5f355f54015f5500"
+
+TEST = """// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.20;
+
+interface Vm {
+    function prank(address sender) external;
+    function deal(address who, uint256 amount) external;
+    function envAddress(string calldata name) external view returns (address);
+    function envUint(string calldata name) external view returns (uint256);
+}
+
+contract ForkTest {
+    Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    function testReadsTheFork() public view {
+        (bool ok, bytes memory data) = vm.envAddress("COUNTER").staticcall("");
+        require(ok && abi.decode(data, (uint256)) == 7, "counter");
+        require(vm.envAddress("STRANGER").balance == 123, "balance");
+        require(block.chainid == 31337, "chain id");
+        require(block.number == vm.envUint("BLOCK"), "block");
+    }
+
+    function testWritesOverIt() public {
+        (bool ok,) = vm.envAddress("COUNTER").call(abi.encode(uint256(5)));
+        require(ok, "call");
+        (, bytes memory data) = vm.envAddress("COUNTER").staticcall("");
+        require(abi.decode(data, (uint256)) == 12, "counter after");
+    }
+}
+"""
+
+
+def send(node: Any, sender: str, to: str | None, value: int = 0, data: str = "0x") -> Any:
+    request = {"from": sender, "value": hex(value), "data": data}
+    if to is not None:
+        request["to"] = to
+    return node.wait_for_receipt(node.call("eth_sendTransaction", request))
+
+
+def prepare(node: Any) -> str:
+    """A counter at 7, and 123 wei for a stranger. Returns the counter's address."""
+    counter: str = send(node, ALICE, None, data=COUNTER)["contractAddress"]
+    send(node, ALICE, counter, data="0x" + f"{7:064x}")
+    send(node, ALICE, "0x" + "11" * 20, value=123)
+    return counter
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[tuple[Ghostd, str]]:
+    with Ghostd("--dev") as ghostd:
+        yield ghostd, prepare(ghostd)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_modules("solc")
+    folder = tmp_path_factory.mktemp("forge")
+    (folder / "test").mkdir()
+    (folder / "test" / "Fork.t.sol").write_text(TEST)
+    solc = folder / "solc"
+    solc.write_text(
+        f'#!/bin/sh\nNODE_PATH={modules_folder()} exec node {CLIENTS / "solc.cjs"} "$@"\n'
+    )
+    os.chmod(solc, 0o755)
+    (folder / "foundry.toml").write_text(f'[profile.default]\ntest = "test"\nsolc = "{solc}"\n')
+    return folder
+
+
+def forge_test(url: str, project: Path, counter: str, block: int) -> None:
+    environment = os.environ | {
+        "COUNTER": counter,
+        "STRANGER": "0x" + "11" * 20,
+        "BLOCK": str(block),
+        "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+    }
+    finished = subprocess.run(
+        [tool("forge"), "test", "--fork-url", url, "--no-storage-caching"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        cwd=project,
+        env=environment,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert re.search(r"2 passed.*0 failed", finished.stdout), finished.stdout
+
+
+def test_forge_tests_against_a_node_and_against_a_fork_of_it(
+    node: tuple[Ghostd, str], project: Path, tmp_path: Path
+) -> None:
+    ghostd, counter = node
+    forge_test(ghostd.url, project, counter, int(ghostd.call("eth_blockNumber"), 16))
+    with Ghostd("--dev", "--fork-url", ghostd.url, "--cache-dir", str(tmp_path)) as fork:
+        forge_test(fork.url, project, counter, int(fork.call("eth_blockNumber"), 16))
+        fork.call("anvil_mine", 3)
+        forge_test(fork.url, project, counter, int(fork.call("eth_blockNumber"), 16))
+
+
+def test_cast_reads_and_sends_on_a_fork(node: tuple[Ghostd, str], tmp_path: Path) -> None:
+    ghostd, counter = node
+    with Ghostd("--dev", "--fork-url", ghostd.url, "--cache-dir", str(tmp_path)) as fork:
+
+        def cast(*arguments: str) -> str:
+            finished = subprocess.run(
+                [tool("cast"), arguments[0], "--rpc-url", fork.url, *arguments[1:]],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert finished.returncode == 0, finished.stderr
+            return finished.stdout.strip()
+
+        assert int(cast("storage", counter, "0"), 16) == 7
+        data = "0x" + f"{3:064x}"
+        sent = json.loads(cast("send", counter, data, "--private-key", KEY, "--json"))
+        assert sent["status"] == "0x1"
+        assert int(cast("call", counter), 16) == 10
+        assert int(cast("storage", counter, "0", "--block", "3"), 16) == 7
+        assert (
+            json.loads(cast("block", "1", "--json"))["hash"]
+            == ghostd.call("eth_getBlockByNumber", "0x1", False)["hash"]
+        )
+        proof = json.loads(cast("proof", counter, "0", "--block", "3"))
+        assert int(proof["storageProof"][0]["value"], 16) == 7
+
+
+class Anvil(Ghostd):
+    """anvil with the same way to ask it."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [tool("anvil"), "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.url = ""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.search(r"Listening on (\S+)", line):
+                self.url = f"http://{found[1]}"
+                break
+        assert self.url, "anvil did not start"
+        self._reader = threading.Thread(target=self._drain, daemon=True)
+        self._reader.start()
+
+    def _drain(self) -> None:
+        assert self.process.stdout is not None
+        for _ in self.process.stdout:
+            continue
+
+    def _finish(self) -> None:
+        self._reader.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def test_anvil_is_forked(tmp_path: Path) -> None:
+    """Whose headers, errors and limits are another program's."""
+    with Anvil() as anvil:
+        counter = prepare(anvil)
+        with Ghostd("--dev", "--fork-url", anvil.url, "--cache-dir", str(tmp_path)) as fork:
+            assert int(fork.call("eth_getStorageAt", counter, "0x0", "latest"), 16) == 7
+            assert int(fork.call("eth_call", {"to": counter, "from": ALICE}, "latest"), 16) == 7
+            send(fork, BOB, counter, data="0x" + f"{3:064x}")
+            assert int(fork.call("eth_call", {"to": counter, "from": ALICE}, "latest"), 16) == 10
+            head = anvil.call("eth_blockNumber")
+            assert fork.call("eth_getBlockByNumber", head, True) == anvil.call(
+                "eth_getBlockByNumber", head, True
+            )
+            assert fork.call("eth_getCode", BOB, "latest") == "0x"
+
+
+def test_a_fork_does_what_anvils_fork_does(node: tuple[Ghostd, str], tmp_path: Path) -> None:
+    """The same calls on both forks of one node: the same status, logs, gas and state."""
+    ghostd, counter = node
+    with (
+        Anvil("--fork-url", ghostd.url, "--no-storage-caching") as anvil,
+        Ghostd("--dev", "--fork-url", ghostd.url, "--cache-dir", str(tmp_path)) as fork,
+    ):
+        for index, (sender, to, value, data) in enumerate(
+            (
+                (ALICE, counter, 0, "0x" + f"{3:064x}"),
+                (BOB, "0x" + "11" * 20, 5, "0x"),
+                (BOB, None, 0, COUNTER),
+                (ALICE, counter, 0, "0x" + f"{2**256 - 10:064x}"),
+                (ALICE, "0x" + "77" * 20, 1, "0x1234"),
+            )
+        ):
+            receipts = [send(one, sender, to, value, data) for one in (anvil, fork)]
+            for name in ("status", "gasUsed", "contractAddress", "logs", "type", "from", "to"):
+                assert receipts[0][name] == receipts[1][name], (index, name)
+        for method, params in (
+            ("eth_getStorageAt", [counter, "0x0", "latest"]),
+            ("eth_getBalance", ["0x" + "11" * 20, "latest"]),
+            ("eth_getTransactionCount", [BOB, "latest"]),
+            ("eth_getCode", [counter, "latest"]),
+            ("eth_chainId", []),
+            ("eth_blockNumber", []),
+        ):
+            assert anvil.call(method, *params) == fork.call(method, *params), method
+        with pytest.raises(RpcFailure):
+            fork.call("eth_getProof", counter, [], "latest")
