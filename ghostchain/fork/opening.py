@@ -149,7 +149,9 @@ def _genesis(found: Origin, terms: ForkTerms) -> Genesis:
 
 def learned(fork: OpenFork, terms: ForkTerms) -> tuple[Genesis, ForkStart]:
     """What the fork begins with, and whether the remote is a GhostChain. Raises: RemoteError."""
-    fork.state.prefetch(origin.accounts_at_start(terms.coinbase, terms.funded))
+    fork.state.prefetch(
+        origin.accounts_at_start(terms.coinbase, terms.funded), origin.slots_at_start()
+    )
     found = fork.origin
     fork.origin = Origin(found.chain_id, found.header, found.hash, origin.is_hybrid(fork.state))
     start = origin.start_of(fork.origin, fork.state, terms.funded, terms.funds_wei)

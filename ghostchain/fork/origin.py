@@ -187,6 +187,15 @@ def accounts_at_start(coinbase: Address, funded: tuple[Address, ...]) -> list[Ad
     return [*funded, *SYSTEM_CONTRACTS, *REQUEST_CONTRACTS, FEE_MARKET, coinbase]
 
 
+def slots_at_start() -> list[tuple[bytes, bytes]]:
+    """What every block since Prague reads: excess, count, head and tail of both queues."""
+    return [
+        (bytes(address), number.to_bytes(32, "big"))
+        for address in REQUEST_CONTRACTS
+        for number in range(4)
+    ]
+
+
 def is_hybrid(state: RemoteView) -> bool:
     """Whether the state has the protocol's contracts. Raises: RemoteError."""
     record = state.account(FEE_MARKET, keccak256(FEE_MARKET))
