@@ -226,3 +226,19 @@ def test_a_fork_does_what_anvils_fork_does(node: tuple[Ghostd, str], tmp_path: P
             assert anvil.call(method, *params) == fork.call(method, *params), method
         with pytest.raises(RpcFailure):
             fork.call("eth_getProof", counter, [], "latest")
+
+
+@pytest.mark.parametrize("hardfork", ["berlin", "london", "shanghai", "cancun", "prague"])
+def test_blocks_of_earlier_rules_are_forked(hardfork: str, tmp_path: Path) -> None:
+    """Their headers have fewer fields; what follows them has all."""
+    with Anvil("--hardfork", hardfork) as anvil:
+        anvil.call("anvil_setBalance", "0x" + "11" * 20, "0x7b")
+        anvil.call("anvil_mine", 1)
+        with Ghostd("--dev", "--fork-url", anvil.url, "--cache-dir", str(tmp_path)) as fork:
+            assert int(fork.call("eth_getBalance", "0x" + "11" * 20, "latest"), 16) == 123
+            receipt = send(fork, BOB, "0x" + "11" * 20, value=7)
+            assert receipt["status"] == "0x1"
+            assert int(fork.call("eth_getBalance", "0x" + "11" * 20, "latest"), 16) == 130
+            block = fork.call("eth_getBlockByNumber", "latest", False)
+            assert "excessBlobGas" in block
+            assert block["parentHash"] == anvil.call("eth_getBlockByNumber", "0x1", False)["hash"]
