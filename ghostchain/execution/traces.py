@@ -473,6 +473,14 @@ class Recorder:
         self._executor = executor
         self._watch = watch
 
+    def weight(self) -> tuple[int, int]:
+        """How many frames, logs and so on were recorded, and the bytes behind them; steps and
+        struct logs do not count."""
+        native = ffi.new("ghost_trace *")
+        lib.ghost_executor_recorded(self._executor.native, native)
+        items = native.frame_count + native.log_count + native.account_count + native.slot_count
+        return items + native.access_count + native.hash_count, native.byte_count
+
     def trace(self) -> Trace:
         """The last run's. With steps it can be asked for once a run.
 

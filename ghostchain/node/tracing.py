@@ -31,6 +31,9 @@ EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
 BLOCKS_KEPT_MAX = 4
 # Larger blocks are decoded as far as they are asked for, and are not kept.
 TRANSACTIONS_KEPT_MAX = 1_000
+# What the event loop can show without others noticing.
+LIGHT_ITEMS_MAX = 256
+LIGHT_BYTES_MAX = 1 << 20
 
 
 def new_executor(view: StateView) -> Executor:
@@ -44,7 +47,8 @@ class Warm:
     replay: Replay
     executor: Executor
 
-    def trace(self, watch: Watch) -> Trace:
+    def trace(self, watch: Watch, *, is_light: bool = False) -> Trace | None:
+        """The trace; is_light: None where it would take long to show."""
         only, replay = watch.transaction, self.replay
         with recording(self.executor, watch) as recorder:
             try:
@@ -59,7 +63,9 @@ class Warm:
                 return until_failure(recorder, watch, failure)
             finally:
                 self.executor.discard()
-            return recorder.trace()
+            items, data_bytes = recorder.weight()
+            is_heavy = items > LIGHT_ITEMS_MAX or data_bytes > LIGHT_BYTES_MAX
+            return None if is_light and is_heavy else recorder.trace()
 
 
 class Replays:
@@ -85,6 +91,7 @@ class Replays:
         if warm is None:
             warm = self._prepare(number, watch)
         trace = warm.trace(watch)
+        assert trace is not None, "only what should be light can be too heavy"
         self._give_back(number, warm, generation)
         return trace
 
@@ -95,7 +102,7 @@ class Replays:
         if warm is None:
             return None
         try:
-            return warm.trace(watch)
+            return warm.trace(watch, is_light=True)
         except (ExecutionStopped, TraceTooLarge):
             return None
         finally:

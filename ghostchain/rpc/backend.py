@@ -314,8 +314,8 @@ class Backend(Protocol):
 
     def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
         """The same where it takes next to nothing: the block has run lately and its state is in
-        memory. None: it has not, or the watch's deadline or bytes ended it. Event loop; never waits
-        for another machine."""
+        memory. None: it has not, or there is much to show, or the watch's deadline or bytes ended
+        it. Event loop; never waits for another machine."""
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         """The same of a block that somebody else made on a block of this chain.

@@ -422,6 +422,7 @@ typedef struct ghost_trace {
     size_t json_length;
     const ghost_trace_mark *marks;
     size_t mark_count;
+    uint64_t byte_count;                    /* of data behind the lists, JSON left aside */
     int is_cut;                             /* a bound was reached: there was more */
 } ghost_trace;
 

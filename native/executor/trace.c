@@ -5,7 +5,7 @@
 
 #include "trace.h"
 
-enum { TICKS_PER_LOOK = 4096, FRAME_TICKS = 16 };
+enum { TICKS_PER_LOOK = 4096, FRAME_TICKS = 16, BYTES_PER_TICK = 256 };
 
 /* ---- bounds ---- */
 
@@ -127,7 +127,7 @@ static int enter(void *context, const ghost_message *message) {
         else
             touches_callee(trace, &message->code_address, caller);
     }
-    return trace_check_time(trace, FRAME_TICKS);
+    return trace_check_time(trace, FRAME_TICKS + message->input_length / BYTES_PER_TICK);
 }
 
 static void leave(void *context, const ghost_message *message, const ghost_call_result *result) {
@@ -262,6 +262,7 @@ void ghost_executor_recorded(const ghost_executor *executor, ghost_trace *out) {
     out->json_length = trace->json.length;
     out->marks = trace->json.marks.items;
     out->mark_count = trace->json.marks.count;
+    out->byte_count = trace->byte_count;
     out->is_cut = trace->is_cut;
 }
 
