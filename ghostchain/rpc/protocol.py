@@ -24,6 +24,8 @@ from ghostchain.rpc.errors import (
 )
 
 Id = str | int | float | None
+# What JSON's values become, of which true and false are no ids.
+ID_TYPES = frozenset({str, int, float, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +95,17 @@ def parse_item(item: Any) -> Call | Fault:
     if not isinstance(item, dict):
         return Fault(None, RpcError(INVALID_REQUEST, "invalid request"))
     identity = item.get("id")
-    if identity is not None and (
-        isinstance(identity, bool) or not isinstance(identity, str | int | float)
-    ):
+    if type(identity) not in ID_TYPES:
         return Fault(None, RpcError(INVALID_REQUEST, "invalid request: bad id"))
     method = item.get("method")
     if item.get("jsonrpc") != "2.0" or not isinstance(method, str) or not method:
         return Fault(identity, RpcError(INVALID_REQUEST, "invalid request"))
     params = item.get("params")
-    if params is None:
+    if type(params) is list:
+        pass
+    elif params is None:
         params = []
-    elif not isinstance(params, list):
+    else:
         if isinstance(params, dict) and not params:
             params = []
         else:
