@@ -24,6 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -274,12 +275,27 @@ def summary(seen: Seen, seconds: float, blocks: int) -> dict[str, Any]:
     }
 
 
+def loop_lags(node: Ghostd) -> dict[str, int]:
+    """How late the node's event loop was, from its own metrics: samples up to each bound."""
+    ready = next(event for event in node.events if event.get("message") == "json-rpc ready")
+    with urllib.request.urlopen(ready["metrics"], timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    name = "ghost_loop_lag_seconds_bucket"
+    return {
+        line.split('le="')[1].split('"')[0]: int(float(line.split()[-1]))
+        for line in lines
+        if line.startswith(name)
+    }
+
+
 def soak(seconds: float, rate: float, seed: int, data_dir: Path) -> dict[str, Any]:
     with Ghostd("--dev", data_dir=data_dir) as node:
         seen = asyncio.run(run(node, seconds, rate, seed))
         blocks = int(node.call("eth_blockNumber"), 16)
+        lags = loop_lags(node)
         faults = [event for event in node.events if event.get("level") in ("error", "raw")]
     found = summary(seen, seconds, blocks)
+    found["loop_lag_samples_up_to_s"] = lags
     found["faults_logged"] = [str(event)[:300] for event in faults[:20]]
     return found
 
