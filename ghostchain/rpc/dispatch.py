@@ -50,7 +50,7 @@ from ghostchain.rpc.protocol import (
     response_too_large,
 )
 from ghostchain.rpc.routing import About, remote_run, routes_of, senders_here
-from ghostchain.rpc.workers import Deadline, Workers
+from ghostchain.rpc.workers import Deadline, Workers, timed_out
 
 if TYPE_CHECKING:
     from ghostchain.rpc.services import Services
@@ -353,7 +353,12 @@ class Dispatcher:
 
     async def run_slow(self, group: list[Bound], asker: Asker) -> list[bytes]:
         def job(deadline: Deadline) -> list[bytes]:
-            return [answer_of(item, self.services, deadline, *item.arguments) for item in group]
+            return [
+                encode_error(item.call.id, timed_out())
+                if deadline.has_passed()
+                else answer_of(item, self.services, deadline, *item.arguments)
+                for item in group
+            ]
 
         try:
             return await self.workers.run(job, asker)
