@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ GAS_LIMIT = 30_000_000
 COINBASE = "0x00000000000000000000000000000000c0ffee00"
 MNEMONIC = "test test test test test test test test test test test junk"
 GWEI = 10**9
+SECONDS_MAX = 30.0
 FORKS = (
     *(f"{name}Block" for name in ("homestead", "eip150", "eip155", "eip158", "byzantium")),
     *(f"{name}Block" for name in ("constantinople", "petersburg", "istanbul", "berlin", "london")),
@@ -93,7 +95,7 @@ class Pair:
 
     ghost: str
     anvil: str
-    time: int = GENESIS_TIME
+    now: int = GENESIS_TIME
     nonces: dict[str, int] = field(default_factory=dict)
     transactions: dict[str, str] = field(default_factory=dict)  # by name
     addresses: dict[str, str] = field(default_factory=dict)
@@ -110,10 +112,11 @@ class Pair:
         return ghost["result"]
 
     def prepare_block(self) -> None:
-        self.time += BLOCK_SECONDS
-        self.tell("evm_setNextBlockTimestamp", hex(self.time))
-        # anvil lets its first block have the base fee of genesis; no fee moves here.
-        self.tell("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+        if self.now == GENESIS_TIME:
+            # anvil lets its first block have the base fee of genesis.
+            self.tell("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+        self.now += BLOCK_SECONDS
+        self.tell("evm_setNextBlockTimestamp", hex(self.now))
 
     def send(self, name: str, account: Any, transaction: Mapping[str, Any]) -> str:
         """Signs and sends to both; with automine it is in the next block."""
@@ -133,9 +136,17 @@ class Pair:
         sent = self.send(name, account, transaction)
         receipt: dict[str, Any] = self.tell("eth_getTransactionReceipt", sent)
         assert receipt is not None, name
+        self.await_anvil(sent)
         if receipt.get("contractAddress"):
             self.addresses[name] = to_checksum_address(receipt["contractAddress"])
         return receipt
+
+    def await_anvil(self, sent: str) -> None:
+        """anvil answers a transaction before it has made its block."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while post(self.anvil, "eth_getTransactionReceipt", [sent])["result"] is None:
+            assert time.monotonic() < deadline, f"anvil made no block of {sent}"
+            time.sleep(0.005)
 
     def block_hashes(self) -> tuple[dict[str, str], dict[str, str]]:
         """hash -> its block's number, of each node."""
