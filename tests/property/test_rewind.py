@@ -20,7 +20,7 @@ from ghostchain.chain.verify import verify_state
 from ghostchain.state import store
 from tests.property.lives import DEV, Life, make
 
-MOVES = 2_000
+MOVES = 1_000_000  # more than any process makes before it is killed
 
 
 @pytest.mark.parametrize("seed", range(24))
