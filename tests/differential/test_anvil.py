@@ -188,6 +188,8 @@ def test_answers_are_anvils_but_for_reasons(pair: Pair) -> None:
     for method, parameters in questions(pair):
         ghost, anvil = pair.ask(method, *parameters)
         for path, own, other in differences(named(ghost, ghost_names), named(anvil, anvil_names)):
+            if "pending" in parameters and path.endswith("timestamp"):
+                continue  # both clocks run on, and a second may end between the two answers
             index = reason_for(method, path)
             if index is None:
                 shown = f"{method}{parameters!r:.200}: {path}: {own!r:.160} is not {other!r:.160}"
