@@ -20,8 +20,8 @@ those of others by `judging.py`, and commits what consensus decided; `evidence.p
 a validator guilty until a block carries it.
 
 A development chain is moved by hand through `development/`, and may begin where another node's
-chain stands (`forking.py`). What JSON-RPC runs without making it, blocks of `phantoms.py` and blocks
-once more for their traces (`tracing.py`), leaves nothing behind.
+chain stands (`forking.py`). What JSON-RPC runs without making it leaves nothing behind: blocks of
+`phantoms.py`, and blocks run once more for their traces (`tracing.py`).
 
 Beside the node: `devnet.py` (a network on one machine), `operator.py` and `keystore.py` (what a
 validator's operator does through JSON-RPC), `status.py` (a node for people), `maintenance.py`

@@ -7,9 +7,9 @@ and batch length; `dispatch.py` looks each call up in the table made of `methods
 came through offers it, checks its parameters against the method's own list (`parameters.py`) and
 runs it: cheap reads and what is soon done on the event loop, slow work (long calls, logs, proofs)
 in a bounded thread pool with a deadline, raw transactions together in one admission per batch
-(`submission.py`). On a fork, what is older than it goes to the remote (`routing.py`). The answer is rendered (`render.py`) from
-what a `Backend` gave. The backend (`backend.py`) is the only thing here that knows a node: it is a
-`Protocol`, the node gives one, tests give another.
+(`submission.py`). On a fork, what is older than it goes to the remote (`routing.py`). The answer is
+rendered (`render.py`) from what a `Backend` gave. The backend (`backend.py`) is the only thing here
+that knows a node: it is a `Protocol`, the node gives one, tests give another.
 
 What never changes:
 - Every input has an answer: a result or a JSON-RPC error object. No input drops a connection or
