@@ -9,6 +9,9 @@ from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import ZERO_HASH, Hash32
 
+# Of blocks that one node seals alone.
+SOLO_EXTRA_DATA = b"ghostchain"
+
 
 def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:
     """What the block with this header shows to its transactions."""

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ghostchain.chain.chain import Chain, SealedBlock
+from ghostchain.chain.environments import SOLO_EXTRA_DATA
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.node.candidates import best_candidates, drop_refused
 from ghostchain.node.logs import event
@@ -27,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 # After a fork's remote node failed, sealing is tried again.
 REMOTE_RETRY_S = 1.0
-EXTRA_DATA = b"ghostchain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class BlockMaker:
             timestamp=terms.timestamp,
             coinbase=terms.coinbase,
             prev_randao=terms.prev_randao,
-            extra_data=EXTRA_DATA,
+            extra_data=SOLO_EXTRA_DATA,
             withdrawals=(),
             parent_beacon_block_root=ZERO_HASH,
             gas_limit=terms.gas_limit,

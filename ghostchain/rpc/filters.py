@@ -119,6 +119,11 @@ class FilterBook:
             found.position = max(found.position, head + 1)
             return numbers
 
+    def go_back(self, found: Filter, number: int) -> None:
+        """The blocks from this one on were not reported after all."""
+        with self.lock:
+            found.position = min(found.position, number)
+
     def take_pending(self, found: Filter) -> list[Hash32]:
         """The hashes since the last poll, oldest first; those beyond the buffer are lost."""
         with self.lock:

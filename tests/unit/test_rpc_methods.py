@@ -231,15 +231,6 @@ def test_block_has_hashes_or_transactions(node: RunningServer, backend: MemoryBa
     assert node.ask("eth_getBlockByNumber", "0x6", False) is None
 
 
-def test_pending_block_follows_the_head(node: RunningServer) -> None:
-    block = node.ask("eth_getBlockByNumber", "pending", False)
-    latest = node.ask("eth_getBlockByNumber", "latest", False)
-    assert int(block["number"], 16) == int(latest["number"], 16) + 1
-    assert block["parentHash"] == latest["hash"]
-    assert block["hash"] is None
-    assert len(block["transactions"]) == 1
-
-
 def test_tags_mean_the_head(node: RunningServer) -> None:
     """Every committed block is final."""
     blocks = [

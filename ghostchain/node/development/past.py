@@ -11,12 +11,13 @@ from dataclasses import replace
 
 from ghostchain.chain.amendments import decode_amendments, encode_amendments
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.environments import SOLO_EXTRA_DATA
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.node.development import pooling
 from ghostchain.node.development.clock import after_block
 from ghostchain.node.development.diary import Diary, Snapshot
 from ghostchain.node.development.settings import ChainSettings
-from ghostchain.node.sealer import EXTRA_DATA, Terms
+from ghostchain.node.sealer import Terms
 from ghostchain.primitives.amendment import NO_AMENDMENTS
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.types import ZERO_HASH, Hash32
@@ -180,7 +181,7 @@ class Past:
             timestamp=terms.timestamp,
             coinbase=terms.coinbase,
             prev_randao=terms.prev_randao,
-            extra_data=EXTRA_DATA,
+            extra_data=SOLO_EXTRA_DATA,
             withdrawals=(),
             parent_beacon_block_root=ZERO_HASH,
             gas_limit=terms.gas_limit,

@@ -6,9 +6,7 @@ from typing import Any
 
 import orjson
 
-from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.encoding.unsigned import decode_admitted
-from ghostchain.primitives.types import EMPTY_ROOT, ZERO_HASH
+from ghostchain.crypto.hashes import header_hash
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
@@ -19,16 +17,15 @@ from ghostchain.rpc.parameters import (
     hash32,
     quantity_64,
 )
-from ghostchain.rpc.render import header_json, pending_transaction_json
+from ghostchain.rpc.pending import build_pending, pending_block
+from ghostchain.rpc.render import header_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
-
-NO_LOGS = bytes(256)
 
 
 def by_number(services: Services, deadline: Deadline, block: BlockId, hydrated: bool) -> Any:
     if block == "pending":
-        return pending_block(services, hydrated=hydrated)
+        return pending_block(services, deadline, hydrated=hydrated)
     return block_json(services, services.number_of(block), hydrated=hydrated)
 
 
@@ -57,45 +54,15 @@ def shown(services: Services, number: int | None, *, hydrated: bool) -> Any:
     return None if found is None else orjson.Fragment(found)
 
 
-def pending_block(services: Services, *, hydrated: bool) -> Any:
-    """The head's successor as far as it is known: its number, time and fees, and what waits in
-    the pool. Hash, nonce and miner are null, as geth has them; bloom and roots are those of a block
-    that ran nothing."""
-    head = services.backend.head()
-    environment = services.backend.environment(head.number + 1)
-    fields = header_json(head, ZERO_HASH)
-    fields.update(
-        number=hex(environment.number),
-        hash=None,
-        nonce=None,
-        miner=None,
-        parentHash=format_data(services.backend.hash_of(head.number) or ZERO_HASH),
-        timestamp=hex(environment.timestamp),
-        gasLimit=hex(environment.gas_limit),
-        gasUsed="0x0",
-        baseFeePerGas=hex(environment.base_fee),
-        excessBlobGas=hex(environment.excess_blob_gas),
-        blobGasUsed="0x0",
-        logsBloom=format_data(NO_LOGS),
-        transactionsRoot=format_data(EMPTY_ROOT),
-        receiptsRoot=format_data(EMPTY_ROOT),
-        withdrawalsRoot=format_data(EMPTY_ROOT),
-        size="0x0",
-        uncles=[],
-        withdrawals=[],
-    )
-    waiting = [item for items in services.backend.pool_content().pending.values() for item in items]
-    if hydrated:
-        fields["transactions"] = [
-            pending_transaction_json(item, decode_admitted(item.raw)) for item in waiting
-        ]
-    else:
-        fields["transactions"] = [format_data(item.hash) for item in waiting]
-    return fields
-
-
-def header_by_number(services: Services, block: BlockId) -> Any:
+def header_by_number(services: Services, deadline: Deadline, block: BlockId) -> Any:
+    if block == "pending":
+        header = build_pending(services, deadline).header
+        return header_json(header, header_hash(header))
     return header_fields(services, services.number_of(block))
+
+
+def header_by_number_quickly(services: Services, block: BlockId) -> Any:
+    return None if block == "pending" else header_fields(services, services.number_of(block))
 
 
 def header_by_hash(services: Services, block_hash: bytes) -> Any:
@@ -111,7 +78,7 @@ def header_fields(services: Services, number: int | None) -> Any:
 
 def count_by_number(services: Services, deadline: Deadline, block: BlockId) -> Any:
     if block == "pending":
-        return hex(services.backend.pool_counts()[0])
+        return hex(len(build_pending(services, deadline).included))
     return transaction_count(services, services.number_of(block))
 
 
@@ -155,7 +122,13 @@ METHODS = (
         "eth_getBlockByNumber", by_number, (NUMBER, HYDRATED), Cost.SLOW, quick=by_number_quickly
     ),
     Method("eth_getBlockByHash", by_hash, (HASH, HYDRATED), Cost.SLOW, quick=by_hash_quickly),
-    Method("eth_getHeaderByNumber", header_by_number, (NUMBER,)),
+    Method(
+        "eth_getHeaderByNumber",
+        header_by_number,
+        (NUMBER,),
+        Cost.SLOW,
+        quick=header_by_number_quickly,
+    ),
     Method("eth_getHeaderByHash", header_by_hash, (HASH,)),
     Method("eth_getBlockTransactionCountByNumber", count_by_number, (NUMBER,), Cost.SLOW),
     Method("eth_getBlockTransactionCountByHash", count_by_hash, (HASH,), Cost.SLOW),

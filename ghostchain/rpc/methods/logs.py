@@ -16,7 +16,7 @@ from ghostchain.rpc.errors import (
     server_error,
 )
 from ghostchain.rpc.filters import FilterKind
-from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, text
+from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, quantity, text
 from ghostchain.rpc.render import located_log_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
@@ -90,9 +90,8 @@ def fitting(numbers: range, reached: int) -> str:
 
 
 def new_filter(services: Services, wanted: LogFilter) -> str:
-    """The filter reports logs of blocks from now on, not below its fromBlock."""
-    if wanted.block_hash is not None:
-        raise invalid_params("a filter that is polled cannot name a block hash")
+    """The filter reports logs of blocks from now on, not below its fromBlock. One that names a
+    block has that block's logs for eth_getFilterLogs, and reports new ones as geth's does."""
     if "pending" in (wanted.first, wanted.last):
         raise server_error("pending logs are not supported")
     head = services.backend.head().number
@@ -125,9 +124,14 @@ def changes(services: Services, deadline: Deadline, identity: str) -> Any:
         hashes = (services.backend.hash_of(number) for number in numbers)
         return [format_data(item) for item in hashes if item is not None]
     assert found.logs is not None
-    if isinstance(found.logs.last, int):
-        numbers = range(numbers.start, min(numbers.stop, found.logs.last + 1))
-    return read_logs(services, deadline, found.logs, numbers)
+    last = found.logs.last
+    told = range(numbers.start, min(numbers.stop, last + 1)) if isinstance(last, int) else numbers
+    try:
+        return read_logs(services, deadline, found.logs, told)
+    except RpcError:
+        # What could not be told now is told at the next poll.
+        services.filters.go_back(found, numbers.start)
+        raise
 
 
 def filter_logs(services: Services, deadline: Deadline, identity: str) -> orjson.Fragment:
@@ -138,8 +142,14 @@ def filter_logs(services: Services, deadline: Deadline, identity: str) -> orjson
     return get_logs(services, deadline, found.logs)
 
 
+def identity_text(value: Any) -> str:
+    """A filter's id: a quantity, of which only its digits matter."""
+    quantity(value)
+    return text(value).lower()
+
+
 FILTER = Parameter("filter", log_filter)
-IDENTITY = Parameter("filter id", text)
+IDENTITY = Parameter("filter id", identity_text)
 
 METHODS = (
     Method("eth_getLogs", get_logs, (FILTER,), Cost.SLOW),

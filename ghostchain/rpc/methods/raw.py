@@ -10,7 +10,7 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import server_error
-from ghostchain.rpc.methods.blocks import header_by_number
+from ghostchain.rpc.methods.blocks import header_by_number, header_by_number_quickly
 from ghostchain.rpc.methods.transactions import raw_by_hash
 from ghostchain.rpc.parameters import BlockId, Parameter, block_id, block_number, hash32
 from ghostchain.rpc.services import Services
@@ -64,5 +64,11 @@ METHODS = (
     Method("debug_getRawReceipts", raw_receipts, (BLOCK,), Cost.SLOW),
     Method("debug_getRawTransaction", raw_transaction, (HASH,), Cost.SLOW),
     Method("debug_getBadBlocks", bad_blocks),
-    Method("erigon_getHeaderByNumber", header_by_number, (Parameter("block", block_number),)),
+    Method(
+        "erigon_getHeaderByNumber",
+        header_by_number,
+        (Parameter("block", block_number),),
+        Cost.SLOW,
+        quick=header_by_number_quickly,
+    ),
 )

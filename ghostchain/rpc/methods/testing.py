@@ -3,24 +3,19 @@ nowhere. On development chains only, as its page asks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ghostchain.chain.fee_tokens import is_coin
-from ghostchain.crypto.hashes import header_hash, logs_bloom
-from ghostchain.encoding.blocks import encode_receipt, encode_withdrawal
+from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import TransactionBatch
-from ghostchain.execution.executor import CallResult
-from ghostchain.execution.forks import Fork
 from ghostchain.primitives.block import Withdrawal
-from ghostchain.primitives.errors import InvalidBlock, TransactionReason
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.receipt import Receipt
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import EMPTY_OMMERS_HASH, EMPTY_ROOT, Address, Hash32
+from ghostchain.rpc.building import TRANSACTIONS_MAX, Included, build, waiting
 from ghostchain.rpc.dispatch import Cost, Door, Method
-from ghostchain.rpc.errors import RpcError, invalid_params, reason_message, server_error
+from ghostchain.rpc.errors import invalid_params, server_error
 from ghostchain.rpc.parameters import (
     Parameter,
     address,
@@ -36,12 +31,8 @@ from ghostchain.rpc.phantoms import Phantoms
 from ghostchain.rpc.render import Json, effective_gas_price, withdrawal_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
-from ghostchain.trie.merkle import ordered_root
 
-TRANSACTIONS_MAX = 10_000
 EXTRA_DATA_MAX = 32
-BLOB_GAS = 131_072
-TRANSACTION_GAS_CAP = 1 << 24  # EIP-7825
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +44,6 @@ class PayloadAttributes:
     fee_recipient: Address
     withdrawals: tuple[Withdrawal, ...]
     parent_beacon_block_root: Hash32
-
-
-@dataclass(frozen=True, slots=True)
-class Included:
-    tx: Transaction
-    raw: bytes
-    result: CallResult
 
 
 def payload_attributes(value: Any) -> PayloadAttributes:
@@ -98,37 +82,13 @@ def build_block(
         )
     phantoms = services.backend.phantoms(number)
     header = preliminary(phantoms, parent, parent_hash, attributes, extra_data)
-    environment = phantoms.environment(header)
-    phantoms.begin(environment, {}, {})
-    batch = waiting(services) if raws is None else TransactionBatch.decode(raws)
-    batch.recover()
-    included = run_all(services, deadline, phantoms, header, batch, skips=raws is None)
-    try:
-        end = phantoms.end(attributes.withdrawals)
-    except InvalidBlock as error:
-        raise server_error(f"the block cannot end: {error}") from error
-    receipts, gas_used = receipts_of(included)
-    sealed = replace(
-        header,
-        state_root=phantoms.state_root(),
-        transactions_root=ordered_root([item.raw for item in included]),
-        receipts_root=ordered_root(list(map(encode_receipt, receipts))),
-        bloom=logs_bloom(log for receipt in receipts for log in receipt.logs),
-        gas_used=gas_used,
-        blob_gas_used=BLOB_GAS * sum(len(item.tx.blob_versioned_hashes) for item in included),
-        withdrawals_root=ordered_root(list(map(encode_withdrawal, attributes.withdrawals))),
-        requests_hash=end.requests_hash if environment.fork >= Fork.PRAGUE else None,
-    )
-    return envelope(sealed, attributes, included, end.requests)
-
-
-def waiting(services: Services) -> TransactionBatch:
-    """What the pool would give a block, sender after sender, with the senders that it knows."""
-    content = services.backend.pool_content().pending
-    items = [item for found in content.values() for item in found][:TRANSACTIONS_MAX]
-    batch = TransactionBatch.decode([item.raw for item in items], allows_unsigned=True)
-    batch.recover(senders=[item.sender for item in items])
-    return batch
+    if raws is None:
+        batch = waiting(services)
+    else:
+        batch = TransactionBatch.decode(raws)
+        batch.recover()
+    built = build(deadline, phantoms, header, batch, attributes.withdrawals, skips=raws is None)
+    return envelope(built.header, attributes, built.included, built.requests)
 
 
 def preliminary(
@@ -161,77 +121,6 @@ def preliminary(
         excess_blob_gas=fees.excess_blob_gas,
         parent_beacon_block_root=attributes.parent_beacon_block_root,
     )
-
-
-def run_all(
-    services: Services,
-    deadline: Deadline,
-    phantoms: Phantoms,
-    header: Header,
-    batch: TransactionBatch,
-    *,
-    skips: bool,
-) -> list[Included]:
-    """The transactions that hold, in order. Without skips each must: raises RpcError."""
-    included: list[Included] = []
-    gas_used = 0
-    cap = TRANSACTION_GAS_CAP if phantoms.environment(header).fork >= Fork.OSAKA else None
-    for index in range(len(batch)):
-        deadline.check()
-        try:
-            if batch.reason(index) is not TransactionReason.OK:
-                raise refused(batch.reason(index), {})
-            tx = batch.transaction(index)
-            if cap is not None and tx.gas_limit > cap:
-                values: dict[str, int | bytes] = {"limit": cap, "gas": tx.gas_limit}
-                raise refused(TransactionReason.GAS_LIMIT_ABOVE_CAP, values)
-            left = header.gas_limit - gas_used
-            if tx.gas_limit > left:
-                raise server_error("gas limit reached: the block has no room for the transaction")
-            result = phantoms.transaction(batch, index)
-            if result.reason is not TransactionReason.OK:
-                raise refused(
-                    result.reason, values_of(phantoms, batch.sender(index), tx, header, result)
-                )
-        except RpcError:
-            if skips:
-                continue
-            raise
-        gas_used += result.gas_used
-        included.append(Included(tx, batch.raw(index), result))
-    return included
-
-
-def values_of(
-    phantoms: Phantoms, sender: Address, tx: Transaction, header: Header, result: CallResult
-) -> dict[str, int | bytes]:
-    account = phantoms.account(sender)
-    return {
-        "address": sender,
-        "tx_nonce": tx.nonce,
-        "state_nonce": 0 if account is None else account.nonce,
-        "have": 0 if account is None else account.balance,
-        "want": tx.value + tx.gas_limit * tx.max_fee_per_gas,
-        "max_fee": tx.max_fee_per_gas,
-        "base_fee": header.base_fee_per_gas,
-        "gas": tx.gas_limit,
-        "floor": result.gas_intrinsic,
-    }
-
-
-def refused(reason: TransactionReason, values: dict[str, int | bytes]) -> RpcError:
-    return server_error(reason_message(reason, values))
-
-
-def receipts_of(included: list[Included]) -> tuple[list[Receipt], int]:
-    receipts, cumulative = [], 0
-    for item in included:
-        cumulative += item.result.gas_used
-        logs = item.result.logs
-        receipts.append(
-            Receipt(item.tx.type, item.result.success, cumulative, logs_bloom(logs), logs)
-        )
-    return receipts, cumulative
 
 
 def tip_of(item: Included, base_fee: int) -> int:

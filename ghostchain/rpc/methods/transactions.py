@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.types import Address, Hash32
-from ghostchain.rpc.backend import PooledTransaction, Refusal
+from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.calls import account_at
 from ghostchain.rpc.dispatch import Cost, Method
@@ -22,12 +21,10 @@ from ghostchain.rpc.parameters import (
     hash32,
     quantity_64,
 )
+from ghostchain.rpc.pending import pending_transaction, raw_pending_transaction
 from ghostchain.rpc.render import pending_transaction_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
-
-INDEX_MAX = 1 << 32
-"""Past any block's transactions; what a list can be asked for."""
 
 
 def by_hash(services: Services, deadline: Deadline, transaction_hash: bytes) -> Any:
@@ -56,20 +53,12 @@ def receipt(services: Services, deadline: Deadline, transaction_hash: bytes) -> 
 
 def by_block_number(services: Services, deadline: Deadline, block: BlockId, index: int) -> Any:
     if block == "pending":
-        waiting = pending_transaction(services, index)
-        return waiting and pending_transaction_json(waiting, decode_admitted(waiting.raw))
+        return pending_transaction(services, deadline, index)
     return at(services, services.number_of(block), index)
 
 
 def by_block_hash(services: Services, deadline: Deadline, block_hash: bytes, index: int) -> Any:
     return at(services, services.backend.number_of(block_hash), index)
-
-
-def pending_transaction(services: Services, index: int) -> PooledTransaction | None:
-    """Of the pending block, in the order in which it lists what waits."""
-    pending = services.backend.pool_content().pending.values()
-    waiting = itertools.chain.from_iterable(pending)
-    return next(itertools.islice(waiting, index, None), None) if index < INDEX_MAX else None
 
 
 def at(services: Services, number: int | None, index: int) -> Any:
@@ -81,8 +70,7 @@ def at(services: Services, number: int | None, index: int) -> Any:
 
 def raw_by_block_number(services: Services, deadline: Deadline, block: BlockId, index: int) -> Any:
     if block == "pending":
-        waiting = pending_transaction(services, index)
-        return waiting and format_data(waiting.raw)
+        return raw_pending_transaction(services, deadline, index)
     return raw_at(services, services.number_of(block), index)
 
 
