@@ -26,6 +26,7 @@ from ghostchain.execution.executor import (
     StateView,
 )
 from ghostchain.execution.forks import Fork
+from ghostchain.execution.reads import Reading, ReadsHead
 from ghostchain.execution.steps import move_precompiles
 from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
 from ghostchain.fork.history import RemoteHistory
@@ -62,6 +63,7 @@ from ghostchain.rpc.backend import (
     SyncProgress,
     UnknownAccount,
 )
+from ghostchain.rpc.calls import PEEK_GAS
 from ghostchain.rpc.development import Development
 from ghostchain.rpc.standing import (
     CommitCertificate,
@@ -83,6 +85,8 @@ from ghostchain.txpool.validation import TRANSACTION_GAS_CAP, Rules
 IDLE_EXECUTORS_MAX = 4
 ACCOUNTS_KEPT_MAX = 65_536
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
+# How long the event loop is held by one batch of reads; the last of them may take PEEK_GAS more.
+READS_SLICE_NS = 4_000_000
 
 
 def pool_rules(chain: Chain, environment: BlockEnvironment) -> Rules:
@@ -133,8 +137,9 @@ class NodeBackend:
         # Accounts of the state after this header. Replaced when the state moves, so that what was
         # read before never counts afterwards.
         self._accounts: tuple[Header | None, dict[Address, Account]] = None, {}
-        # What `peek` shows: of this header, under this configuration.
+        # What `peek` shows: of this header, under this configuration; so for `run_reads`.
         self._head_environment: tuple[Header, ChainConfig, BlockEnvironment] | None = None
+        self._reads_head: tuple[Header, ChainConfig, ReadsHead] | None = None
         chain.subscribe(
             self._on_head,
             on_rewind=self._on_rewind,
@@ -287,6 +292,26 @@ class NodeBackend:
             environment = self._chain.environment_for(header)
             shown = self._head_environment = header, self._chain.config, environment
         return self._executors.peek(shown[2], sender, to, data, gas_limit)
+
+    def run_reads(self, reading: Reading) -> bytes | None:
+        header, config = self._chain.head, self._chain.config
+        shown = self._reads_head
+        try:
+            if shown is None or shown[0] is not header or shown[1] is not config:
+                head = ReadsHead(
+                    self._chain.environment_for(header),
+                    self._chain.chain_id,
+                    gas_max=PEEK_GAS,
+                    slice_ns=READS_SLICE_NS,
+                )
+                shown = self._reads_head = header, config, head
+            executor, generation = self._executors.take()
+            answer = reading.run(executor, shown[2])
+        except Exception:
+            reading.stop()
+            return None
+        self._executors.give_back(executor, generation)
+        return answer
 
     def middle(self, number: int, index: int | None) -> ChainMiddle:
         return ChainMiddle(self._chain, number, index)

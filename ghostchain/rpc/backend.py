@@ -20,6 +20,7 @@ from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
+from ghostchain.execution.reads import Reading
 from ghostchain.execution.traces import FRAMES, Trace, Watch
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.amendment import Amendments
@@ -288,6 +289,10 @@ class Backend(Protocol):
         """The output of a free message without value on the state of the head, if it succeeds
         within gas_limit and would have given the same with any more gas. None: that cannot be said
         at once, run it as a simulation. Event loop; never waits for another machine."""
+
+    def run_reads(self, reading: Reading) -> bytes | None:
+        """As `Reading.run`, for a few milliseconds, on the state of the head; raises nothing, since
+        whatever stops it is met again elsewhere. Not on a fork. Any thread."""
 
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
         """Runs block `number`, which is not genesis, once more: what is watched of all its

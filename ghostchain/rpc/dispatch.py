@@ -17,6 +17,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ghostchain.execution.reads import Reading
 from ghostchain.primitives.errors import (
     InvalidTransaction,
     RemoteError,
@@ -76,6 +77,16 @@ CHEAP, CONNECTION = Cost.CHEAP, Cost.CONNECTION
 # Items of a batch that are answered without letting others have the event loop in between.
 AT_ONCE_MAX = 100
 SLICE_S = 0.005
+# What native code knows, and what is kept of the memory in which it answers.
+NATIVE_METHODS = {
+    "eth_blockNumber",
+    "eth_chainId",
+    "eth_getBalance",
+    "eth_getTransactionCount",
+    "eth_call",
+}
+READINGS_KEPT = 8
+READING_BYTES_KEPT = 512 * 1024
 
 
 class TooFast(Exception):
@@ -139,6 +150,9 @@ class Dispatcher:
         self.workers = workers
         self.limits = limits
         self.routes = routes_of(methods)
+        # What native code answers from bytes to bytes, and room for that, used again.
+        self.takes_reads = methods.keys() >= NATIVE_METHODS
+        self.readings: list[Reading] = []
 
     async def answer(self, body: bytes, turn: Turn | None = None) -> bytes:
         """The response body; b"" when nothing in the request wants an answer. Never raises."""
@@ -150,6 +164,13 @@ class Dispatcher:
     ) -> bytes | Coroutine[Any, Any, bytes]:
         """The response body, or what to await for it where something in the request has to wait.
         Awaiting never raises. Raises: TooFast."""
+        reading = self.take(body, asker)
+        if reading is not None:
+            answer = self.services.backend.run_reads(reading)
+            if answer is None:
+                return self.finish_reads(reading, body, asker)
+            self.give_back(reading, len(body) + len(answer))
+            return answer
         parsed = parse(body, self.limits)
         wait_s = asker.wait_s(len(parsed.items))
         if wait_s:
@@ -172,6 +193,63 @@ class Dispatcher:
         if len(responses) == len(items):
             return self.join(items, responses)
         return self.answer_in_turn(items, responses, asker, turn)
+
+    def take(self, body: bytes, asker: Asker) -> Reading | None:
+        """The body as one of reads alone, in the form that native code knows. Raises: TooFast."""
+        fits = self.takes_reads and len(body) <= self.limits.body_bytes_max
+        if not fits or asker.is_operator or self.services.backend.remote is not None:
+            return None
+        readings = self.readings
+        reading = readings.pop() if readings else Reading(self.limits.response_bytes_max)
+        count = reading.take(body, self.limits.batch_items_max)
+        if count:
+            wait_s = asker.wait_s(count)
+            if not wait_s:
+                return reading
+        self.give_back(reading, len(body))
+        if count:
+            raise TooFast(wait_s)
+        return None
+
+    def give_back(self, reading: Reading, size: int) -> None:
+        """size: bytes that went through it, which it keeps room for."""
+        if size <= READING_BYTES_KEPT and len(self.readings) < READINGS_KEPT:
+            self.readings.append(reading)
+
+    async def finish_reads(self, reading: Reading, body: bytes, asker: Asker) -> bytes:
+        """The rest in a worker thread: what takes longer, fails, or needs more gas than is for
+        nothing."""
+        items = [self.bind(item) for item in parse(body, self.limits).items]
+
+        def job(deadline: Deadline) -> bytes:
+            answer = None
+            while answer is None:
+                if reading.is_elsewhere or deadline.has_passed():
+                    item = items[reading.answered]
+                    answer = reading.put(self.answer_read(item, deadline, reading.size))
+                else:
+                    answer = self.services.backend.run_reads(reading)
+            return answer
+
+        try:
+            return await self.workers.run(job, asker)
+        except RpcError as error:
+            failed = [encode_error(identity_of(item), error) for item in items]
+            return encode_batch(failed) if body.lstrip().startswith(b"[") else failed[0]
+
+    def answer_read(self, item: Bound | Fault, deadline: Deadline, size: int) -> bytes:
+        """What the ordinary way answers one of the reads, size: bytes of the answers before it."""
+        if size > self.limits.response_bytes_max:
+            response = response_too_large(identity_of(item))
+        elif deadline.has_passed():
+            response = encode_error(identity_of(item), timed_out())
+        elif isinstance(item, Bound) and item.method.cost is Cost.SLOW:
+            response = answer_of(item, self.services, deadline, *item.arguments)
+        else:
+            response = self.answer_at_once(item, None)
+        if size + len(response) > self.limits.response_bytes_max:
+            response = response_too_large(identity_of(item))
+        return response
 
     async def answer_alone(self, item: Bound | Fault, asker: Asker, turn: Turn | None) -> bytes:
         responses = await self.run_group([item], asker, turn)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ghostchain.rpc.server import RpcServer
 
 HEAD_BYTES_MAX = 32 * 1024
+# Heads that are known again by their bytes: how many, and how large.
+KNOWN_HEADS_MAX = 1024
+KNOWN_HEAD_BYTES_MAX = 2048
 # Of a body that was refused: how much is read, and for how long, to let the client see why.
 LINGER_BYTES_MAX = 64 * 1024 * 1024
 LINGER_S = 5.0
@@ -44,6 +47,10 @@ PREFLIGHT = (
     b"Access-Control-Allow-Methods: POST, GET, OPTIONS\r\n"
     b"Access-Control-Allow-Headers: *\r\nAccess-Control-Max-Age: 600\r\n"
 )
+# Copying a few bytes costs less than a second entry of the transport's queue.
+COPIED_BYTES = 16_384
+# Headers by which a request is told apart from those before it.
+UNUSUAL = frozenset({b"expect", b"transfer-encoding", b"trailer"})
 CLOSES = b"Connection: close\r\n"
 STAYS = b"Connection: keep-alive\r\n"
 
@@ -56,6 +63,10 @@ class Phase(Enum):
     BODY = "the rest of its body"
     UPGRADED = "nothing: a WebSocket has it"
     CLOSING = "the client to leave; what it still sends is not looked at"
+
+
+# Looking a member up in its class takes as long as looking at the whole head.
+IDLE = Phase.IDLE
 
 
 @dataclass(slots=True)
@@ -77,6 +88,15 @@ class Incoming:
     connection: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownHead:
+    """What a head says that was parsed before, of a POST that may be answered on a connection that
+    stays. The same bytes always say the same: a client that repeats itself is not parsed anew."""
+
+    content_length: int
+    origin: bytes | None
+
+
 class HttpConnection(asyncio.Protocol):
     """One client. A WebSocket takes the connection over when the client asks for that."""
 
@@ -91,6 +111,8 @@ class HttpConnection(asyncio.Protocol):
         self.parser = httptools.HttpRequestParser(self)
         self.address = ""
         self.incoming = Incoming()
+        # What came last, if a request began with it.
+        self.chunk = b""
         self.phase = Phase.IDLE
         # When the phase began.
         self.since = self.loop.time()
@@ -139,6 +161,16 @@ class HttpConnection(asyncio.Protocol):
             if self.lingered > LINGER_BYTES_MAX:
                 self.transport.abort()
             return
+        if self.phase is IDLE:
+            if self.task is None and not self.is_stuck and not self.ready:
+                end = data.find(b"\r\n\r\n") + 4
+                known = self.server.known_heads.get(data[:end])
+                if known is not None and len(data) - end == known.content_length:
+                    self.answer_known(known, data[end:])
+                    return
+            self.chunk = data
+        elif self.chunk:
+            self.chunk = b""
         if self.phase is not Phase.BODY:
             self.head_bytes += len(data)
         while data:
@@ -259,12 +291,59 @@ class HttpConnection(asyncio.Protocol):
         self.phase = Phase.IDLE
         self.since = self.loop.time()
         self.head_bytes = 0
+        if self.chunk:
+            self.remember(incoming)
         if is_idle and not self.is_stuck:
             self.handle(incoming)
         else:
             self.ready.append(incoming)
 
+    def remember(self, incoming: Incoming) -> None:
+        """Knows the head of a request again that came in one piece and says nothing unusual."""
+        end = self.chunk.find(b"\r\n\r\n") + 4
+        head, self.chunk = self.chunk[:end], self.chunk[end:]
+        is_whole = 0 < incoming.content_length == len(self.chunk) == len(incoming.body)
+        self.chunk = b""
+        if not is_whole or incoming.method != b"POST" or end > KNOWN_HEAD_BYTES_MAX:
+            return
+        if incoming.refusal or incoming.connection or incoming.authorization or incoming.upgrade:
+            return
+        for name, value in incoming.headers:
+            name = name.lower()
+            if name in UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
+                return
+        heads = self.server.known_heads
+        if len(heads) >= KNOWN_HEADS_MAX:
+            heads.clear()
+        heads[head] = KnownHead(incoming.content_length, incoming.origin)
+
     # ---- answering ----
+
+    def answer_known(self, known: KnownHead, body: bytes) -> None:
+        """As `handle_post`, of a request whose head is known."""
+        self.since = self.loop.time()
+        self.asker.is_operator = False
+        try:
+            answer = self.server.dispatcher.begin(body, self.asker)
+        except TooFast as failure:
+            self.refuse_fast(Incoming(method=b"POST", origin=known.origin), failure)
+            return
+        if isinstance(answer, bytes) and known.origin is None:
+            head = ENTITY % (OK, len(answer), self.server.date, b"")
+            if len(answer) < COPIED_BYTES:
+                self.transport.write(head + answer)
+            else:
+                self.transport.writelines((head, answer))
+            return
+        incoming = self.incoming = Incoming(method=b"POST", origin=known.origin)
+        if isinstance(answer, bytes):
+            self.respond(incoming, answer)
+        else:
+            self.task = self.loop.create_task(self.answer_later(incoming, answer))
+
+    def refuse_fast(self, incoming: Incoming, failure: TooFast) -> None:
+        wait = b"Retry-After: %d\r\n" % ceil(failure.wait_s)
+        self.refuse(incoming, 429, str(failure), code=LIMIT_EXCEEDED, headers=wait)
 
     def advance(self) -> None:
         """Goes on with what came while something was under way."""
@@ -295,8 +374,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             answer = self.server.dispatcher.begin(bytes(incoming.body), self.asker)
         except TooFast as failure:
-            wait = b"Retry-After: %d\r\n" % ceil(failure.wait_s)
-            self.refuse(incoming, 429, str(failure), code=LIMIT_EXCEEDED, headers=wait)
+            self.refuse_fast(incoming, failure)
             return
         if isinstance(answer, bytes):
             self.respond(incoming, answer)
@@ -324,8 +402,7 @@ class HttpConnection(asyncio.Protocol):
     def write(self, incoming: Incoming, head: bytes, body: bytes = b"") -> None:
         if self.is_stuck:
             self.unread_bytes += len(head) + len(body)
-        # Copying a few bytes costs less than a second entry of the transport's queue.
-        if len(body) < 16_384:
+        if len(body) < COPIED_BYTES:
             self.transport.write(head + body)
         else:
             self.transport.writelines((head, body))

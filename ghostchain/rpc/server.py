@@ -19,7 +19,7 @@ from typing import Any
 from ghostchain.rpc.access import Access
 from ghostchain.rpc.backend import Backend
 from ghostchain.rpc.dispatch import Dispatcher
-from ghostchain.rpc.http import HttpConnection
+from ghostchain.rpc.http import HttpConnection, KnownHead
 from ghostchain.rpc.methods import METHODS
 from ghostchain.rpc.methods.admin import OPERATOR_METHODS
 from ghostchain.rpc.operator import LocalDoor, token_fault
@@ -53,6 +53,7 @@ class RpcServer:
         self.local_door: LocalDoor | None = None
         self.access = Access(options.allowed_hosts, options.allowed_origins)
         self.broker = Broker(self.services)
+        self.known_heads: dict[bytes, KnownHead] = {}
         self.plain: set[HttpConnection] = set()
         self.connections: set[Connection] = set()
         self.addresses: Counter[str] = Counter()

@@ -181,6 +181,11 @@ void ghost_executor_reset(ghost_executor *executor) {
     state_forget(&executor->state);
 }
 
+void ghost_executor_evict(ghost_executor *executor) {
+    if (!executor->is_pending && !executor->keeps_calls)
+        state_evict(&executor->state);
+}
+
 /* ---- calls ---- */
 
 /* What a creation gives is the code it placed: a copy, for the code itself may be evicted. */

@@ -184,6 +184,8 @@ void ghost_executor_commit(ghost_executor *executor);
 void ghost_executor_discard(ghost_executor *executor);
 /* Forgets all that is cached (the state behind the loader has moved). */
 void ghost_executor_reset(ghost_executor *executor);
+/* Brings what is cached below its bound, which accounts asked for between runs may have passed. */
+void ghost_executor_evict(ghost_executor *executor);
 
 /* Flags of ghost_executor_call. */
 enum ghost_call_flags {

@@ -71,6 +71,7 @@ KERNELS = {
     ),
     "evm": ("evm", "execution/executor.py", "test_evm.py", "bench_evm.py"),
     "executor": ("executor", "execution/executor.py", "test_executor.py", "bench_executor.py"),
+    "reads": ("reads", "execution/reads.py", "test_reads.py", "bench_rpc_reads.py"),
     "wasm": ("wasm", "execution/wasm.py", "test_wasm.py", "bench_wasm.py"),
     "contracts": ("contracts", "execution/contracts.py", "test_contracts.py", "bench_contracts.py"),
 }

@@ -19,6 +19,7 @@ from ghostchain.encoding.blocks import encode_header, encode_receipt
 from ghostchain.encoding.transactions import decode_transaction, encode_transaction
 from ghostchain.execution.executor import BlockEnvironment, CallFlag, CallResult, Exit, Message
 from ghostchain.execution.forks import BlobSchedule, Fork
+from ghostchain.execution.reads import Reading
 from ghostchain.execution.traces import FRAMES, Trace, Watch
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.amendment import Amendments
@@ -419,6 +420,10 @@ class MemoryBackend:
         )
 
     def peek(self, sender: Address, to: Address, data: bytes, *, gas_limit: int) -> bytes | None:
+        return None
+
+    def run_reads(self, reading: Reading) -> bytes | None:
+        reading.stop()
         return None
 
     @contextmanager
