@@ -420,9 +420,6 @@ class NodeBackend:
     def peer_count(self) -> int:
         return len(self._present.peers())
 
-    def is_listening(self) -> bool:
-        return self._present.is_listening()
-
     def syncing(self) -> SyncProgress | None:
         return self._present.syncing()
 

@@ -171,7 +171,9 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
         prune=options.get("prune"),
         coinbase=address_of(options.get("coinbase")),
         fork=fork,
-        development=development_of(options, is_dev=network == DEV_NETWORK and not genesis_path),
+        development=development_of(
+            options, is_dev=network == DEV_NETWORK, has_genesis=genesis_path is not None
+        ),
         p2p=p2p_of(options),
         validator=validator_of(options),
         monitoring=MonitoringConfiguration(options["metrics_host"], options["metrics_port"])

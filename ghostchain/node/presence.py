@@ -45,8 +45,6 @@ class Presence(Protocol):
 
     def syncing(self) -> SyncProgress | None: ...
 
-    def is_listening(self) -> bool: ...
-
 
 class Alone:
     """A chain that one node seals knows no others."""
@@ -76,9 +74,6 @@ class Alone:
 
     def syncing(self) -> SyncProgress | None:
         return None
-
-    def is_listening(self) -> bool:
-        return False
 
 
 class Among:
@@ -226,9 +221,6 @@ class Among:
 
     def syncing(self) -> SyncProgress | None:
         return self._syncing()
-
-    def is_listening(self) -> bool:
-        return self._network is not None
 
 
 def voters_of(height: int, validators: ValidatorSet) -> ConsensusStanding:

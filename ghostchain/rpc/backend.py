@@ -385,9 +385,6 @@ class Backend(Protocol):
 
     def peer_count(self) -> int: ...
 
-    def is_listening(self) -> bool:
-        """Whether peers can connect to this node."""
-
     def standing(self) -> NodeStanding:
         """This node among others."""
 

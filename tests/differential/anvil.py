@@ -1,8 +1,9 @@
 """ghostd beside anvil: two development nodes that begin with one genesis and are told the same.
 
-Both get the same raw transactions, the same times. Answers of both are
-compared member by member; hashes of blocks, which differ since a header says who made it, are
-replaced by the blocks' numbers first.
+Both get the same raw transactions, times and randomness. Hashes of blocks differ, since anvil's
+genesis names no state and every header commits to its parent: in questions and answers they are
+`hash of block N`. The contracts of EIP-2935 and EIP-4788 are left out of genesis, for they would
+hold those hashes; all else of the state is the same on both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_account import Account
-from eth_utils import function_signature_to_4byte_selector, to_checksum_address
+from eth_utils import function_signature_to_4byte_selector, keccak, to_checksum_address
 
 import ghostchain.chain.genesis
 from tests.node.clients import compiled_token, tool
@@ -27,7 +28,8 @@ from tests.node.process import Ghostd
 CHAIN_ID = 31337
 GENESIS_TIME = 1_800_000_000
 BLOCK_SECONDS = 12
-GAS_LIMIT = 30_000_000
+# What a call may have: anvil gives it the block's limit, ghostd at most geth's 50 million.
+GAS_LIMIT = 50_000_000
 COINBASE = "0x00000000000000000000000000000000c0ffee00"
 MNEMONIC = "test test test test test test test test test test test junk"
 GWEI = 10**9
@@ -37,6 +39,15 @@ FORKS = (
     *(f"{name}Block" for name in ("constantinople", "petersburg", "istanbul", "berlin", "london")),
     *(f"{name}Time" for name in ("shanghai", "cancun", "prague", "osaka")),
     "terminalTotalDifficulty",
+)
+HOLD_HASHES = (
+    "0x0000f90827f1c53a10cb7a02335b175320002935",  # EIP-2935
+    "0x000f3df6d732807ef1319fb7b8bb8522d0beac02",  # EIP-4788
+)
+ANVIL_FLAGS = (
+    *("--hardfork", "osaka", "--order", "fifo", "--steps-tracing", "--enable-tx-gas-limit"),
+    *("--slots-in-an-epoch", "0", "--disable-default-create2-deployer"),
+    *("--gas-limit", str(GAS_LIMIT)),
 )
 NETWORK = Path(ghostchain.chain.genesis.__file__).parent / "genesis" / "dev.json"
 
@@ -65,7 +76,11 @@ def genesis() -> dict[str, Any]:
 def system_contracts() -> dict[str, Any]:
     """Those that blocks of Prague call, as our development chain has them."""
     alloc = json.loads(NETWORK.read_text())["alloc"]
-    return {address: entry for address, entry in alloc.items() if address.startswith("0x0000")}
+    return {
+        address: entry
+        for address, entry in alloc.items()
+        if address.startswith("0x0000") and address.lower() not in HOLD_HASHES
+    }
 
 
 def accounts() -> list[Any]:
@@ -111,12 +126,42 @@ class Pair:
         assert "error" not in anvil, (method, anvil)
         return ghost["result"]
 
-    def prepare_block(self) -> None:
-        if self.now == GENESIS_TIME:
+    def prepare_block(self, seconds: int = BLOCK_SECONDS) -> None:
+        """The next block has the same time and randomness on both."""
+        head = post(self.anvil, "eth_getBlockByNumber", ["latest", False])["result"]
+        number = int(head["number"], 16)
+        if number == 0:
             # anvil lets its first block have the base fee of genesis.
             self.tell("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
-        self.now += BLOCK_SECONDS
+        self.now += seconds
         self.tell("evm_setNextBlockTimestamp", hex(self.now))
+        # anvil's randomness is made of the parent's hash, so it is told to ghostd.
+        randomness = keccak(bytes.fromhex(head["hash"][2:]) + (number + 1).to_bytes(8, "little"))
+        told = post(self.ghost, "anvil_setNextBlockPrevRandao", ["0x" + randomness.hex()])
+        assert "error" not in told, told
+
+    def mine(self) -> None:
+        """A block of what waits; anvil has its fees on record then."""
+        self.prepare_block()
+        self.tell("evm_mine")
+        self.await_fees()
+
+    def await_fees(self) -> None:
+        """anvil answers eth_feeHistory from a record that a task of its own writes, some time
+        after a block is made."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while True:
+            history = post(self.anvil, "eth_feeHistory", ["0x400", "latest", []])["result"]
+            head = int(post(self.anvil, "eth_blockNumber", [])["result"], 16)
+            if len(history["gasUsedRatio"]) == min(head + 1, 1024):
+                return
+            assert time.monotonic() < deadline, "anvil keeps no record of its fees"
+            time.sleep(0.005)
+
+    def rest(self) -> None:
+        """No clock runs on between two answers: the next block's time is set."""
+        self.prepare_block()
+        self.await_fees()
 
     def send(self, name: str, account: Any, transaction: Mapping[str, Any]) -> str:
         """Signs and sends to both; with automine it is in the next block."""
@@ -166,7 +211,7 @@ def running_anvil(folder: Path) -> Iterator[str]:
     path = folder / "genesis.json"
     path.write_text(json.dumps(genesis()))
     with subprocess.Popen(
-        [tool("anvil"), "--port", "0", "--init", str(path), "--hardfork", "osaka"],
+        [tool("anvil"), "--port", "0", "--init", str(path), *ANVIL_FLAGS],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -190,7 +235,9 @@ def running_pair(folder: Path) -> Iterator[Pair]:
     """Both nodes, told to agree on what a header may say freely."""
     with contextlib.ExitStack() as stack:
         anvil = stack.enter_context(running_anvil(folder))
-        node = stack.enter_context(Ghostd("--dev", "--genesis", str(folder / "genesis.json")))
+        node = stack.enter_context(
+            Ghostd("--dev", "--genesis", str(folder / "genesis.json"), "--order", "fifo")
+        )
         pair = Pair(node.url, anvil)
         pair.tell("anvil_setCoinbase", COINBASE)
         yield pair
@@ -233,12 +280,11 @@ def live(pair: Pair) -> None:
     )
     for name, sender, transaction in story:
         pair.include(name, sender, transaction)
-    pair.prepare_block()
-    pair.tell("evm_mine")
+    pair.mine()
     pair.tell("evm_setAutomine", False)
     for index, sender in enumerate((alice, bob, alice, bob)):
         pair.send(f"many {index}", sender, plain | {"to": carol.address, "gas": 60_000})
     pair.send("last", alice, transfer)
-    pair.prepare_block()
-    pair.tell("evm_mine")
+    pair.mine()
     pair.tell("evm_setAutomine", True)
+    pair.rest()

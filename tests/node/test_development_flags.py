@@ -57,7 +57,7 @@ def test_the_best_payer_goes_first_unless_told() -> None:
 @pytest.mark.parametrize("fork", ["cancun", "prague", "osaka"])
 def test_the_rules_are_those_of_a_fork(fork: str) -> None:
     with Ghostd("--dev", "--hardfork", fork, "--disable-block-gas-limit") as node:
-        assert node.call("anvil_nodeInfo")["hardFork"] == fork
+        assert node.call("anvil_nodeInfo")["hardFork"] == fork.capitalize()
         who = node.call("eth_accounts")[0]
         sent = node.call("eth_sendTransaction", {"from": who, "to": BOB, "value": "0x1"})
         assert node.call("eth_getTransactionReceipt", sent)["status"] == "0x1"
@@ -94,6 +94,7 @@ def test_state_goes_from_one_run_to_the_next(tmp_path: Path) -> None:
     ("flags", "words"),
     [
         (["--network", "testnet", "--accounts", "3"], "--accounts says something of --dev alone"),
+        (["--dev", "--genesis", __file__, "--balance", "3"], "--balance: that stands in"),
         (["--dev", "--mnemonic", "too short"], "12, 15, 18, 21 or 24 words"),
         (["--dev", "--no-mining", "--block-time", "1"], "one of them says when"),
         (["--dev", "--mixed-mining"], "--mixed-mining needs --block-time"),

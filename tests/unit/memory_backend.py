@@ -545,9 +545,6 @@ class MemoryBackend:
     def peer_count(self) -> int:
         return len(self.connected)
 
-    def is_listening(self) -> bool:
-        return self.deciding is not None
-
     def standing(self) -> NodeStanding:
         seals = "solo" if self.deciding is None else "consensus"
         return NodeStanding(b"", "", 0, len(self.connected), seals, 0, self.validator, 0)

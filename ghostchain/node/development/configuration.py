@@ -31,6 +31,8 @@ DEFAULTS: Mapping[str, Any] = {
     "load_state": None,
     "dump_state": None,
 }
+# Those of them that a genesis of one's own says.
+OF_GENESIS = ("balance", "base_fee", "timestamp", "hardfork")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,17 @@ class DevelopmentConfiguration:
         return keys_of(self.mnemonic, self.accounts)
 
 
-def development_of(options: Mapping[str, Any], *, is_dev: bool) -> DevelopmentConfiguration:
-    """Raises: ValueError, in words for whoever typed it."""
+def development_of(
+    options: Mapping[str, Any], *, is_dev: bool, has_genesis: bool = False
+) -> DevelopmentConfiguration:
+    """has_genesis: of its own (--genesis). Raises: ValueError, in words for whoever typed it."""
     given = {name: options.get(name) for name in DEFAULTS if options.get(name) is not None}
     said = [name for name, value in given.items() if value != DEFAULTS[name]]
     if said and not is_dev:
         raise ValueError(f"--{said[0].replace('_', '-')} says something of --dev alone")
+    of_genesis = [name for name in said if name in OF_GENESIS]
+    if of_genesis and has_genesis:
+        raise ValueError(f"--{of_genesis[0].replace('_', '-')}: that stands in the --genesis given")
     chosen = {**DEFAULTS, **given}
     if chosen["state"] is not None and (chosen["load_state"] or chosen["dump_state"]):
         raise ValueError("--state is --load-state and --dump-state together; give it or them")

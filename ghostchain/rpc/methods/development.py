@@ -245,7 +245,7 @@ def node_info(services: Services, deadline: Deadline) -> Any:
         "currentBlockNumber": hex(head.number),
         "currentBlockTimestamp": head.timestamp,
         "currentBlockHash": format_data(backend.hash_of(head.number) or b""),
-        "hardFork": environment.fork.name.lower(),
+        "hardFork": environment.fork.name.capitalize(),
         "transactionOrder": hand.order,
         "environment": {
             "baseFee": hex(fee),
@@ -258,7 +258,6 @@ def node_info(services: Services, deadline: Deadline) -> Any:
             "forkBlockNumber": None if fork is None else fork.block,
             "forkRetryBackoff": None,
         },
-        "network": "ghostchain",
     }
 
 

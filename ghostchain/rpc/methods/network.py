@@ -83,7 +83,8 @@ def version(services: Services) -> str:
 
 
 def listening(services: Services) -> bool:
-    return services.backend.is_listening()
+    """Always, as geth and anvil say it: clients ask this to learn whether the node is there."""
+    return True
 
 
 def peer_count(services: Services) -> str:

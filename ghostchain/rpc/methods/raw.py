@@ -10,7 +10,7 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import server_error
-from ghostchain.rpc.methods.blocks import header_by_number, header_by_number_quickly
+from ghostchain.rpc.methods.blocks import header_fields
 from ghostchain.rpc.methods.transactions import raw_by_hash
 from ghostchain.rpc.parameters import BlockId, Parameter, block_id, block_number, hash32
 from ghostchain.rpc.services import Services
@@ -50,6 +50,11 @@ def raw_transaction(services: Services, deadline: Deadline, transaction_hash: by
     return raw_by_hash(services, deadline, transaction_hash) or "0x"
 
 
+def made_header(services: Services, block: BlockId) -> Any:
+    """As Erigon, none for the block that is not made yet."""
+    return None if block == "pending" else header_fields(services, services.number_of(block))
+
+
 def bad_blocks(services: Services) -> list[Any]:
     """None: what does not hold is refused before it has a place, and is not kept."""
     return []
@@ -64,11 +69,5 @@ METHODS = (
     Method("debug_getRawReceipts", raw_receipts, (BLOCK,), Cost.SLOW),
     Method("debug_getRawTransaction", raw_transaction, (HASH,), Cost.SLOW),
     Method("debug_getBadBlocks", bad_blocks),
-    Method(
-        "erigon_getHeaderByNumber",
-        header_by_number,
-        (Parameter("block", block_number),),
-        Cost.SLOW,
-        quick=header_by_number_quickly,
-    ),
+    Method("erigon_getHeaderByNumber", made_header, (Parameter("block", block_number),)),
 )

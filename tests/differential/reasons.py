@@ -1,0 +1,281 @@
+"""Where ghostd answers otherwise than anvil 1.7, and why. Whatever else differs fails, and so does
+an entry that nothing needs any more.
+
+The measure is geth (its source of August 2026) and the document of execution-apis; where those are
+silent, Erigon for `trace_*`, Otterscan's document for `ots_*`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+ABSENT = "absent"
+EXTRA_DATA = "0x" + b"ghostchain".hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The error of a node, where the other has a result."""
+
+    error: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """methods, paths: patterns of fnmatch, parted by spaces, `[*]` any index; the path `refusal`
+    is where one node has an error and the other a result. when: of ghostd's member and anvil's,
+    `absent` for none, whether this is the difference that is meant."""
+
+    methods: str
+    paths: str
+    why: str
+    when: Callable[[Any, Any], bool] = lambda ours, theirs: True
+
+
+def is_quantity(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("0x")
+
+
+def is_absent(ours: Any, theirs: Any) -> bool:
+    """Only anvil has it."""
+    return bool(ours == ABSENT)
+
+
+def is_more(ours: Any, theirs: Any) -> bool:
+    """Only ghostd has it."""
+    return bool(theirs == ABSENT)
+
+
+def refuses(ours: Any, theirs: Any) -> bool:
+    """Only ghostd refuses."""
+    return isinstance(ours, Refused)
+
+
+def answers(ours: Any, theirs: Any) -> bool:
+    """Only anvil refuses."""
+    return isinstance(theirs, Refused)
+
+
+def is_null(ours: Any, theirs: Any) -> bool:
+    return ours is None
+
+
+def is_empty(ours: Any, theirs: Any) -> bool:
+    """Only anvil has it, and it says nothing."""
+    return ours == ABSENT and theirs in (0, "0x", [], {}, {"balance": "0x0"})
+
+
+def are_more(ours: Any, theirs: Any) -> bool:
+    """Both count, ghostd more."""
+    if isinstance(ours, int) and isinstance(theirs, int):
+        return ours > theirs
+    return is_quantity(ours) and is_quantity(theirs) and int(ours, 16) > int(theirs, 16)
+
+
+def are_fewer(ours: Any, theirs: Any) -> bool:
+    return are_more(theirs, ours)
+
+
+def longer_by_extra_data(ours: Any, theirs: Any) -> bool:
+    """And by the one byte of an empty list of withdrawals."""
+    if not (is_quantity(ours) and is_quantity(theirs)):
+        return False
+    return int(ours, 16) - int(theirs, 16) in (1, len(EXTRA_DATA) // 2)
+
+
+def within_search(ours: Any, theirs: Any) -> bool:
+    """Both end a binary search for the same gas: geth's within 1.5 % above it."""
+    if not (is_quantity(ours) and is_quantity(theirs)):
+        return False
+    return abs(int(ours, 16) - int(theirs, 16)) <= 0.02 * int(ours, 16)
+
+
+def both_words(ours: Any, theirs: Any) -> bool:
+    """Both say something; of a revert both say that it is one."""
+    if not (isinstance(ours, str) and isinstance(theirs, str)) or ABSENT in (ours, theirs):
+        return False
+    return ours.startswith("execution reverted") is theirs.startswith("execution reverted")
+
+
+def geths_error(ours: Any, theirs: Any) -> bool:
+    """anvil shows its own name of it."""
+    return isinstance(theirs, str) and theirs.startswith("Some(")
+
+
+def geths_code(ours: Any, theirs: Any) -> bool:
+    return (ours, theirs) in {
+        (-32000, -32602),
+        (-32000, -32603),
+        (-32000, -32003),
+        (-32000, -32001),
+    }
+
+
+WORDS = "geth's wording; of reverts it is `execution reverted` and a reason in both"
+CODES = "geth answers -32000 to whatever has no code of its own"
+PENDING = "geth's pending block has no hash, miner and nonce"
+NOT_MADE = "a block that is not made has no traces; anvil shows the head's"
+UNKNOWN = "what is not there is refused, or null, as geth does it; anvil answers otherwise"
+SIMULATED = (
+    "execution-apis' forms: blocks follow the head, calls have hashes; anvil repeats the head's "
+    "number and time, and lacks members"
+)
+
+DIFFERENCES: tuple[Difference, ...] = (
+    Difference("*", "error.message", WORDS, both_words),
+    Difference("*", "error.code", CODES, geths_code),
+    Difference(
+        "*", "*extraData", "each says who made a block", lambda a, b: a == EXTRA_DATA and b == "0x"
+    ),
+    Difference(
+        "*",
+        "*size",
+        "the block's bytes: extraData is longer, and anvil leaves out the list of withdrawals",
+        longer_by_extra_data,
+    ),
+    Difference(
+        "*",
+        "*stateRoot result.accountProof[*] result.accountProof",
+        "anvil's genesis names no state, and its roots count accounts and slots that are zero; "
+        "the root of anvil's own dump is ghostd's, see test_state_is_the_same",
+    ),
+    Difference("*", "*totalDifficulty", "geth's blocks have none since the merge", is_absent),
+    Difference(
+        "erigon_getHeaderByNumber",
+        "result.size result.transactions result.uncles result.withdrawals",
+        "a header has none, as Erigon",
+        is_absent,
+    ),
+    Difference("*", "*blobGasPrice", "geth's receipts say it of blob transactions only", is_absent),
+    Difference(
+        "eth_get*Receipt*",
+        "result.blockTimestamp result[*].blockTimestamp",
+        "geth's receipts have it in their logs only; anvil's is a number, not a quantity",
+        is_absent,
+    ),
+    Difference(
+        "eth_feeHistory",
+        "result.baseFeePerGas[*]",
+        "the last is of the block after the newest asked for; anvil's of the one after its head",
+    ),
+    Difference("eth_feeHistory", "refusal", UNKNOWN, refuses),
+    Difference("eth_getBlockByNumber", "result.hash result.miner result.nonce", PENDING, is_null),
+    Difference("trace_block", "refusal", NOT_MADE, refuses),
+    Difference("trace_replayBlockTransactions", "refusal", NOT_MADE, refuses),
+    Difference("eth_getUncleCountBy*", "refusal", UNKNOWN, answers),
+    Difference("eth_getBlockTransactionCountBy*", "refusal", UNKNOWN, answers),
+    Difference("debug_trace*", "refusal", UNKNOWN, refuses),
+    Difference("ots_*", "refusal", UNKNOWN, refuses),
+    Difference("debug_getRawTransaction", "result", "0x, as geth", lambda a, b: a == "0x"),
+    Difference("trace_transaction", "result", "null where there is none, as Erigon", is_null),
+    Difference(
+        "debug_trace*",
+        "result.gas result[*].result.gas",
+        "geth's callTracer shows the transaction's limit, anvil's what was left for the call",
+        are_more,
+    ),
+    Difference(
+        "debug_trace*",
+        "result.gas result.gasUsed result[*].result.gasUsed",
+        "anvil adds up the block's transactions so far",
+        are_fewer,
+    ),
+    Difference(
+        "debug_trace*",
+        "result.structLogs[*].refund result.structLogs[*].returnData result.structLogs[*].memory",
+        "geth leaves them out where there is nothing to say",
+        is_empty,
+    ),
+    Difference(
+        "debug_trace*",
+        "result.structLogs[*].refund",
+        "anvil's steps do not count refunds of earlier steps",
+        lambda ours, theirs: theirs == 0,
+    ),
+    Difference(
+        "debug_trace*",
+        "result.structLogs[*].error",
+        "geth's words; INVALID fails as it runs, so geth says it of the call",
+        geths_error,
+    ),
+    Difference(
+        "debug_trace*",
+        "result.structLogs[*].gasCost result.structLogs[*].storage.0x*",
+        "of an instruction that runs out of gas geth shows what it costs, anvil what was left",
+    ),
+    Difference(
+        "debug_trace*", "result.*codeHash", "geth's prestateTracer shows it of contracts", is_more
+    ),
+    Difference(
+        "debug_trace*",
+        "result.callTracer result.4byteTracer",
+        "anvil's muxTracer answers nothing",
+        is_more,
+    ),
+    Difference(
+        "debug_trace*",
+        "result.0x* result.pre.0x* result.post.0x*",
+        "geth leaves out accounts that were empty, and shows what failed creations touched",
+        lambda ours, theirs: ABSENT in (ours, theirs),
+    ),
+    Difference(
+        "trace_replayBlockTransactions",
+        "*.vmTrace.*",
+        "as Parity: memory, stores and gas after the instruction, no member `op`",
+    ),
+    Difference(
+        "trace_replayBlockTransactions",
+        "*.stateDiff.0x*.balance.[*+] *.stateDiff.0x*.code *.stateDiff.0x*.nonce",
+        "an account that comes into being is `+` throughout, and a delegation is a change of code",
+    ),
+    Difference("ots_traceTransaction", "result", "anvil leaves creations out"),
+    Difference(
+        "ots_getInternalOperations",
+        "result",
+        "anvil lists the transaction's own transfer, which is not internal",
+        lambda ours, theirs: ours == theirs[1:],
+    ),
+    Difference("eth_getLogs", "refusal", "a range that cannot be is refused, as geth", refuses),
+    Difference("eth_estimateGas", "result", "both end a search near the same gas", within_search),
+    Difference(
+        "eth_call eth_estimateGas eth_createAccessList debug_traceCall",
+        "refusal",
+        "what the sender cannot pay, fees under the base fee and of two kinds are refused, as geth",
+        refuses,
+    ),
+    Difference(
+        "eth_createAccessList",
+        "refusal",
+        "a call that fails has a list and its error, as geth",
+        answers,
+    ),
+    Difference(
+        "eth_simulateV1",
+        "result[*].baseFeePerGas result[*].*lobGas* result[*].*ash result[*].number result[*].*oot "
+        "result[*].timestamp result[*].size result[*].withdrawals result[*].logsBloom "
+        "result[*].transactions[*]* result[*].calls[*].maxUsedGas "
+        "result[*].calls[*].logs[*].block* result[*].calls[*].logs[*].transactionHash",
+        SIMULATED,
+    ),
+)
+"""The first that fits counts."""
+
+
+def reason_for(method: str, path: str, ours: Any, theirs: Any) -> int | None:
+    """Which entry of DIFFERENCES covers it."""
+    plain = re.sub(r"\[\d+\]", "(i)", path)
+    for index, entry in enumerate(DIFFERENCES):
+        if (
+            any(fnmatch.fnmatchcase(method, name) for name in entry.methods.split())
+            and any(
+                fnmatch.fnmatchcase(plain, pattern.replace("[*]", "(i)"))
+                for pattern in entry.paths.split()
+            )
+            and entry.when(ours, theirs)
+        ):
+            return index
+    return None
