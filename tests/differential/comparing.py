@@ -81,7 +81,7 @@ class Comparison:
         self.asked.add(method)
         own, other = named(ghost, self.ghost_names), named(anvil, self.anvil_names)
         for path, ours, theirs in answers_differ(own, other):
-            index = reason_for(method, path, ours, theirs)
+            index = reason_for(method, path, ours, theirs, is_pending="pending" in parameters)
             if index is None:
                 self.unexplained.append(
                     f"{method}{tuple(parameters)!r:.300}: {path}: "

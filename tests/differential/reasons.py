@@ -11,6 +11,7 @@ import fnmatch
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 ABSENT = "absent"
@@ -26,8 +27,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """methods, paths: patterns of fnmatch, parted by spaces, `[*]` any index; the path `refusal`
-    is where one node has an error and the other a result. when: of ghostd's member and anvil's,
+    """methods, paths: patterns of fnmatch, parted by spaces, `[*]` any index; a method asked for
+    the pending block is `method(pending)` too, and the path `refusal` is where one node has an
+    error and the other a result. when: of ghostd's member and anvil's,
     `absent` for none, whether this is the difference that is meant."""
 
     methods: str
@@ -117,7 +119,7 @@ def geths_code(ours: Any, theirs: Any) -> bool:
 
 WORDS = "geth's wording; of reverts it is `execution reverted` and a reason in both"
 CODES = "geth answers -32000 to whatever has no code of its own"
-PENDING = "geth's pending block has no hash, miner and nonce"
+PENDING = "a hash is each node's own; anvil's pending block repeats its head's randomness"
 NOT_MADE = "a block that is not made has no traces; anvil shows the head's"
 UNKNOWN = "what is not there is refused, or null, as geth does it; anvil answers otherwise"
 SIMULATED = (
@@ -163,7 +165,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "the last is of the block after the newest asked for; anvil's of the one after its head",
     ),
     Difference("eth_feeHistory", "refusal", UNKNOWN, refuses),
-    Difference("eth_getBlockByNumber", "result.hash result.miner result.nonce", PENDING, is_null),
+    Difference("eth_getBlockByNumber(pending)", "result.hash result.mixHash", PENDING),
     Difference("trace_block", "refusal", NOT_MADE, refuses),
     Difference("trace_replayBlockTransactions", "refusal", NOT_MADE, refuses),
     Difference("eth_getUncleCountBy*", "refusal", UNKNOWN, answers),
@@ -265,12 +267,15 @@ DIFFERENCES: tuple[Difference, ...] = (
 """The first that fits counts."""
 
 
-def reason_for(method: str, path: str, ours: Any, theirs: Any) -> int | None:
+def reason_for(
+    method: str, path: str, ours: Any, theirs: Any, *, is_pending: bool = False
+) -> int | None:
     """Which entry of DIFFERENCES covers it."""
+    names = (method, f"{method}(pending)") if is_pending else (method,)
     plain = re.sub(r"\[\d+\]", "(i)", path)
     for index, entry in enumerate(DIFFERENCES):
         if (
-            any(fnmatch.fnmatchcase(method, name) for name in entry.methods.split())
+            any(fnmatch.fnmatchcase(*one) for one in product(names, entry.methods.split()))
             and any(
                 fnmatch.fnmatchcase(plain, pattern.replace("[*]", "(i)"))
                 for pattern in entry.paths.split()
