@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
@@ -41,6 +42,8 @@ class DevAccount:
 
 def genesis_of(configuration: NodeConfiguration) -> Genesis:
     """The genesis, with the command line's own chain id and, for the development chain, gas limit.
+    A development chain that is thrown away begins now: clients that reckon from the head's time
+    (`block.timestamp + 1 hours` before the first block) would else reckon from 1970.
 
     Raises: InvalidGenesis saying what is wrong where.
     """
@@ -55,7 +58,10 @@ def genesis_of(configuration: NodeConfiguration) -> Genesis:
             genesis, header=replace(genesis.header, gas_limit=configuration.gas_limit)
         )
     if configuration.dev and configuration.genesis_path is None:
-        genesis = development_genesis(genesis, configuration.development)
+        wanted = configuration.development
+        if wanted.timestamp is None and configuration.data_dir is None:
+            wanted = replace(wanted, timestamp=int(time.time()))
+        genesis = development_genesis(genesis, wanted)
     return genesis
 
 
