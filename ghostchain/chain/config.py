@@ -13,6 +13,8 @@ from ghostchain.primitives.types import Address
 DEPOSIT_CONTRACT = Address(bytes.fromhex("00000000219ab540356cbb839cbe05303d7705fa"))
 
 BLOBS_PER_TRANSACTION_MAX = 6
+# As much as a transaction can say: where it is a chain's bound, only the block's limit binds.
+TRANSACTION_GAS_MAX = (1 << 64) - 1
 
 FORK_TIMES = {"cancunTime": Fork.CANCUN, "pragueTime": Fork.PRAGUE, "osakaTime": Fork.OSAKA}
 BLOB_FORKS = {"cancun": "cancunTime", "prague": "pragueTime", "osaka": "osakaTime"} | {
@@ -81,6 +83,8 @@ class ChainConfig:
     timestamp_step_min: int = 1
     # From this time on GhostChain's own rules hold besides Ethereum's; None: never.
     hybrid_time: int | None = None
+    # Gas of one transaction at most, whatever the fork; 0: what the fork says (EIP-7825).
+    transaction_gas_max: int = 0
     # None: one node alone seals the chain.
     consensus: ConsensusParameters | None = None
     # Of a development chain: (block, chain id from there on), ascending.
@@ -143,6 +147,7 @@ def parse_config(fields: Mapping[str, object], genesis_time: int) -> ChainConfig
         deposit_contract=DEPOSIT_CONTRACT if deposit is None else _address(deposit),
         timestamp_step_min=_timestamp_step(_ghost(fields)),
         hybrid_time=_hybrid_time(_ghost(fields)),
+        transaction_gas_max=_transaction_gas(_ghost(fields)),
         consensus=_consensus(_ghost(fields), genesis_time),
     )
 
@@ -162,6 +167,13 @@ def _timestamp_step(ghost: Mapping[str, object]) -> int:
     if step not in (0, 1):
         raise InvalidGenesis(f"config.ghost.timestampStepMin must be 0 or 1, not {step}")
     return step
+
+
+def _transaction_gas(ghost: Mapping[str, object]) -> int:
+    gas = integer(ghost.get("transactionGasMax", 0), "config.ghost.transactionGasMax")
+    if gas > TRANSACTION_GAS_MAX:
+        raise InvalidGenesis(f"config.ghost.transactionGasMax is {gas}, above 2^64 - 1")
+    return gas
 
 
 def _hybrid_time(ghost: Mapping[str, object]) -> int | None:

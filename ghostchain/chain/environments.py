@@ -32,6 +32,7 @@ def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:
         parent_hash=header.parent_hash,
         parent_beacon_block_root=header.parent_beacon_block_root,
         deposit_contract=config.deposit_contract,
+        transaction_gas_max=config.transaction_gas_max,
     )
 
 
@@ -59,6 +60,7 @@ def child_environment(
         parent_hash=parent_hash,
         parent_beacon_block_root=ZERO_HASH,
         deposit_contract=config.deposit_contract,
+        transaction_gas_max=config.transaction_gas_max,
     )
 
 

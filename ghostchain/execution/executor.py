@@ -21,7 +21,7 @@ from ghostchain._native import ffi, lib
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.amendments import native_amendments
 from ghostchain.execution.contracts import ContractRunner, plug
-from ghostchain.execution.forks import Fork
+from ghostchain.execution.forks import TRANSACTION_GAS_CAP, Fork
 from ghostchain.execution.loader import Door
 from ghostchain.execution.loader import StateView as StateView
 from ghostchain.execution.native_values import (
@@ -104,7 +104,8 @@ class BlockEnvironment:
 
     Units: timestamp in seconds, base_fee in wei per gas. deposit_contract: whose logs are deposits
     (EIP-6110). hybrid: what GhostChain adds to Ethereum holds. blob_base_fee: in wei per blob gas,
-    where it is not to follow from the excess.
+    where it is not to follow from the excess. transaction_gas_max: of one transaction, 0: as much
+    as the fork says (EIP-7825).
     """
 
     fork: Fork
@@ -123,6 +124,14 @@ class BlockEnvironment:
     parent_beacon_block_root: Hash32 = ZERO_HASH
     deposit_contract: Address = ZERO_ADDRESS
     blob_base_fee: int | None = None
+    transaction_gas_max: int = 0
+
+    @property
+    def transaction_gas_cap(self) -> int | None:
+        """The gas that a transaction may bring at most, None for any."""
+        if self.transaction_gas_max:
+            return self.transaction_gas_max
+        return TRANSACTION_GAS_CAP if self.fork >= Fork.OSAKA else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,10 @@ class Fork(IntEnum):
     OSAKA = 2
 
 
+TRANSACTION_GAS_CAP = 1 << 24
+"""From Osaka on (EIP-7825), in gas."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlobSchedule:
     """Blobs a block aims at and may carry, and how fast the blob base fee moves."""

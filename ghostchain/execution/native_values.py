@@ -26,6 +26,7 @@ def fill_environment(native: Any, env: BlockEnvironment) -> None:
         "number",
         "timestamp",
         "gas_limit",
+        "transaction_gas_max",
         "excess_blob_gas",
         "blob_base_fee_update_fraction",
         "blobs_per_block_max",

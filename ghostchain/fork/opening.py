@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ghostchain.chain.config import TRANSACTION_GAS_MAX
 from ghostchain.chain.fork import ForkStart, begin_fork, fork_description
 from ghostchain.chain.genesis import Genesis
 from ghostchain.crypto.hashes import header_hash
@@ -57,6 +58,7 @@ class ForkSettings:
 class ForkTerms:
     """What the fork's own blocks are made with. chain_id: None for the remote's. newest: no newer
     rules than these hold; None for what holds there. funded: these accounts begin with funds_wei.
+    is_gas_capped: EIP-7825 binds transactions.
     """
 
     chain_id: int | None
@@ -64,6 +66,7 @@ class ForkTerms:
     funded: tuple[Address, ...]
     funds_wei: int
     newest: Fork | None = None
+    is_gas_capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,12 @@ def begin(
 
 
 def _genesis(found: Origin, terms: ForkTerms) -> Genesis:
-    return origin.genesis_at(found, terms.chain_id or found.chain_id, terms.newest)
+    return origin.genesis_at(
+        found,
+        terms.chain_id or found.chain_id,
+        terms.newest,
+        transaction_gas_max=0 if terms.is_gas_capped else TRANSACTION_GAS_MAX,
+    )
 
 
 def learned(fork: OpenFork, terms: ForkTerms) -> tuple[Genesis, ForkStart]:

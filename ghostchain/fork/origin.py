@@ -169,10 +169,12 @@ def config_of(origin: Origin, chain_id: int) -> ChainConfig:
     return ChainConfig(chain_id, ((0, newest),), ((0, blobs_then),))
 
 
-def genesis_at(origin: Origin, chain_id: int, newest: Fork | None = None) -> Genesis:
+def genesis_at(
+    origin: Origin, chain_id: int, newest: Fork | None = None, *, transaction_gas_max: int = 0
+) -> Genesis:
     """What the fork's directory belongs to: the block stands where a genesis does. newest: no newer
-    rules than these hold."""
-    config = config_of(origin, chain_id)
+    rules than these hold. transaction_gas_max: as in ChainConfig."""
+    config = replace(config_of(origin, chain_id), transaction_gas_max=transaction_gas_max)
     if newest is not None:
         forks = tuple((time, min(fork, newest)) for time, fork in config.forks)
         config = replace(config, forks=forks)

@@ -79,7 +79,7 @@ from ghostchain.state.views import OverlaidView, Override
 from ghostchain.storage.files import storage_failure
 from ghostchain.txpool.driver import PoolDriver, Submission
 from ghostchain.txpool.effects import Accepted, Effect, Promoted
-from ghostchain.txpool.validation import TRANSACTION_GAS_CAP, Rules
+from ghostchain.txpool.validation import Rules
 
 # Executors over the head that calls borrow: one for each worker that may hold one at a time.
 IDLE_EXECUTORS_MAX = 4
@@ -99,7 +99,7 @@ def pool_rules(chain: Chain, environment: BlockEnvironment) -> Rules:
         chain_id=chain.chain_id,
         block_gas_limit=environment.gas_limit,
         types=frozenset(types),
-        gas_cap=TRANSACTION_GAS_CAP if fork >= Fork.OSAKA else None,
+        gas_cap=environment.transaction_gas_cap,
         floor=fork >= Fork.PRAGUE,
         blobs_max=chain.config.blobs_per_transaction_max(environment.timestamp),
         cell_proofs=fork >= Fork.OSAKA,

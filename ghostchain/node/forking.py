@@ -82,6 +82,7 @@ class Forking:
             tuple(account.address for account in dev_accounts(wanted)),
             wanted.balance_wei,
             None if wanted.hardfork is None else Rules[wanted.hardfork.upper()],
+            wanted.caps_transaction_gas,
         )
 
     def open(self, settings: ForkSettings) -> None:

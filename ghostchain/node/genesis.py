@@ -86,6 +86,8 @@ def development_genesis(genesis: Genesis, wanted: DevelopmentConfiguration) -> G
         config = replace(config, forks=config.forks[:count], blobs=config.blobs[:count])
         if last < Fork.PRAGUE:
             header = replace(header, requests_hash=None)
+    if wanted.caps_transaction_gas:
+        config = replace(config, transaction_gas_max=0)
     return replace(genesis, config=config, header=header)
 
 

@@ -25,7 +25,6 @@ from ghostchain.trie.merkle import ordered_root
 
 TRANSACTIONS_MAX = 10_000
 BLOB_GAS = 131_072
-TRANSACTION_GAS_CAP = 1 << 24  # EIP-7825
 TRANSACTION_GAS_MIN = 21_000
 
 
@@ -103,7 +102,7 @@ def run_all(
     """The transactions that hold, in order. Without skips each must: raises RpcError."""
     included: list[Included] = []
     gas_used = 0
-    cap = TRANSACTION_GAS_CAP if phantoms.environment(header).fork >= Fork.OSAKA else None
+    cap = phantoms.environment(header).transaction_gas_cap
     for index in range(len(batch)):
         deadline.check()
         left = header.gas_limit - gas_used

@@ -29,7 +29,6 @@ from ghostchain.execution.executor import (
     Message,
     StateView,
 )
-from ghostchain.execution.forks import Fork
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import AccessEntry, Call, SignatureScheme, TransactionType
@@ -49,7 +48,6 @@ from ghostchain.state.views import OverlaidView, Override
 
 GAS_TRANSACTION = 21_000
 CALL_STIPEND = 2_300
-TRANSACTION_GAS_CAP = 1 << 24  # EIP-7825
 BLOB_GAS = 131_072
 WORD_MAX = 2**256 - 1
 MODULE_MAGIC = b"\0asm\1\0\0\0"
@@ -487,8 +485,9 @@ def estimate_gas(
         highest = environment.gas_limit
         if request.gas is not None and request.gas >= GAS_TRANSACTION:
             highest = request.gas
-        if environment.fork >= Fork.OSAKA and not deploys_module(environment, message):
-            highest = min(highest, TRANSACTION_GAS_CAP)
+        cap = environment.transaction_gas_cap
+        if cap is not None and not deploys_module(environment, message):
+            highest = min(highest, cap)
         if message.max_fee_per_gas:
             # Address and Hash32 are bytes to whoever only reads, which mappings cannot express.
             changed = cast(Mapping[bytes, Override], overrides)

@@ -6,7 +6,8 @@
 enum {
     TRIM_PARTS = 8,               /* of the cache's bound: what one list may keep */
     TRIM_BYTES_MIN = 1 << 20,
-    OUTPUT_BYTES_KEPT = 1 << 20   /* of outputs from one run to the next */
+    OUTPUT_BYTES_KEPT = 1 << 20,  /* of outputs from one run to the next */
+    TRANSACTION_GAS_CAP = 1 << 24 /* EIP-7825 */
 };
 
 ghost_executor *ghost_executor_new(const ghost_state_loader *loader, size_t cache_bytes_max) {
@@ -111,6 +112,10 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
         free_outputs(executor);
     executor->blobs_max = env->blobs_per_block_max;
     executor->gas_limit = env->gas_limit;
+    executor->transaction_gas_max = env->transaction_gas_max;
+    if (executor->transaction_gas_max == 0)
+        executor->transaction_gas_max =
+            state->fork >= GHOST_FORK_OSAKA ? TRANSACTION_GAS_CAP : UINT64_MAX;
     executor->chain_id = env->chain_id;
     executor->gas_used = 0;
     executor->blob_gas_used = 0;

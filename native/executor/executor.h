@@ -27,6 +27,7 @@ typedef struct ghost_block_env {
     uint64_t number;
     uint64_t timestamp;
     uint64_t gas_limit;
+    uint64_t transaction_gas_max;         /* 0: what the fork says (EIP-7825) */
     uint64_t excess_blob_gas;
     uint64_t blob_base_fee_update_fraction;
     uint64_t blobs_per_block_max;

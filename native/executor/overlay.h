@@ -383,6 +383,7 @@ struct ghost_executor {
     bool is_stepping;             /* they are transactions of a block that was begun */
 
     uint64_t blobs_max, gas_limit, chain_id;      /* of the block */
+    uint64_t transaction_gas_max;
     uint64_t gas_used, blob_gas_used;
     u256 base_fee;
     account_entry *coinbase;

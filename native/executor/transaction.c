@@ -11,7 +11,6 @@ enum {
     GAS_NEW_AUTHORITY = 25000,            /* EIP-7702 */
     GAS_AUTHORITY_REFUND = 25000 - 12500,
     GAS_FLOOR_TOKEN = 10,                 /* EIP-7623 */
-    GAS_LIMIT_MAX = 1 << 24,              /* EIP-7825 */
     GAS_FURTHER_CALL = 2600,              /* of a GhostTx: a cold account */
     GAS_FEE_TOKEN = 15000,                /* the slots its fee touches */
     GAS_PAYER_SECP256K1 = 3000,           /* as ECRECOVER */
@@ -204,7 +203,7 @@ static int check_form(ghost_executor *executor, const ghost_tx *tx, uint32_t fla
     /* Honest prices of making a large module ready are beyond the cap. */
     bool is_module = executor->vm.hybrid && tx->is_create &&
                      ghost_is_wasm(tx->data, tx->data_length);
-    if (fork >= GHOST_FORK_OSAKA && tx->gas_limit > GAS_LIMIT_MAX && !is_module)
+    if (tx->gas_limit > executor->transaction_gas_max && !is_module)
         return GHOST_TX_GAS_LIMIT_ABOVE_CAP;
     if (tx->gas_limit > executor->gas_limit - executor->gas_used)
         return GHOST_TX_GAS_ALLOWANCE_EXCEEDED;

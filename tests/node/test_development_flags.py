@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.node.process import Ghostd, invoke
+from tests.node.process import Ghostd, RpcFailure, invoke
 
 PHRASE = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 FIRST = "0x58a57ed9d8d624cbd12e2c467d34787555bb1b25"
+ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 BOB = "0x" + "b0" * 20
+
+
+def test_clients_that_begin_with_the_heads_time_and_with_much_gas_find_both() -> None:
+    """Hardhat 2 signs with 30,000,000 gas on every network named localhost; its sample project
+    reckons from the time of the block before its first."""
+    much = {"from": ALICE, "to": BOB, "gas": hex(30_000_000)}
+    with Ghostd("--dev") as node:
+        began = int(node.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        assert abs(time.time() - began) < 60
+        node.wait_for_receipt(node.call("eth_sendTransaction", much))
+        loop = {"from": ALICE, "to": None, "data": "0x5b600056", "gas": hex(20_000_000)}
+        spent = node.wait_for_receipt(node.call("eth_sendTransaction", loop))
+        assert (spent["status"], spent["gasUsed"]) == ("0x0", hex(20_000_000))
+    with (
+        Ghostd("--dev", "--enable-tx-gas-limit") as node,
+        pytest.raises(RpcFailure, match="gas limit too high"),
+    ):
+        node.call("eth_sendTransaction", much)
 
 
 def test_accounts_mining_and_genesis_are_as_said() -> None:

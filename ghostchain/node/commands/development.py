@@ -53,8 +53,8 @@ DEVELOPMENT_OPTIONS = (
         "--timestamp",
         type=click.IntRange(0, (1 << 63) - 1),
         metavar="SECONDS",
-        help="With --dev: the time of genesis, where the chain's clock begins.  [default: "
-        "genesis's own, and the clock is the wall's]",
+        help="With --dev: the time of genesis, where the chain's clock begins.  [default: now; in "
+        "a data directory genesis's own; and the clock is the wall's]",
     ),
     click.option(
         "--hardfork",
@@ -70,6 +70,11 @@ DEVELOPMENT_OPTIONS = (
         "--disable-block-gas-limit",
         is_flag=True,
         help="With --dev: blocks hold any amount of gas.",
+    ),
+    click.option(
+        "--enable-tx-gas-limit",
+        is_flag=True,
+        help="With --dev: transactions of more than 16,777,216 gas are refused (EIP-7825).",
     ),
     click.option(
         "--state",

@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, Any] = {
     "hardfork": None,
     "auto_impersonate": False,
     "disable_block_gas_limit": False,
+    "enable_tx_gas_limit": False,
     "state": None,
     "load_state": None,
     "dump_state": None,
@@ -38,8 +39,9 @@ OF_GENESIS = ("balance", "base_fee", "timestamp", "hardfork")
 @dataclass(frozen=True, slots=True)
 class DevelopmentConfiguration:
     """accounts: so many of the mnemonic's hold balance_wei at the beginning. base_fee, timestamp:
-    of genesis; None: its own. hardfork: whose rules hold, None for the newest. load_state: a dump
-    that a chain without blocks begins with; is_optional: it need not be there. dump_state: where
+    of genesis; None: its own. hardfork: whose rules hold, None for the newest.
+    caps_transaction_gas: EIP-7825 binds transactions. load_state: a dump that a chain without
+    blocks begins with; is_optional: it need not be there. dump_state: where
     the state is written at the end. is_driven: mining, order or impersonation were asked for, so
     what was set by hand before a restart is set anew.
     """
@@ -51,6 +53,7 @@ class DevelopmentConfiguration:
     base_fee: int | None = None
     timestamp: int | None = None
     hardfork: str | None = None
+    caps_transaction_gas: bool = False
     auto_impersonate: bool = False
     load_state: Path | None = None
     is_optional: bool = False
@@ -102,6 +105,7 @@ def development_of(
         base_fee=chosen["base_fee"],
         timestamp=chosen["timestamp"],
         hardfork=chosen["hardfork"],
+        caps_transaction_gas=chosen["enable_tx_gas_limit"],
         auto_impersonate=chosen["auto_impersonate"],
         load_state=state_path(chosen["load_state"]) or state,
         is_optional=state is not None,
