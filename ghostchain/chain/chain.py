@@ -26,15 +26,13 @@ from ghostchain.chain.amendments import (
     refuse_too_many,
 )
 from ghostchain.chain.columns import outcome_columns, own_batch, transaction_columns
+from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.environments import child_environment, environment_of, fees_in
 from ghostchain.chain.fees import BlockFees
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.importing import Steps, overlapped
 from ghostchain.chain.listeners import Listeners
-from ghostchain.chain.logs import (
-    LocatedLog,
-    Topics,
-)
+from ghostchain.chain.logs import LocatedLog, Topics
 from ghostchain.chain.opening import OpenedStorage, Unacknowledged, open_storage
 from ghostchain.chain.preparing import KnownSenders, Prepared, Preparer
 from ghostchain.chain.published import Published, first_published
@@ -61,6 +59,7 @@ from ghostchain.primitives.errors import (
     StorageFailed,
 )
 from ghostchain.primitives.header import Header
+from ghostchain.primitives.leniency import Leniency
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
@@ -80,8 +79,7 @@ class Chain:
     def __init__(self, genesis: Genesis, storage: OpenedStorage) -> None:
         self.genesis = genesis
         self._storage = storage
-        # Its own copy: a development chain's chain id can be changed.
-        self.config = replace(genesis.config, chain_ids=index.read_chain_ids(storage.database))
+        self.config = index.read_config(storage.database, genesis.config)
         # Held through a whole build or import.
         self._writing = threading.Lock()
         # Held while what is settled and what is published move to the next block.
@@ -582,17 +580,21 @@ class Chain:
         Raises: ValueError on a chain with consensus, or for none of 1 to 2^64 - 1; StorageFailed.
         """
         self._refuse_by_hand()
-        if not 0 < chain_id < 1 << 64:
-            raise ValueError("a chain id is between 1 and 2^64 - 1")
         with self._writing:
-            self._refuse_if_failed()
-            first = self.head.number + 1
-            before = (one for one in self.config.chain_ids if one[0] < first)
-            config = replace(self.config, chain_ids=(*before, (first, chain_id)))
-            batch = self._storage.database.batch()
-            index.put_chain_ids(batch, config.chain_ids)
-            self._storage.database.commit(batch)
-            self.config = self._writer.config = config
+            self._configure(self.config.with_chain_id(self.head.number + 1, chain_id))
+
+    def relax(self, leniency: Leniency) -> None:
+        """This is let pass from here on, durably. Raises: as `set_chain_id`."""
+        self._refuse_by_hand()
+        with self._writing:
+            self._configure(replace(self.config, leniency=leniency))
+
+    def _configure(self, config: ChainConfig) -> None:
+        self._refuse_if_failed()
+        batch = self._storage.database.batch()
+        index.put_config(batch, config)
+        self._storage.database.commit(batch)
+        self.config = self._writer.config = config
 
     def _refuse_by_hand(self) -> None:
         if self.config.consensus is not None:

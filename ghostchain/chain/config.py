@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ghostchain.execution.forks import BLOB_SCHEDULES, BlobSchedule, Fork, ForkStep
 from ghostchain.primitives.errors import InvalidGenesis
+from ghostchain.primitives.leniency import STRICT, Leniency
 from ghostchain.primitives.types import Address
 
 # EIP-6110 on Ethereum's main network; a genesis may name another.
@@ -89,6 +90,7 @@ class ChainConfig:
     consensus: ConsensusParameters | None = None
     # Of a development chain: (block, chain id from there on), ascending.
     chain_ids: tuple[tuple[int, int], ...] = ()
+    leniency: Leniency = STRICT
 
     @classmethod
     def from_steps(cls, chain_id: int, steps: Sequence[ForkStep]) -> ChainConfig:
@@ -105,6 +107,13 @@ class ChainConfig:
             if first <= number:
                 return chain_id
         return self.chain_id
+
+    def with_chain_id(self, first: int, chain_id: int) -> ChainConfig:
+        """With this one from a block on, whatever was said of later ones. Raises: ValueError."""
+        if not 0 < chain_id < 1 << 64:
+            raise ValueError("a chain id is between 1 and 2^64 - 1")
+        before = (one for one in self.chain_ids if one[0] < first)
+        return replace(self, chain_ids=(*before, (first, chain_id)))
 
     def blobs_per_transaction_max(self, timestamp: int) -> int:
         """Six from Osaka on (EIP-7594), before that as many as the block holds."""

@@ -33,6 +33,7 @@ def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:
         parent_beacon_block_root=header.parent_beacon_block_root,
         deposit_contract=config.deposit_contract,
         transaction_gas_max=config.transaction_gas_max,
+        leniency=config.leniency,
     )
 
 
@@ -61,6 +62,7 @@ def child_environment(
         parent_beacon_block_root=ZERO_HASH,
         deposit_contract=config.deposit_contract,
         transaction_gas_max=config.transaction_gas_max,
+        leniency=config.leniency,
     )
 
 

@@ -13,21 +13,25 @@ m | cut             the block files are to be cut where the head says that they 
 p | address 20 ...  what is pending for the next block (`chain/amendments.py`)
 m | begin           block 8: blocks up to there are not kept but for genesis (a snapshot's)
 m | chain ids       (block 8, chain id from there on 8) ..., of a development chain
+m | leniency        JSON of what is let pass (`primitives/leniency.py`), of a development chain
 m | fork            description of the block of another chain where this one begins
 """
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ghostchain.chain.config import ChainConfig
 from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import Hash32
+from ghostchain.primitives.leniency import STRICT, Leniency
+from ghostchain.primitives.types import Address, Hash32
 from ghostchain.state.changes import Column, rows
 from ghostchain.state.keys import number_bytes
 from ghostchain.storage.database import Batch, Reader
@@ -44,6 +48,7 @@ BLOOMS = b"mblooms"
 BEGIN = b"mbegin"
 CHAIN_IDS = b"mchain ids"
 CHAIN_ID = struct.Struct(">QQ")
+LENIENCY = b"mleniency"
 FORK = b"mfork"
 JOURNAL = b"j"
 HEAD_VALUE = struct.Struct(">Q32s12s")
@@ -216,3 +221,35 @@ def read_chain_ids(reader: Reader) -> tuple[tuple[int, int], ...]:
     if len(stored) % CHAIN_ID.size:
         raise StorageCorrupt("the chain ids of blocks are cut off")
     return tuple((first, chain_id) for first, chain_id in CHAIN_ID.iter_unpack(stored))
+
+
+def put_config(batch: Batch, config: ChainConfig) -> None:
+    """What of it can be changed."""
+    put_chain_ids(batch, config.chain_ids)
+    put_leniency(batch, config.leniency)
+
+
+def read_config(reader: Reader, config: ChainConfig) -> ChainConfig:
+    """With what was changed. Raises: StorageCorrupt."""
+    return replace(config, chain_ids=read_chain_ids(reader), leniency=read_leniency(reader))
+
+
+def put_leniency(batch: Batch, leniency: Leniency) -> None:
+    signatures = [[one.hex(), address.hex()] for one, address in leniency.signatures]
+    stored = [leniency.code_bytes_max, signatures]
+    batch.put(LENIENCY, json.dumps(stored).encode())
+
+
+def read_leniency(reader: Reader) -> Leniency:
+    """What `put_leniency` put; STRICT where nothing was. Raises: StorageCorrupt."""
+    stored = reader.get(LENIENCY)
+    if stored is None:
+        return STRICT
+    try:
+        code_bytes_max, pairs = json.loads(stored)
+        signatures = [
+            (bytes.fromhex(one), Address(bytes.fromhex(address))) for one, address in pairs
+        ]
+    except (ValueError, TypeError) as error:
+        raise StorageCorrupt("what is let pass here is damaged") from error
+    return Leniency(code_bytes_max, tuple(signatures))

@@ -54,6 +54,7 @@ from ghostchain.primitives.amendment import NO_AMENDMENTS
 from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import BlockReason, InvalidBlock
 from ghostchain.primitives.header import Header
+from ghostchain.primitives.leniency import STRICT
 from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
 from ghostchain.state.changes import Column, columns_of
 from ghostchain.state.keys import number_bytes
@@ -339,8 +340,7 @@ class BlockWriter:
             transactions = raw_transactions(batch, included)
             block = Block(header, transactions, tuple(proposal.withdrawals))
             pending = self._pending(block, batch, result, candidate_count)
-            is_unsigned = bool(transaction_columns(batch)["is_unsigned"][included].any())
-            if is_unsigned or (
+            if self._uses_leniency(batch, included) or (
                 proposal.is_by_hand and self._is_by_hand(proposal, header, parent, parent_hash)
             ):
                 pending = replace(pending, by_hand=proposal.amendments)
@@ -348,6 +348,13 @@ class BlockWriter:
         except BaseException:
             self.discard()
             raise
+
+    def _uses_leniency(self, batch: TransactionBatch, included: list[int]) -> bool:
+        """Whether transactions are in the block that no other chain would take, or could be."""
+        leniency, columns = self.config.leniency, transaction_columns(batch)
+        if columns["is_unsigned"][included].any():
+            return True
+        return leniency != STRICT and bool(included)
 
     def _is_by_hand(
         self, proposal: Proposal, header: Header, parent: Header, parent_hash: Hash32

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import unicodedata
+from collections.abc import Sequence
 
 from ghostchain.crypto.secp256k1 import public_key_of
 
@@ -16,11 +17,12 @@ ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D036414
 HARDENED = 1 << 31
 ETHEREUM_PATH = (44 + HARDENED, 60 + HARDENED, HARDENED, 0)
 SEED_ROUNDS = 2_048
+STEPS_MAX = 16
 WORD_COUNTS = (12, 15, 18, 21, 24)
 
 
-def keys_of(phrase: str, count: int) -> tuple[bytes, ...]:
-    """The first private keys of m/44'/60'/0'/0 under the phrase (32 bytes each).
+def keys_of(phrase: str, count: int, path: Sequence[int] = ETHEREUM_PATH) -> tuple[bytes, ...]:
+    """The first private keys below the path (m/44'/60'/0'/0) under the phrase (32 bytes each).
 
     The words are taken as they are: their list and checksum are not looked at. Raises: ValueError
     for another number of words than BIP-39 has. Cost: a millisecond, and 50 microseconds a key.
@@ -31,9 +33,23 @@ def keys_of(phrase: str, count: int) -> tuple[bytes, ...]:
     joined = " ".join(words).encode()
     seed = hashlib.pbkdf2_hmac("sha512", joined, b"mnemonic", SEED_ROUNDS)
     node = hmac.digest(b"Bitcoin seed", seed, "sha512")
-    for index in ETHEREUM_PATH:
+    for index in path:
         node = child_of(node, index)
     return tuple(child_of(node, index)[:32] for index in range(count))
+
+
+def path_of(text: str) -> tuple[int, ...]:
+    """Of `m/44'/60'/0'/0/`, to which a number is added. Raises: ValueError."""
+    head, *steps = text.rstrip("/").split("/")
+    found = []
+    for step in steps:
+        digits = step.removesuffix("'")
+        if not digits.isdecimal() or len(digits) > 10 or int(digits) >= HARDENED:
+            raise ValueError(f"{text}: {step} is no step of a path")
+        found.append(int(digits) + (HARDENED if step != digits else 0))
+    if head != "m" or len(found) > STEPS_MAX:
+        raise ValueError(f"{text}: expected a path as m/44'/60'/0'/0/")
+    return tuple(found)
 
 
 def child_of(node: bytes, index: int) -> bytes:

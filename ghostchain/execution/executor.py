@@ -38,6 +38,7 @@ from ghostchain.primitives.errors import (
     InvalidTransaction,
     TransactionReason,
 )
+from ghostchain.primitives.leniency import STRICT, Leniency
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.transaction import AccessEntry, Authorization, Call, SignatureScheme
 from ghostchain.primitives.types import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
@@ -105,7 +106,7 @@ class BlockEnvironment:
     Units: timestamp in seconds, base_fee in wei per gas. deposit_contract: whose logs are deposits
     (EIP-6110). hybrid: what GhostChain adds to Ethereum holds. blob_base_fee: in wei per blob gas,
     where it is not to follow from the excess. transaction_gas_max: of one transaction, 0: as much
-    as the fork says (EIP-7825).
+    as the fork says (EIP-7825). leniency: of a development chain.
     """
 
     fork: Fork
@@ -125,6 +126,7 @@ class BlockEnvironment:
     deposit_contract: Address = ZERO_ADDRESS
     blob_base_fee: int | None = None
     transaction_gas_max: int = 0
+    leniency: Leniency = STRICT
 
     @property
     def transaction_gas_cap(self) -> int | None:

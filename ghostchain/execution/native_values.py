@@ -9,6 +9,7 @@ from ghostchain._native import ffi
 from ghostchain.crypto.signing import authority_of
 from ghostchain.execution.wasm_engine import ensure_engine
 from ghostchain.primitives.block import Withdrawal
+from ghostchain.primitives.leniency import STRICT, Leniency
 from ghostchain.primitives.transaction import AccessEntry, Authorization, Call
 from ghostchain.primitives.types import ZERO_ADDRESS
 
@@ -40,9 +41,21 @@ def fill_environment(native: Any, env: BlockEnvironment) -> None:
         "deposit_contract",
     ):
         setattr(native, name, getattr(env, name))
+    fill_leniency(native, env.leniency)
     native.base_fee = env.base_fee.to_bytes(32, "big")
     native.has_blob_base_fee = env.blob_base_fee is not None
     native.blob_base_fee = (env.blob_base_fee or 0).to_bytes(32, "big")
+
+
+def fill_leniency(native: Any, leniency: Leniency) -> None:
+    if leniency is STRICT:
+        native.code_bytes_max = native.signature_count = 0
+        return
+    native.code_bytes_max = leniency.code_bytes_max or 0
+    native.signature_count = len(leniency.signatures)
+    for index, (signature, address) in enumerate(leniency.signatures):
+        native.signatures[index].signature = signature
+        native.signatures[index].address = address
 
 
 def native_withdrawals(withdrawals: Sequence[Withdrawal]) -> Any:

@@ -104,6 +104,7 @@ def pool_rules(chain: Chain, environment: BlockEnvironment) -> Rules:
         blobs_max=chain.config.blobs_per_transaction_max(environment.timestamp),
         cell_proofs=fork >= Fork.OSAKA,
         wasm=environment.hybrid,
+        initcode_size_max=environment.leniency.init_code_bytes_max,
     )
 
 

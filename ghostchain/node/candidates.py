@@ -56,11 +56,12 @@ def best_candidates(
     base_fee: int | None = None,
     gas_limit: int | None = None,
     by_arrival: bool = False,
+    count_max: int = CANDIDATE_COUNT_MAX,
 ) -> Candidates:
     """The best of what pays in the block after the head.
 
     base_fee and gas_limit: of that block, where they are not what the head demands. by_arrival:
-    what came first goes first, whatever it tips.
+    what came first goes first, whatever it tips. count_max: so many at most.
     """
     fees = chain.next_fees()
     if base_fee is None:
@@ -74,7 +75,7 @@ def best_candidates(
         for transaction in sorted(best, key=lambda one: one.order) if by_arrival else best:
             size += len(transaction.raw)
             # Limits are promises, not use: twice the block's gas of promises is tried.
-            if size > CANDIDATE_BYTES_MAX or gas > gas_max or len(chosen) >= CANDIDATE_COUNT_MAX:
+            if size > CANDIDATE_BYTES_MAX or gas > gas_max or len(chosen) >= count_max:
                 return Candidates(tuple(chosen), True)
             chosen.append(transaction)
             gas += transaction.gas_limit

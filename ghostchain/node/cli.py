@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ghostchain import __version__
+from ghostchain.node.commands.carried_over import CarriedOver
 from ghostchain.node.commands.devnet import devnet
 from ghostchain.node.commands.options import (
     configuration_of,
@@ -71,7 +72,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(cls=CarriedOver)
 @store_options
 @click.option(
     "--dev",

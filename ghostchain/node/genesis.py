@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from eth_utils.address import to_checksum_address
 
 from ghostchain.chain.genesis import Genesis, GenesisAccount, load_genesis, state_root
 from ghostchain.chain.networks import TEST_KEYS, network
+from ghostchain.crypto.hierarchical import HARDENED
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.execution.forks import Fork
@@ -16,6 +18,7 @@ from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development.configuration import DevelopmentConfiguration
 from ghostchain.node.forks import system_contracts
 from ghostchain.primitives.errors import InvalidGenesis
+from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address
 
 # The bootstrap validator of the networks for trying out: its key is the hash of this sentence, so
@@ -122,3 +125,20 @@ def dev_accounts(wanted: DevelopmentConfiguration | None = None) -> tuple[DevAcc
     """The accounts of the mnemonic; unless said otherwise, ten of the test mnemonic."""
     keys = TEST_KEYS if wanted is None or wanted.is_usual else wanted.private_keys()
     return tuple(DevAccount(address_of(key), key) for key in keys)
+
+
+def accounts_file(wanted: DevelopmentConfiguration, chain_id: int, head: Header) -> bytes:
+    """JSON of the accounts, their keys and what blocks begin with, by anvil's names."""
+    accounts = dev_accounts(wanted)
+    steps = [f"{one % HARDENED}{chr(39) if one >= HARDENED else ''}" for one in wanted.path]
+    document = {
+        "available_accounts": [account.checksum_address for account in accounts],
+        "private_keys": [f"0x{account.key.hex()}" for account in accounts],
+        "wallet": {"mnemonic": wanted.mnemonic, "derivation_path": "/".join(["m", *steps, ""])},
+        "chain_id": chain_id,
+        "base_fee": str(head.base_fee_per_gas),
+        "gas_price": str(head.base_fee_per_gas),
+        "gas_limit": str(head.gas_limit),
+        "genesis_timestamp": str(head.timestamp),
+    }
+    return json.dumps(document, indent=2).encode()

@@ -98,6 +98,7 @@ class Solo:
         self._alone = Alone(lambda: len(parts.pool.pool))
         self._on_failure = parts.on_failure
         self._task: asyncio.Task[None] | None = None
+        self._dumping: asyncio.Task[None] | None = None
 
     @property
     def presence(self) -> Presence:
@@ -128,12 +129,19 @@ class Solo:
             await load_state(self._development, self._wanted)
         self._task = asyncio.create_task(self._sealer.run(), name="sealer")
         self._task.add_done_callback(self._on_end)
+        if self._development is not None and self._wanted.state_interval_s is not None:
+            dumping = dump_regularly(self._development, self._wanted)
+            self._dumping = asyncio.create_task(dumping, name="state dumps")
+            self._dumping.add_done_callback(self._on_end)
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             # Its failure, if any, is what stopped the node; here only its end is awaited.
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._dumping is not None:
+            self._dumping.cancel()
+            await asyncio.gather(self._dumping, return_exceptions=True)
         if self._development is not None:
             if self._wanted.dump_state is not None:
                 await dump_state(self._development, self._wanted.dump_state)
@@ -155,6 +163,14 @@ async def load_state(hand: Controller, wanted: DevelopmentConfiguration) -> None
         await hand.load(await asyncio.to_thread(path.read_bytes))
     except Impossible as refused:
         raise InvalidGenesis(f"{path}: {refused}") from refused
+
+
+async def dump_regularly(hand: Controller, wanted: DevelopmentConfiguration) -> None:
+    """Until cancelled. Raises: OSError."""
+    assert wanted.state_interval_s is not None
+    while wanted.dump_state is not None:
+        await asyncio.sleep(wanted.state_interval_s)
+        await dump_state(hand, wanted.dump_state)
 
 
 async def dump_state(hand: Controller, path: Path) -> None:
@@ -188,6 +204,7 @@ def open_development(parts: Parts, coinbase: Address) -> Controller:
                 order=configuration.development.order,
                 impersonates_all=configuration.development.auto_impersonate,
             ),
+            transactions_max=configuration.development.transactions_max,
             node_is_given=configuration.development.is_driven,
             is_own_time=configuration.fork is not None
             or configuration.development.timestamp is not None,

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ from ghostchain.node.accounts import fee_state, sender_states
 from ghostchain.node.backend import NodeBackend, pool_rules
 from ghostchain.node.beginning import begin_from_snapshot
 from ghostchain.node.configuration import NodeConfiguration
+from ghostchain.node.development.configuration import DevelopmentConfiguration
 from ghostchain.node.engines import open_engines
 from ghostchain.node.following import PoolFollower
 from ghostchain.node.forking import Forking, forking
-from ghostchain.node.genesis import check_system_contracts, dev_accounts
+from ghostchain.node.genesis import accounts_file, check_system_contracts, dev_accounts
 from ghostchain.node.logs import event, speaks_json
 from ghostchain.node.metrics import Metrics, Sample
 from ghostchain.node.monitoring import MonitoringServer
@@ -99,11 +100,24 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             remote=fork.state,
         )
         stack.callback(chain.close)
+        if configuration.dev:
+            relax(chain, configuration.development)
         open_engines(genesis, data_dir)
         fork.replay(chain)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(configuration, chain, data_dir, fork))
     event(logger, logging.INFO, "stopped")
+
+
+def relax(chain: Chain, wanted: DevelopmentConfiguration) -> None:
+    """What the command line lets pass; signatures that are believed stay so. Effects: the file of
+    accounts that it asks for is written. Raises: StorageError, OSError."""
+    known = chain.config.leniency
+    leniency = replace(wanted.leniency, signatures=known.signatures)
+    if leniency != known and chain.config.consensus is None:
+        chain.relax(leniency)
+    if wanted.config_out is not None:
+        wanted.config_out.write_bytes(accounts_file(wanted, chain.config.chain_id, chain.head))
 
 
 def begin_if_asked(configuration: NodeConfiguration, genesis: Genesis, data_dir: Path) -> None:

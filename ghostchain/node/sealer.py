@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.environments import SOLO_EXTRA_DATA
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.node.candidates import best_candidates, drop_refused
+from ghostchain.node.candidates import CANDIDATE_COUNT_MAX, best_candidates, drop_refused
 from ghostchain.node.logs import event
 from ghostchain.node.sealing import Sealing, SealingPolicy
 from ghostchain.primitives.errors import RemoteError
@@ -34,7 +34,8 @@ REMOTE_RETRY_S = 1.0
 class Terms:
     """What a block is made with. gas_limit: where the limit moves to, None to leave it. On a
     development chain also base_fee instead of what the parent demands, and is_free: time and gas
-    limit are as said, whatever the parent's. by_arrival: the order of its transactions."""
+    limit are as said, whatever the parent's. by_arrival: the order of its transactions.
+    count_max: of them."""
 
     timestamp: int
     coinbase: Address
@@ -43,6 +44,7 @@ class Terms:
     base_fee: int | None = None
     is_free: bool = False
     by_arrival: bool = False
+    count_max: int = CANDIDATE_COUNT_MAX
 
 
 def usual_terms(chain: Chain, coinbase: Address, gas_limit: int | None) -> Terms:
@@ -88,6 +90,7 @@ class BlockMaker:
             base_fee=terms.base_fee,
             gas_limit=terms.gas_limit if terms.is_free else None,
             by_arrival=terms.by_arrival,
+            count_max=terms.count_max,
         )
         if not candidates.transactions and not empty_too:
             return None

@@ -139,6 +139,10 @@ class Development(Protocol):
 
     async def impersonate_all(self, on: bool) -> None: ...
 
+    async def impersonate_signature(self, signature: bytes, address: Address) -> None:
+        """ECRECOVER finds this address for the signature (65 bytes), whatever was signed, from
+        here on. Raises Impossible where there are too many."""
+
     async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal: ...
 
     # state

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ghostchain.chain.fees import BASE_FEE_END
-from ghostchain.primitives.types import Hash32
+from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.development import Fork
 from ghostchain.rpc.parameters import (
+    address,
     call_request,
     data,
     fields,
@@ -143,6 +144,15 @@ def signature(value: Any) -> bytes:
     if len(found) != 65:
         raise ValueError(f"a signature has 65 bytes, not {len(found)}")
     return found
+
+
+def believed_signature(value: Any) -> bytes | tuple[bytes, Address]:
+    """A signature; or with the address in one list."""
+    if not isinstance(value, list):
+        return signature(value)
+    if len(items(value, 2, "members of a pair")) != 2:
+        raise ValueError("expected a signature and an address")
+    return signature(value[0]), address(value[1])
 
 
 @dataclass(frozen=True, slots=True)

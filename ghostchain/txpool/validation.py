@@ -15,12 +15,15 @@ from ghostchain.chain.fees import (
     GAS_TRANSACTION,
 )
 from ghostchain.primitives.errors import TransactionReason
+from ghostchain.primitives.leniency import INIT_CODE_BYTES_MAX
 from ghostchain.primitives.transaction import SignatureScheme
 from ghostchain.primitives.types import WASM_MAGIC, Address
 from ghostchain.txpool.effects import PoolReason
 
 # Bytes of one transaction as it stands in a block; blobs travel beside it.
 SIZE_MAX = 128 * 1024
+# Of a creation where code of any size is let pass; within a record of the journal.
+LENIENT_SIZE_MAX = 1_000_000
 
 # A creation with this in front of its data deploys a WASM module. It may be longer (the module, and
 # room for the rest of a transaction with two signatures of ML-DSA-65), and needs more gas than
@@ -40,7 +43,6 @@ GAS_INITCODE_WORD = 2
 GAS_FLOOR_TOKEN = 10
 GAS_FURTHER_CALL = 2_600
 GAS_FEE_TOKEN = 15_000
-INITCODE_SIZE_MAX = 49_152
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Rules:
 
     types: transaction types that exist; gas_cap: EIP-7825 or None; floor: EIP-7623 holds;
     blobs_max: blobs one transaction may carry (0: none); cell_proofs: sidecars as of EIP-7594;
-    wasm: WASM modules can be deployed.
+    wasm: WASM modules can be deployed. initcode_size_max: of EVM code; beyond EIP-3860's limit,
+    a transaction may be as large as it takes.
     """
 
     chain_id: int
@@ -61,6 +64,7 @@ class Rules:
     cell_proofs: bool
     tip_min_wei: int = 0
     wasm: bool = False
+    initcode_size_max: int = INIT_CODE_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +137,15 @@ def _form_refusal(shape: Shape, rules: Rules) -> tuple[TransactionReason | PoolR
         return TransactionReason.TYPE_NOT_YET, "transaction type not supported"
     is_wasm = deploys_wasm(shape, rules)
     size_max = WASM_SIZE_MAX if is_wasm else SIZE_MAX
+    if shape.is_create and rules.initcode_size_max > INIT_CODE_BYTES_MAX:
+        size_max = LENIENT_SIZE_MAX
     if shape.size > size_max:
         message = f"oversized data: transaction size {shape.size}, limit {size_max}"
         return PoolReason.OVERSIZED, message
     if shape.chain_id is not None and shape.chain_id != rules.chain_id:
         message = f"invalid chain id for signer: have {shape.chain_id} want {rules.chain_id}"
         return TransactionReason.CHAIN_ID, message
-    code_max = WASM_BYTES_MAX if is_wasm else INITCODE_SIZE_MAX
+    code_max = WASM_BYTES_MAX if is_wasm else rules.initcode_size_max
     if shape.is_create and len(shape.data) > code_max:
         message = f"max initcode size exceeded: code size {len(shape.data)}, limit {code_max}"
         return TransactionReason.INITCODE_SIZE_EXCEEDED, message

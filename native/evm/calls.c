@@ -130,9 +130,13 @@ static int create(evm_frame *frame, unsigned operands, uint64_t gas_per_word) {
     uint64_t length = size->limbs[0];
     if (!evm_charge(frame, gas_per_word * evm_words(length)))
         return GHOST_EXIT_OUT_OF_GAS;
-    if (length > INIT_CODE_BYTES_MAX &&
-        length > ghost_init_code_max(frame->vm->hybrid, frame->memory + offset->limbs[0], length)) {
-        frame->vm->fault = (ghost_fault){.kind = GHOST_FAULT_INIT_CODE, .want = (uint32_t)length};
+    size_t code_bytes_max = frame->vm->code_bytes_max;
+    if (length > 2 * code_bytes_max &&
+        length > ghost_init_code_max(frame->vm->hybrid, code_bytes_max,
+                                     frame->memory + offset->limbs[0], length)) {
+        frame->vm->fault = (ghost_fault){.kind = GHOST_FAULT_INIT_CODE,
+                                         .have = 2 * frame->vm->code_bytes_max,
+                                         .want = (uint32_t)length};
         return GHOST_EXIT_CODE_SIZE;
     }
     child->is_static = false;

@@ -100,7 +100,7 @@ enum ghost_fault_kind {
     GHOST_FAULT_SENTRY = 1,         /* SSTORE with no more than the stipend (EIP-2200) */
     GHOST_FAULT_OVERFLOW = 2,       /* the end of a range of memory is beyond 64 bits */
     GHOST_FAULT_MEMORY = 3,         /* memory that no gas pays for */
-    GHOST_FAULT_INIT_CODE = 4,      /* EIP-3860; want: its size */
+    GHOST_FAULT_INIT_CODE = 4,      /* EIP-3860; have: the limit, want: its size */
     GHOST_FAULT_STATIC = 5,         /* a write in a static frame, seen while it was priced */
     GHOST_FAULT_TWICE = 6,          /* a part of the price was not there before all was known */
     GHOST_FAULT_CODE = 7            /* EIP-170; want: the code's size */
@@ -196,6 +196,7 @@ enum { GHOST_EXIT_REASON_BYTES = 192 };
 struct ghost_vm {
     uint32_t fork;
     bool hybrid;                  /* engines other than the EVM run (ghost_block_env.hybrid) */
+    uint32_t code_bytes_max;      /* of EVM code; init code may have twice as many */
     ghost_state *state;
     ghost_block_context block;
     ghost_tx_context tx;

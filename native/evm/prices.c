@@ -161,15 +161,19 @@ static int price_destruct(const evm_frame *frame, ghost_step *step, uint64_t *ga
 
 static size_t init_code_max(const evm_frame *frame) {
     const uint64_t offset = operand(frame, 1)->limbs[0];
+    size_t code_bytes_max = frame->vm->code_bytes_max;
     if (frame->memory_size < 8 || offset > frame->memory_size - 8)
-        return INIT_CODE_BYTES_MAX;
-    return ghost_init_code_max(frame->vm->hybrid, frame->memory + offset, 8);
+        return 2 * code_bytes_max;
+    return ghost_init_code_max(frame->vm->hybrid, code_bytes_max, frame->memory + offset, 8);
 }
 
 static int price_creation(const evm_frame *frame, ghost_step *step, uint64_t *gas) {
     uint64_t size = operand(frame, 2)->limbs[0], per_word = GAS_INIT_CODE_WORD;
-    if (size > INIT_CODE_BYTES_MAX && size > init_code_max(frame))
-        return fail(step, GHOST_FAULT_INIT_CODE, (uint32_t)size);
+    if (size > 2 * (size_t)frame->vm->code_bytes_max && size > init_code_max(frame)) {
+        fail(step, GHOST_FAULT_INIT_CODE, (uint32_t)size);
+        step->fault.have = 2 * frame->vm->code_bytes_max;
+        return 0;
+    }
     if (step->opcode == OP_CREATE2)
         per_word += GAS_KECCAK_WORD;
     *gas += word_gas(operand(frame, 2), per_word);

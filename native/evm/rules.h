@@ -40,9 +40,11 @@ static inline bool ghost_is_contract(const uint8_t *code, size_t length) {
     return length == 3 && code[0] == 0xef && code[1] == 0x47;
 }
 
-/* How long init code may be: init code that is a module deploys itself in hybrid blocks. */
-static inline size_t ghost_init_code_max(bool hybrid, const uint8_t *code, size_t length) {
-    return hybrid && ghost_is_wasm(code, length) ? WASM_BYTES_MAX : INIT_CODE_BYTES_MAX;
+/* How long init code may be, where other code may have code_bytes_max bytes: init code that is a
+ * module deploys itself in hybrid blocks. */
+static inline size_t ghost_init_code_max(bool hybrid, size_t code_bytes_max, const uint8_t *code,
+                                         size_t length) {
+    return hybrid && ghost_is_wasm(code, length) ? WASM_BYTES_MAX : 2 * code_bytes_max;
 }
 
 static inline uint64_t ghost_all_but_one_64th(uint64_t gas) {

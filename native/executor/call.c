@@ -6,7 +6,8 @@
 
 enum {
     CODE_PADDING = 33,
-    GAS_CODE_DEPOSIT = 200
+    GAS_CODE_DEPOSIT = 200,
+    GAS_ECRECOVER = 3000
 };
 
 /* ---- engines: the first bytes of the code choose ---- */
@@ -118,10 +119,43 @@ static void settle(ghost_vm *vm, const snapshot *before, ghost_call_result *resu
 
 /* ---- calls ---- */
 
+/* What ECRECOVER says of a signature that a development chain was told to believe: true, and the
+ * answer, as ghost_precompile_run gives it; else false. */
+static bool believe(const ghost_executor *executor, const uint8_t precompile[20],
+                    const ghost_message *message, ghost_precompile_result *answer, int *status) {
+    static const uint8_t ecrecover[20] = {[19] = 1};
+    uint8_t input[128] = {0}, signature[65];
+    if (memcmp(precompile, ecrecover, 20) != 0 || message->gas < GAS_ECRECOVER)
+        return false;
+    if (message->input_length != 0)
+        memcpy(input, message->input,
+               message->input_length < sizeof input ? message->input_length : sizeof input);
+    memcpy(signature, input + 64, 64);
+    signature[64] = input[63];
+    for (size_t i = 0; i < executor->signature_count; i++) {
+        const ghost_known_signature *known = &executor->signatures[i];
+        if (memcmp(known->signature, signature, sizeof signature) != 0)
+            continue;
+        uint8_t *output = calloc(1, 32);
+        *status = output == NULL ? GHOST_OUT_OF_MEMORY : GHOST_OK;
+        if (output == NULL)
+            return true;
+        memcpy(output + 12, known->address, 20);
+        *answer = (ghost_precompile_result){.success = 1, .gas_left = message->gas - GAS_ECRECOVER,
+                                            .output = output, .output_length = 32};
+        return true;
+    }
+    return false;
+}
+
 static void run_precompile(ghost_vm *vm, const ghost_message *message,
                            const uint8_t precompile[20], ghost_call_result *result) {
     ghost_precompile_result answer = {0};
-    int status = ghost_precompile_run(&answer, vm->fork, precompile, message->input,
+    const ghost_executor *executor = executor_of(vm);
+    int status = GHOST_OK;
+    if (executor->signature_count == 0 ||
+        !believe(executor, precompile, message, &answer, &status))
+        status = ghost_precompile_run(&answer, vm->fork, precompile, message->input,
                                       message->input_length, message->gas);
     executor_keep_output(executor_of(vm), message->depth, answer.output, answer.output_length);
     if (status != GHOST_OK) {
@@ -370,7 +404,7 @@ static int check_deposit(ghost_vm *vm, const uint8_t *code, size_t length, uint6
         return GHOST_EXIT_CODE_PREFIX;
     if (cost > *gas)
         return GHOST_EXIT_CODE_STORE_OUT_OF_GAS;
-    if (length > (is_wasm ? WASM_BYTES_MAX : CODE_BYTES_MAX)) {
+    if (length > (is_wasm ? WASM_BYTES_MAX : vm->code_bytes_max)) {
         vm->fault = (ghost_fault){.kind = GHOST_FAULT_CODE, .want = (uint32_t)length};
         return GHOST_EXIT_CODE_SIZE;
     }

@@ -123,6 +123,13 @@ void executor_set_block(ghost_executor *executor, const ghost_block_env *env, bo
     executor->base_fee = u256_from_be(env->base_fee);
     executor->vm.fork = state->fork;
     executor->vm.hybrid = env->hybrid != 0;
+    executor->vm.code_bytes_max = env->code_bytes_max != 0 ? env->code_bytes_max : CODE_BYTES_MAX;
+    executor->signature_count = env->signature_count < GHOST_KNOWN_SIGNATURES_MAX
+                                    ? env->signature_count
+                                    : GHOST_KNOWN_SIGNATURES_MAX;
+    if (executor->signature_count != 0)
+        memcpy(executor->signatures, env->signatures,
+               executor->signature_count * sizeof *executor->signatures);
     executor->vm.status = GHOST_OK;
     ghost_block_context *block = &executor->vm.block;
     block->number = env->number;

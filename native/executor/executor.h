@@ -19,6 +19,14 @@ typedef struct ghost_state_loader {
     int (*block_hash)(void *context, uint64_t number, uint8_t hash[32]);
 } ghost_state_loader;
 
+/* A signature that ECRECOVER finds an address for which never made it: of development chains. */
+typedef struct ghost_known_signature {
+    uint8_t signature[65];                /* r 32 | s 32 | v, as the low byte of ECRECOVER's v */
+    uint8_t address[20];
+} ghost_known_signature;
+
+enum { GHOST_KNOWN_SIGNATURES_MAX = 64 };
+
 typedef struct ghost_block_env {
     uint32_t fork;                        /* enum ghost_fork: 0 Cancun, 1 Prague, 2 Osaka */
     uint32_t hybrid;                      /* 1: what is beyond Ethereum holds: engines by code
@@ -39,6 +47,9 @@ typedef struct ghost_block_env {
     uint8_t deposit_contract[20];         /* EIP-6110 log source */
     uint32_t has_blob_base_fee;           /* 1: the fee below, whatever the excess says */
     uint8_t blob_base_fee[32];
+    uint32_t code_bytes_max;              /* of EVM code; 0: EIP-170's */
+    uint32_t signature_count;             /* at most GHOST_KNOWN_SIGNATURES_MAX */
+    ghost_known_signature signatures[GHOST_KNOWN_SIGNATURES_MAX];
 } ghost_block_env;
 
 typedef struct ghost_withdrawal {

@@ -268,7 +268,8 @@ int ghost_host_create(ghost_frame *frame, uint8_t kind, const u256 *value, const
     int failed = ghost_host_charge(frame, GAS_CREATE + per_word * ((length + 31) / 32));
     if (failed != 0)
         return failed;
-    if (length > ghost_init_code_max(frame->vm->hybrid, init_code, length))
+    if (length > ghost_init_code_max(frame->vm->hybrid, frame->vm->code_bytes_max, init_code,
+                                     length))
         return GHOST_EXIT_CODE_SIZE;
     ghost_message child = {
         .kind = kind,

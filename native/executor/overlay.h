@@ -394,6 +394,8 @@ struct ghost_executor {
     const ghost_amendment *amendments;            /* with which the next block begins */
     size_t amendment_count;
     LIST_OF(ghost_precompile_move) moves;
+    size_t signature_count;
+    ghost_known_signature signatures[GHOST_KNOWN_SIGNATURES_MAX];
 
     LIST_OF(ghost_tx_outcome) outcomes;
     LIST_OF(ghost_fee_rate) fee_rates;

@@ -219,7 +219,7 @@ static uint8_t *put_error(uint8_t *out, const ghost_step *step) {
     else if (fault->kind == GHOST_FAULT_INIT_CODE)
         snprintf(text, sizeof text,
                  "out of gas: max initcode size exceeded: code size %u limit %u", fault->want,
-                 INIT_CODE_BYTES_MAX);
+                 fault->have);
     else
         return put_text(out, texts[fault->kind]);
     return put_text(out, text);

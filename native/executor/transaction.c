@@ -195,8 +195,9 @@ static int check_form(ghost_executor *executor, const ghost_tx *tx, uint32_t fla
         return GHOST_TX_INTRINSIC_GAS_BELOW_FLOOR;
     if (tx->nonce == UINT64_MAX && !(flags & GHOST_CALL_NO_NONCE_CHECK))
         return GHOST_TX_NONCE_IS_MAX;
-    if (tx->is_create && tx->data_length > ghost_init_code_max(executor->vm.hybrid, tx->data,
-                                                               tx->data_length))
+    if (tx->is_create &&
+        tx->data_length > ghost_init_code_max(executor->vm.hybrid, executor->vm.code_bytes_max,
+                                              tx->data, tx->data_length))
         return GHOST_TX_INITCODE_SIZE_EXCEEDED;
     if (flags & GHOST_CALL_NO_GAS_CAP)
         return GHOST_TX_OK;

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ghostchain.primitives.leniency import CODE_BYTES_UNBOUND
+
 STATE_FILE = click.Path(path_type=Path)
 
 DEVELOPMENT_OPTIONS = (
@@ -26,6 +28,18 @@ DEVELOPMENT_OPTIONS = (
         metavar="PHRASE",
         help="With --dev: the phrase whose accounts m/44'/60'/0'/0/i they are.  [default: the test "
         "phrase of all Ethereum tools]",
+    ),
+    click.option(
+        "--derivation-path",
+        metavar="PATH",
+        help="With --dev: of these accounts, to which the account's number is added.  [default: "
+        "m/44'/60'/0'/0/]",
+    ),
+    click.option(
+        "--config-out",
+        type=STATE_FILE,
+        metavar="FILE",
+        help="With --dev: write accounts, keys and genesis's values there, as JSON.",
     ),
     click.option(
         "--no-mining",
@@ -72,9 +86,28 @@ DEVELOPMENT_OPTIONS = (
         help="With --dev: blocks hold any amount of gas.",
     ),
     click.option(
+        "--code-size-limit",
+        type=click.IntRange(1, CODE_BYTES_UNBOUND),
+        metavar="BYTES",
+        help="With --dev: the most code a contract may have, instead of EIP-170's; init code may "
+        "have twice as much.  [default: 24576]",
+    ),
+    click.option(
+        "--disable-code-size-limit",
+        is_flag=True,
+        help="With --dev: contracts of any size (EIP-170 and EIP-3860 do not hold).",
+    ),
+    click.option(
         "--enable-tx-gas-limit",
         is_flag=True,
-        help="With --dev: transactions of more than 16,777,216 gas are refused (EIP-7825).",
+        help="With --dev: no transaction has more than 16,777,216 gas (EIP-7825 holds, as on every "
+        "other chain).",
+    ),
+    click.option(
+        "--max-transactions",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="With --dev: so many transactions in a block at most.",
     ),
     click.option(
         "--state",
@@ -94,5 +127,11 @@ DEVELOPMENT_OPTIONS = (
         type=STATE_FILE,
         metavar="FILE",
         help="With --dev: write the state there at the end, in anvil's format.",
+    ),
+    click.option(
+        "--state-interval",
+        type=click.IntRange(min=1),
+        metavar="SECONDS",
+        help="With --dev: write the state dump every so often as well as at the end.",
     ),
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ghostchain.chain.networks import TEST_MNEMONIC
-from ghostchain.crypto.hierarchical import keys_of
+from ghostchain.crypto.hierarchical import ETHEREUM_PATH, keys_of, path_of
 from ghostchain.node.development.settings import FEES
+from ghostchain.primitives.leniency import CODE_BYTES_UNBOUND, STRICT, Leniency
 from ghostchain.primitives.units import ETHER
 
 GAS_LIMIT_MAX = (1 << 63) - 1
@@ -27,10 +28,16 @@ DEFAULTS: Mapping[str, Any] = {
     "hardfork": None,
     "auto_impersonate": False,
     "disable_block_gas_limit": False,
-    "enable_tx_gas_limit": False,
     "state": None,
     "load_state": None,
     "dump_state": None,
+    "derivation_path": None,
+    "config_out": None,
+    "code_size_limit": None,
+    "disable_code_size_limit": False,
+    "enable_tx_gas_limit": False,
+    "max_transactions": None,
+    "state_interval": None,
 }
 # Those of them that a genesis of one's own says.
 OF_GENESIS = ("balance", "base_fee", "timestamp", "hardfork")
@@ -43,7 +50,9 @@ class DevelopmentConfiguration:
     caps_transaction_gas: EIP-7825 binds transactions. load_state: a dump that a chain without
     blocks begins with; is_optional: it need not be there. dump_state: where
     the state is written at the end. is_driven: mining, order or impersonation were asked for, so
-    what was set by hand before a restart is set anew.
+    what was set by hand before a restart is set anew. path: of the accounts' keys, up to their
+    numbers. transactions_max: of a block. state_interval_s: the state is written so often too.
+    config_out: where accounts and keys are written as JSON. leniency: without signatures.
     """
 
     accounts: int = 10
@@ -59,16 +68,21 @@ class DevelopmentConfiguration:
     is_optional: bool = False
     dump_state: Path | None = None
     is_driven: bool = False
+    path: tuple[int, ...] = ETHEREUM_PATH
+    transactions_max: int | None = None
+    state_interval_s: int | None = None
+    config_out: Path | None = None
+    leniency: Leniency = STRICT
 
     @property
     def is_usual(self) -> bool:
         """Whether the ten accounts of every tool hold the usual balance."""
-        usual = (10, 10_000 * ETHER, TEST_MNEMONIC)
-        return (self.accounts, self.balance_wei, self.mnemonic) == usual
+        usual = (10, 10_000 * ETHER, TEST_MNEMONIC, ETHEREUM_PATH)
+        return (self.accounts, self.balance_wei, self.mnemonic, self.path) == usual
 
     def private_keys(self) -> tuple[bytes, ...]:
         """The private keys of the accounts."""
-        return keys_of(self.mnemonic, self.accounts)
+        return keys_of(self.mnemonic, self.accounts, self.path)
 
 
 def development_of(
@@ -91,10 +105,13 @@ def development_of(
         raise ValueError("--mixed-mining needs --block-time")
     if chosen["disable_block_gas_limit"] and options.get("gas_limit") is not None:
         raise ValueError("--disable-block-gas-limit and --gas-limit: there is a limit or none")
+    if chosen["disable_code_size_limit"] and chosen["code_size_limit"] is not None:
+        raise ValueError("--disable-code-size-limit and --code-size-limit: a limit or none")
     try:
         keys_of(chosen["mnemonic"], 0)
     except ValueError as refusal:
         raise ValueError(f"--mnemonic: {refusal}") from refusal
+    path = chosen["derivation_path"]
     state = state_path(chosen["state"])
     driving = ("no_mining", "mixed_mining", "order", "auto_impersonate")
     return DevelopmentConfiguration(
@@ -110,6 +127,13 @@ def development_of(
         load_state=state_path(chosen["load_state"]) or state,
         is_optional=state is not None,
         dump_state=state_path(chosen["dump_state"]) or state,
+        path=ETHEREUM_PATH if path is None else path_of(path),
+        transactions_max=chosen["max_transactions"],
+        state_interval_s=chosen["state_interval"],
+        config_out=chosen["config_out"],
+        leniency=Leniency(
+            CODE_BYTES_UNBOUND if chosen["disable_code_size_limit"] else chosen["code_size_limit"],
+        ),
         is_driven=any(name in said for name in driving) or options.get("block_time") is not None,
     )
 

@@ -20,6 +20,7 @@ from typing import TypeVar
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.execution.executor import BlockEnvironment
+from ghostchain.node.candidates import CANDIDATE_COUNT_MAX
 from ghostchain.node.development import dump, pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
@@ -30,6 +31,7 @@ from ghostchain.node.sealer import BlockMaker, Sealer, Terms, randomness
 from ghostchain.node.sealing import SealingPolicy
 from ghostchain.primitives.amendment import AccountAmendment
 from ghostchain.primitives.errors import RemoteError
+from ghostchain.primitives.leniency import SIGNATURES_MAX
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.calls import account_at
@@ -63,6 +65,7 @@ class Parts:
     node: NodeSettings
     diary_path: Path | None
     node_is_given: bool = False
+    transactions_max: int | None = None
     is_own_time: bool = False
     forking: Forking | None = None
 
@@ -78,6 +81,7 @@ class Controller:
         self._writer = parts.writer
         self._coinbase = parts.coinbase
         self._gas_limit = parts.gas_limit
+        self._transactions_max = parts.transactions_max or CANDIDATE_COUNT_MAX
         self._random = Random()
         self._diary = Diary(parts.diary_path)
         self.node = self._node_of(parts)
@@ -146,6 +150,7 @@ class Controller:
             base_fee=settings.next_base_fee,
             is_free=timestamp < earliest or settings.gas_limit is not None,
             by_arrival=self.node.order == FIFO,
+            count_max=self._transactions_max,
         )
 
     def _on_sealed(self, sealed: SealedBlock) -> None:
@@ -391,6 +396,16 @@ class Controller:
 
     async def impersonate_all(self, on: bool) -> None:
         await self._change_node(lambda node: replace(node, impersonates_all=on))
+
+    async def impersonate_signature(self, signature: bytes, address: Address) -> None:
+        def job() -> None:
+            leniency = self._chain.config.leniency
+            known = {**dict(leniency.signatures), signature: address}
+            if len(known) > SIGNATURES_MAX:
+                raise Impossible(f"at most {SIGNATURES_MAX} signatures are impersonated")
+            self._chain.relax(replace(leniency, signatures=tuple(known.items())))
+
+        await self._on_writer(job)
 
     async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal:
         loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ test suites impersonate once and revert often.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ghostchain.primitives.types import Address, Hash32
@@ -54,15 +54,13 @@ class ChainSettings:
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """interval_ms: a block is due after this long, at least and at most. signatures: what
-    ECRECOVER says of a signature (65 bytes)."""
+    """interval_ms: a block is due after this long, at least and at most."""
 
     automine: bool = True
     interval_ms: tuple[int, int] | None = None
     order: str = FEES
     impersonated: frozenset[Address] = frozenset()
     impersonates_all: bool = False
-    signatures: Mapping[bytes, Address] = field(default_factory=dict)
     logging: bool = True
 
     def as_json(self) -> dict[str, Any]:
@@ -72,7 +70,6 @@ class NodeSettings:
             "order": self.order,
             "impersonated": sorted(address.hex() for address in self.impersonated),
             "impersonates_all": self.impersonates_all,
-            "signatures": {key.hex(): value.hex() for key, value in self.signatures.items()},
             "logging": self.logging,
         }
 
@@ -86,10 +83,6 @@ class NodeSettings:
             order=str(members["order"]),
             impersonated=frozenset(Address(bytes.fromhex(one)) for one in members["impersonated"]),
             impersonates_all=bool(members["impersonates_all"]),
-            signatures={
-                bytes.fromhex(key): Address(bytes.fromhex(value))
-                for key, value in members["signatures"].items()
-            },
             logging=bool(members["logging"]),
         )
 

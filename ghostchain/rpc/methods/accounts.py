@@ -179,5 +179,6 @@ METHODS = (
     Method("eth_sign", sign, (ADDRESS, MESSAGE)),
     Method("personal_sign", personal_sign, (MESSAGE, ADDRESS, PASSWORD)),
     Method("eth_signTypedData_v4", sign_typed_data, (ADDRESS, Parameter("typed data", typed_data))),
+    Method("eth_signTypedData_v3", sign_typed_data, (ADDRESS, Parameter("typed data", typed_data))),
     Method("eth_signTypedData", sign_typed_data, (ADDRESS, Parameter("typed data", typed_data))),
 )

@@ -15,6 +15,7 @@ from ghostchain.rpc.calls import account_at
 from ghostchain.rpc.development import Fork, Replayed
 from ghostchain.rpc.development_parameters import (
     Reorganisation,
+    believed_signature,
     fork_options,
     number_64,
     reorg_pairs,
@@ -119,6 +120,17 @@ async def stop_impersonating(services: Services, who: Address) -> None:
     await hand_of(services).stop_impersonating(who)
 
 
+async def impersonate_signature(
+    services: Services, what: bytes | tuple[bytes, Address], who: Address | None
+) -> None:
+    """A signature and an address; anvil 1.7 takes them as one parameter, a pair."""
+    if isinstance(what, bytes):
+        if who is None:
+            raise invalid_params("missing value for required argument 1 (address)")
+        what = what, who
+    await hand_of(services).impersonate_signature(*what)
+
+
 async def impersonate_all(services: Services, on: bool) -> None:
     await hand_of(services).impersonate_all(on)
 
@@ -152,6 +164,14 @@ PAST = (
 )
 
 ACCOUNTS = (
+    method(
+        "anvil_impersonateSignature",
+        impersonate_signature,
+        (
+            Parameter("signature", believed_signature),
+            Parameter("address", address, required=False),
+        ),
+    ),
     method("anvil_impersonateAccount hardhat_impersonateAccount", impersonate, (ADDRESS,)),
     method(
         "anvil_stopImpersonatingAccount hardhat_stopImpersonatingAccount",
