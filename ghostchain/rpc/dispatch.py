@@ -252,7 +252,7 @@ class Dispatcher:
         return response
 
     async def answer_alone(self, item: Bound | Fault, asker: Asker, turn: Turn | None) -> bytes:
-        responses = await self.run_group([item], asker, turn)
+        responses = await self.run_group([item], asker, turn, self.limits.answer_bytes_max)
         return b"" if is_notification(item) else responses[0]
 
     async def answer_in_turn(
@@ -265,10 +265,11 @@ class Dispatcher:
         """Goes on after the responses that are there."""
         size = sum(map(len, responses))
         for group in grouped(items[len(responses) :]):
-            if size > self.limits.response_bytes_max:
+            room = self.limits.response_bytes_max - size
+            if room < 0:
                 responses += [response_too_large(identity_of(item)) for item in group]
                 continue
-            found = await self.run_group(group, asker, turn)
+            found = await self.run_group(group, asker, turn, room)
             size += sum(map(len, found))
             responses += found
         return self.join(items, responses)
@@ -362,15 +363,16 @@ class Dispatcher:
         return self.services.backend.development is not None
 
     async def run_group(
-        self, group: Sequence[Bound | Fault], asker: Asker, turn: Turn | None
+        self, group: Sequence[Bound | Fault], asker: Asker, turn: Turn | None, room: int
     ) -> list[bytes]:
-        """The answers of neighbours of one kind."""
+        """The answers of neighbours of one kind. room: bytes that they may have together; those
+        after it are errors and, where they are slow, do not run."""
         bound = [item for item in group if isinstance(item, Bound)]
         match cost_of(group[0]):
             case Cost.SUBMISSION:
                 return await self.submit(bound)
             case Cost.SLOW:
-                return await self.run_slow(bound, asker)
+                return await self.run_slow(bound, asker, room)
             case Cost.AWAITED:
                 return [await self.run_awaited(item) for item in bound]
             case _:
@@ -429,14 +431,22 @@ class Dispatcher:
                 need = next_need
         return encode_error(identity_of(item), server_error("too much is needed of the remote"))
 
-    async def run_slow(self, group: list[Bound], asker: Asker) -> list[bytes]:
+    async def run_slow(self, group: list[Bound], asker: Asker, room: int) -> list[bytes]:
         def job(deadline: Deadline) -> list[bytes]:
-            return [
-                encode_error(item.call.id, timed_out())
-                if deadline.has_passed()
-                else answer_of(item, self.services, deadline, *item.arguments)
-                for item in group
-            ]
+            answers, left = [], room
+            for item in group:
+                deadline.room.left = left
+                if deadline.has_passed():
+                    answer = encode_error(item.call.id, timed_out())
+                elif left < 0:
+                    answer = response_too_large(item.call.id)
+                else:
+                    answer = answer_of(item, self.services, deadline, *item.arguments)
+                    left -= len(answer)
+                    if left < 0:
+                        answer = response_too_large(item.call.id)
+                answers.append(answer)
+            return answers
 
         try:
             return await self.workers.run(job, asker)

@@ -111,6 +111,8 @@ class HttpConnection(asyncio.Protocol):
         self.parser = httptools.HttpRequestParser(self)
         self.address = ""
         self.incoming = Incoming()
+        # Its head asked for a protocol that is not spoken here; the body is still to come.
+        self.is_declined = False
         # What came last, if a request began with it.
         self.chunk = b""
         self.phase = Phase.IDLE
@@ -182,6 +184,8 @@ class HttpConnection(asyncio.Protocol):
                 if self.phase is Phase.UPGRADED:
                     self.server.open_websocket(self, data)
                     return
+                if self.is_declined:
+                    data = self.without_upgrade() + data
             except httptools.HttpParserError:
                 self.end_with(400, "bad request")
                 return
@@ -214,11 +218,13 @@ class HttpConnection(asyncio.Protocol):
         incoming = self.incoming
         incoming.method = self.parser.get_method()
         expects = False
+        hosts = 0
         size = self.url_bytes
         for name, value in incoming.headers:
             size += len(name) + len(value)
             name = name.lower()
             if name == b"host":
+                hosts += 1
                 incoming.host = value
             elif name == b"content-type":
                 incoming.content_type = value
@@ -235,6 +241,8 @@ class HttpConnection(asyncio.Protocol):
         incoming.refusal = self.refusal_of(incoming)
         if size > HEAD_BYTES_MAX:
             self.end_with(431, "request header fields too large")
+        elif hosts > 1:
+            self.end_with(400, "more than one host")
         elif incoming.content_length > self.options.limits.body_bytes_max:
             self.end_with(*(incoming.refusal or (413, "request entity too large")))
         elif expects:
@@ -282,6 +290,9 @@ class HttpConnection(asyncio.Protocol):
             incoming.connection = CLOSES
         elif self.parser.get_http_version() == "1.0":
             incoming.connection = STAYS
+        if incoming.method == b"POST" and self.parser.should_upgrade():
+            self.is_declined = True
+            return
         is_idle = self.task is None and not self.ready
         if incoming.method == b"GET" and incoming.upgrade == b"websocket" and is_idle:
             if incoming.refusal is None and self.parser.should_upgrade():
@@ -297,6 +308,18 @@ class HttpConnection(asyncio.Protocol):
             self.handle(incoming)
         else:
             self.ready.append(incoming)
+
+    def without_upgrade(self) -> bytes:
+        """The head again as if it asked for nothing (HTTP/2 from clients that try it on plain
+        connections), for a new parser: this one takes the body for the other protocol's. RFC 9110,
+        7.8: a server may ignore what is asked for."""
+        self.is_declined = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.phase = Phase.IDLE
+        unwanted = (b"upgrade", b"connection", b"http2-settings", b"expect")
+        kept = [item for item in self.incoming.headers if item[0].lower() not in unwanted]
+        lines = [b"POST / HTTP/1.1\r\n", *(b"%b: %b\r\n" % item for item in kept), b"\r\n"]
+        return b"".join(lines)
 
     def remember(self, incoming: Incoming) -> None:
         """Knows the head of a request again that came in one piece and says nothing unusual."""

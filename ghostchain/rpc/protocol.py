@@ -30,11 +30,13 @@ ID_TYPES = frozenset({str, int, float, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may weigh."""
+    """What one request may weigh. response_bytes_max: of a batch's answers together;
+    answer_bytes_max: of the answer to a request that came alone."""
 
     body_bytes_max: int = 5 * 1024 * 1024
     batch_items_max: int = 1000
     response_bytes_max: int = 25_000_000
+    answer_bytes_max: int = 150_000_000
 
 
 @dataclass(slots=True)

@@ -39,6 +39,8 @@ FRAMES_LOGGER.setLevel(logging.CRITICAL)
 
 CLOSE_TIMEOUT_S = 2.0
 WRITE_BYTES = 64 * 1024
+# Fragments of one message, which may be empty.
+PARTS_MAX = 16_384
 POLICY_VIOLATION = 1008
 INVALID_DATA = 1007
 
@@ -89,6 +91,8 @@ class Connection(asyncio.Protocol):
         self.parts: list[bytes] = []
         self.parts_are_text = False
         self.is_stuck = False
+        self.stuck_since = 0.0
+        self.unread_bytes = 0
         self.is_reading = True
         self.is_gone = False
         self.closing_since: float | None = None
@@ -139,6 +143,8 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_stuck = True
+        self.stuck_since = self.loop.time()
+        self.unread_bytes = self.transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         self.is_stuck = False
@@ -180,6 +186,10 @@ class Connection(asyncio.Protocol):
             self.parts_are_text = frame.opcode is Opcode.TEXT
         elif frame.opcode is Opcode.CONT:
             self.parts.append(bytes(frame.data))
+            if len(self.parts) > PARTS_MAX:
+                self.parts = []
+                self.close(POLICY_VIOLATION, "too many fragments of a message")
+                return
         else:
             return
         if not frame.fin:
@@ -195,16 +205,20 @@ class Connection(asyncio.Protocol):
         self.waiting.append(message)
 
     def advance(self) -> None:
-        """Answers what waits, while the client reads its answers; reads no further otherwise."""
+        """Answers what waits, while the client reads its answers; reads no further otherwise, pings
+        neither."""
         while self.waiting and not self.must_wait():
             self.handle(self.waiting.popleft())
         if self.transport.is_closing():
             return
-        if self.waiting and self.is_reading:
+        should_read = not self.waiting and not self.is_stuck
+        if self.is_reading and not should_read:
             self.is_reading = False
+            self.pinged = None
             self.transport.pause_reading()
-        elif not self.waiting and not self.is_reading:
+        elif should_read and not self.is_reading:
             self.is_reading = True
+            self.heard = self.loop.time()
             self.transport.resume_reading()
 
     def must_wait(self) -> bool:
@@ -240,17 +254,30 @@ class Connection(asyncio.Protocol):
     # ---- the server's side ----
 
     def check(self, now: float) -> None:
-        """Pings a silent client; lets one go that does not answer or does not finish closing."""
+        """Pings a silent client; lets one go that does not answer, does not read or does not finish
+        closing."""
         if self.closing_since is not None:
             if now - self.closing_since > CLOSE_TIMEOUT_S:
                 self.transport.abort()
+        elif self.is_stuck:
+            self.check_reading(now)
         elif self.pinged is not None:
             if now - self.pinged > self.options.heartbeat_s / 2:
                 self.transport.abort()
-        elif now - self.heard > self.options.heartbeat_s and not self.is_stuck:
+        elif now - self.heard > self.options.heartbeat_s and self.is_reading:
             self.pinged = now
             self.frames.send_ping(b"")
             self.flush()
+
+    def check_reading(self, now: float) -> None:
+        """A client that takes less than send_bytes_min in send_timeout_s is let go."""
+        if now - self.stuck_since < self.options.send_timeout_s:
+            return
+        left = self.transport.get_write_buffer_size()
+        if self.unread_bytes - left < self.options.send_bytes_min:
+            logger.info("closed a WebSocket client that does not read")
+            self.transport.abort()
+        self.stuck_since, self.unread_bytes = now, left
 
     def close(self, code: int, reason: str) -> None:
         """Says why, and waits a moment for the client's consent (RFC 6455, 7.1.2)."""

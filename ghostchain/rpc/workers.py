@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
 
 from ghostchain.rpc.asking import Asker
-from ghostchain.rpc.errors import LIMIT_EXCEEDED, TIMEOUT, RpcError
+from ghostchain.rpc.errors import LIMIT_EXCEEDED, RESPONSE_TOO_LARGE, TIMEOUT, RpcError
 
 Result = TypeVar("Result")
 
@@ -19,13 +21,31 @@ def timed_out() -> RpcError:
     return RpcError(TIMEOUT, "request timed out")
 
 
+def too_large(hint: str = "") -> RpcError:
+    return RpcError(RESPONSE_TOO_LARGE, "response too large" + hint)
+
+
+@dataclass(slots=True)
+class Room:
+    """Bytes that an answer may still have."""
+
+    left: int = 1 << 62
+
+    def take(self, size: int) -> bool:
+        """Whether so many more bytes have room."""
+        self.left -= size
+        return self.left >= 0
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment of the monotonic clock, or that in which the client leaves; loops ask it between
-    steps."""
+    """What a request may still take. A moment of the monotonic clock, or that in which the client
+    leaves: loops ask it between steps. room: of its answer, asked by whoever makes long ones
+    before all of it is there."""
 
     at_ns: int
     asker: Asker | None = None
+    room: Room = field(default_factory=Room)
 
     def has_passed(self) -> bool:
         if self.asker is not None and self.asker.gone:
@@ -36,6 +56,14 @@ class Deadline:
         """Raises RpcError TIMEOUT once it has passed."""
         if self.has_passed():
             raise timed_out()
+
+    def kept(self, part: Any) -> orjson.Fragment:
+        """A part of an answer as JSON. Raises RpcError RESPONSE_TOO_LARGE once the parts are too
+        large together."""
+        shown = orjson.dumps(part)
+        if not self.room.take(len(shown)):
+            raise too_large()
+        return orjson.Fragment(shown)
 
 
 class Workers:

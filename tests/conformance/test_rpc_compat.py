@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from ghostchain.chain.config import ChainConfig
@@ -286,7 +287,7 @@ def test_every_case_answers_as_the_suite_says(directory: Path, method: str) -> N
             continue
         count += 1
         kept = {key: wanted[key] for key in ("result", "error") if key in wanted}
-        found = json.loads(json.dumps(answer(services, request)))
+        found = orjson.loads(orjson.dumps(answer(services, request)))
         lines = differences("", without_messages(kept), without_messages(found))
         if method == "testing_buildBlockV1":
             lines = [line for line in lines if not any(name in line for name in OWN_CHOICE)]

@@ -129,7 +129,7 @@ def call_many(
             deadline.check()
             answer, gas = run_one(services, middle, setting, request, gas_left)
             gas_left -= gas
-            shown.append(answer)
+            shown.append(deadline.kept(answer))
         answers.append(shown)
     return answers
 

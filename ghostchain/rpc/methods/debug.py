@@ -364,12 +364,11 @@ def trace_call_many(
             if bundle.block is not None:
                 environment = overridden(setting.environment, bundle.block)
                 place = replace(setting, environment=environment)
-            answers.append(
-                [
-                    call_trace(services, deadline, simulation, call, place, options, keeps=True)
-                    for call in bundle.calls
-                ]
+            traces = (
+                call_trace(services, deadline, simulation, call, place, options, keeps=True)
+                for call in bundle.calls
             )
+            answers.append(list(map(deadline.kept, traces)))
     return answers
 
 

@@ -19,7 +19,7 @@ from ghostchain.rpc.filters import FilterKind
 from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, quantity, text
 from ghostchain.rpc.render import located_log_json
 from ghostchain.rpc.services import Services
-from ghostchain.rpc.workers import Deadline
+from ghostchain.rpc.workers import Deadline, too_large
 
 BLOCKS_BETWEEN_CHECKS = 16_384
 LOGS_BETWEEN_CHECKS = 256
@@ -61,8 +61,8 @@ def number_in(services: Services, block: BlockId | None) -> int:
 def read_logs(
     services: Services, deadline: Deadline, wanted: LogFilter, numbers: range
 ) -> orjson.Fragment:
-    """The logs of these blocks, as JSON. Raises RpcError TIMEOUT or LIMIT_EXCEEDED, which say what
-    range would do."""
+    """The logs of these blocks, as JSON. Raises RpcError TIMEOUT, LIMIT_EXCEEDED or
+    RESPONSE_TOO_LARGE, which say what range would do."""
     backend, most = services.backend, services.options.logs_max
     found: list[bytes] = []
     for start in range(numbers.start, numbers.stop, BLOCKS_BETWEEN_CHECKS):
@@ -78,6 +78,8 @@ def read_logs(
                 raise RpcError(TIMEOUT, text)
             if not item.shown:
                 item.shown.append(orjson.dumps(located_log_json(item)))
+            if not deadline.room.take(len(item.shown[0]) + 1):
+                raise too_large(fitting(numbers, item.block_number))
             found.append(item.shown[0])
     return orjson.Fragment(b"[%b]" % b",".join(found))
 

@@ -191,7 +191,8 @@ def trace_filter(services: Services, deadline: Deadline, wanted: TraceFilter) ->
                 yield from filter(wanted.takes, located_calls(run))
 
     stop = None if wanted.count is None else wanted.after + wanted.count
-    shown = list(islice(found(), wanted.after, min(stop or FILTER_TRACES_MAX + 1, 1 << 62)))
+    chosen = islice(found(), wanted.after, min(stop or FILTER_TRACES_MAX + 1, 1 << 62))
+    shown = list(map(deadline.kept, chosen))
     if len(shown) > FILTER_TRACES_MAX:
         raise server_error(f"more than {FILTER_TRACES_MAX} traces; use after and count")
     return shown if stop != 0 else []
@@ -220,8 +221,10 @@ def replay_transaction(
 def replay_block(services: Services, deadline: Deadline, block: BlockId, asked: Kinds) -> Any:
     number = number_traced(services, block)
     return [
-        full_trace(run, asked)
-        | {"transactionHash": format_data(run.around.transaction_hash or b"")}
+        deadline.kept(
+            full_trace(run, asked)
+            | {"transactionHash": format_data(run.around.transaction_hash or b"")}
+        )
         for run in block_runs(services, deadline, number, watch_for(asked))
     ]
 
@@ -297,9 +300,8 @@ def trace_call_many(
         for request, asked in calls:
             message = request_message(services, request, setting)
             flags = CallFlag(flags_of(message)) | CallFlag.KEEP
-            answers.append(
-                message_trace(services, deadline, simulation, message, setting, asked, flags)
-            )
+            shown = message_trace(services, deadline, simulation, message, setting, asked, flags)
+            answers.append(deadline.kept(shown))
     return answers
 
 

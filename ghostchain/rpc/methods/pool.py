@@ -24,11 +24,11 @@ def status(services: Services, deadline: Deadline) -> Json:
 
 
 def content(services: Services, deadline: Deadline) -> Json:
-    return both_sides(services, whole)
+    return both_sides(services, lambda item: deadline.kept(whole(item)))
 
 
 def inspect(services: Services, deadline: Deadline) -> Json:
-    return both_sides(services, summary)
+    return both_sides(services, lambda item: deadline.kept(summary(item)))
 
 
 def both_sides(services: Services, show: Callable[[PooledTransaction], Any]) -> Json:

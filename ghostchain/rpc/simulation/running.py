@@ -56,7 +56,7 @@ from ghostchain.rpc.services import Services
 from ghostchain.rpc.simulation.planning import PlannedBlock, planned
 from ghostchain.rpc.simulation.request import SimulationRequest
 from ghostchain.rpc.simulation.transactions import code_of, phantom_transaction, sender_of
-from ghostchain.rpc.workers import Deadline
+from ghostchain.rpc.workers import Deadline, too_large
 from ghostchain.trie.merkle import ordered_root
 
 BLOB_GAS = 131_072
@@ -95,13 +95,15 @@ class OpenBlock:
 
 @dataclass(slots=True)
 class Run:
-    """One simulation. gas_left: of all its calls together."""
+    """One simulation. gas_left: of all its calls together. shown_bytes: of what the calls of the
+    block under way gave."""
 
     services: Services
     request: SimulationRequest
     phantoms: Phantoms
     deadline: Deadline
     gas_left: int
+    shown_bytes: int = 0
 
     # ---- blocks ----
 
@@ -114,6 +116,7 @@ class Run:
         moves = precompile_moves(plan.asked.state, environment.fork)
         self.phantoms.begin(environment, amendments_of(plan.asked.state), moves)
         opened = OpenBlock(header, environment)
+        self.shown_bytes = 0
         for request in plan.asked.calls:
             self.deadline.check()
             opened.calls.append(self.call(opened, request))
@@ -210,6 +213,9 @@ class Run:
                 f"RPC gas cap exhausted: need {result.gas_used}, remaining {self.gas_left}"
             )
         self.gas_left -= result.gas_used
+        self.shown_bytes += 2 * (len(result.output) + sum(len(log.data) for log in result.logs))
+        if self.shown_bytes > self.deadline.room.left:
+            raise too_large()
         opened.gas_used += result.gas_used
         opened.blob_gas_used += len(tx.blob_versioned_hashes) * BLOB_GAS
         return PhantomCall(tx, raw, keccak256(raw), sender, result, gas < wanted)
@@ -370,5 +376,5 @@ def simulate(
         deadline.check()
         parent, shown = run.block(item, parent, parent_hash)
         parent_hash = header_hash(parent)
-        answers.append(shown)
+        answers.append(deadline.kept(shown))
     return answers
