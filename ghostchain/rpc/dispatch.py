@@ -322,6 +322,8 @@ class Dispatcher:
             method = self.operator_methods.get(item.method, method)
         if method is None or not self.serves(method.door, is_operator):
             return fault_of(item, unavailable(item.method, method))
+        if not item.is_positional:
+            return fault_of(item, invalid_params("non-array args"))
         try:
             bound = Bound(item, method, bind(method.parameters, item.params))
             return bound if self.services.backend.remote is None else self.routed(bound)

@@ -16,7 +16,6 @@ import orjson
 
 from ghostchain.rpc.errors import (
     INTERNAL_ERROR,
-    INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,
     RESPONSE_TOO_LARGE,
@@ -41,12 +40,15 @@ class Limits:
 
 @dataclass(slots=True)
 class Call:
-    """One method to run. A notification is run and not answered."""
+    """One method to run. A notification is run and not answered. is_positional: False where params
+    were no array, which is said only of methods that are known: a wallet's own take objects, and
+    who asks a node for them must learn that it has none."""
 
     id: Id
     method: str
     params: list[Any]
     is_notification: bool = False
+    is_positional: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +105,9 @@ def parse_item(item: Any) -> Call | Fault:
     if item.get("jsonrpc") != "2.0" or not isinstance(method, str) or not method:
         return Fault(identity, RpcError(INVALID_REQUEST, "invalid request"))
     params = item.get("params")
-    if type(params) is list:
-        pass
-    elif params is None:
-        params = []
-    else:
-        if isinstance(params, dict) and not params:
-            params = []
-        else:
-            return Fault(identity, RpcError(INVALID_PARAMS, "non-array args"))
-    return Call(identity, method, params, is_notification="id" not in item)
+    is_positional = type(params) is list or params is None or params == {}
+    arguments = params if type(params) is list else []
+    return Call(identity, method, arguments, "id" not in item, is_positional)
 
 
 def encode_result(identity: Id, result: Any) -> bytes:

@@ -644,6 +644,11 @@ def test_node_describes_itself(node: RunningServer, backend: MemoryBackend) -> N
     assert node.ask("web3_sha3", "0x") == hexed(keccak256(b""))
     assert node.ask("eth_coinbase") == hexed(COINBASE)
     assert node.ask("eth_accounts") == [hexed(item) for item in ACCOUNTS]
+    assert node.ask("eth_mining") is False
+    named = {"jsonrpc": "2.0", "id": 1, "params": {"chainId": "0x1"}}
+    unknown = node.post({**named, "method": "wallet_switchEthereumChain"})
+    assert unknown["error"]["code"] == -32601
+    assert node.post({**named, "method": "eth_chainId"})["error"]["code"] == -32602
     assert set(node.ask("rpc_modules")) >= {
         "debug",
         "erigon",

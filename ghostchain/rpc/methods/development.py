@@ -55,6 +55,14 @@ async def set_automine(services: Services, on: bool) -> None:
     await hand_of(services).set_automine(on)
 
 
+async def start_mining(services: Services, threads: int | None = None) -> None:
+    await set_automine(services, True)
+
+
+async def stop_mining(services: Services) -> None:
+    await set_automine(services, False)
+
+
 def get_interval(services: Services) -> int | None:
     """In seconds, as it is set."""
     found = hand_of(services).interval_ms
@@ -290,6 +298,7 @@ def metadata(services: Services) -> Any:
 ADDRESS = Parameter("address", address)
 SLOT = Parameter("slot", word)
 ON = Parameter("on", boolean)
+THREADS = Parameter("threads", number, required=False)
 TIMESTAMP = Parameter("timestamp", number_64)
 TOKEN = Parameter("token", address)
 AMOUNT = Parameter("amount", number)
@@ -306,6 +315,8 @@ def method(
 SEALING = (
     method("anvil_getAutomine hardhat_getAutomine", get_automine, (), Cost.CHEAP),
     method("evm_setAutomine anvil_setAutomine", set_automine, (ON,)),
+    method("miner_start", start_mining, (THREADS,)),
+    method("miner_stop", stop_mining),
     method("anvil_getIntervalMining", get_interval, (), Cost.CHEAP),
     method(
         "evm_setIntervalMining anvil_setIntervalMining",

@@ -13,7 +13,7 @@ from ghostchain.rpc.render import sync_json
 from ghostchain.rpc.services import Services
 
 NAMESPACES = ("debug", "erigon", "eth", "ghost", "net", "rpc", "txpool", "web3")
-DEVELOPMENT_NAMESPACES = ("anvil", "evm", "hardhat", "tenderly")
+DEVELOPMENT_NAMESPACES = ("anvil", "evm", "hardhat", "miner", "tenderly")
 
 
 def chain_id(services: Services) -> str:
@@ -87,6 +87,13 @@ def listening(services: Services) -> bool:
     return True
 
 
+def mining(services: Services) -> bool:
+    """Of a development chain: whether it seals by itself, as Ganache says it. Elsewhere nobody
+    mines."""
+    development = services.backend.development
+    return development is not None and development.is_automining
+
+
 def peer_count(services: Services) -> str:
     return hex(services.backend.peer_count())
 
@@ -112,6 +119,7 @@ METHODS = (
     Method("eth_chainId", chain_id),
     Method("eth_blockNumber", block_number),
     Method("eth_syncing", syncing),
+    Method("eth_mining", mining),
     Method("eth_capabilities", capabilities),
     Method("eth_config", config),
     Method("net_version", version),
