@@ -107,7 +107,9 @@ class Watch:
 
     touches: each account and slot that a transaction reaches, before and after it; codes: with the
     accounts' code. accesses: each access of code to the state, in order. hashes: what KECCAK256
-    hashed. steps: of the EVM, as records or as JSON. transaction: the candidate of a block that is
+    hashed, or had not the gas to. exact: a frame that fails does so at the very instruction, not at
+    an earlier one for the gas of a later one; it takes longer, and comes with all of these but
+    logs. steps: of the EVM, as records or as JSON. transaction: the candidate of a block that is
     recorded, the others run as if nobody looked; None for all and for system calls. deadline_ns: a
     moment of the monotonic clock at which the run is stopped (`ExecutionStopped`), 0 for none.
     """
@@ -117,6 +119,7 @@ class Watch:
     codes: bool = False
     accesses: bool = False
     hashes: bool = False
+    exact: bool = False
     steps: StepWatch | StructLogWatch | None = None
     transaction: int | None = None
     deadline_ns: int = 0
@@ -194,7 +197,8 @@ class TouchedAccount:
     """An account that a transaction reached, once for each transaction.
 
     is_created: a creation named it, successful or not. is_destroyed: SELFDESTRUCT ran in it after
-    that. frame: index of the frame that reached it first, None for the transaction itself.
+    that. was_there: it was in the state, be it empty, as no account is since EIP-161. frame: index
+    of the frame that reached it first, None for the transaction itself.
     """
 
     address: Address
@@ -202,6 +206,7 @@ class TouchedAccount:
     frame: int | None
     is_created: bool
     is_destroyed: bool
+    was_there: bool
     before: AccountState
     after: AccountState
 
@@ -236,7 +241,8 @@ class Step:
 
     exit: SUCCESS, or why it failed before it did anything (gas, stack). depth: 0 in the
     transaction's frame. cost: all it takes, a callee's gas included. refund: the counter with what
-    it adds. stack: the upper words that are kept, the top word last. memory, return_data: None
+    it adds. code_size: of the account that a call or EXTCODE* names, when accesses are watched
+    too. stack: the upper words that are kept, the top word last. memory, return_data: None
     when not watched, or left out for size.
     """
 
@@ -249,6 +255,7 @@ class Step:
     gas: int
     cost: int
     refund: int
+    code_size: int
     stack_size: int
     stack: tuple[int, ...]
     memory: bytes | None
@@ -362,6 +369,7 @@ def _account(native: Any, has_code: bool) -> TouchedAccount:
         _frame_index(native.frame),
         bool(native.is_created),
         bool(native.is_destroyed),
+        bool(native.was_there),
         _account_state(native.before, has_code),
         _account_state(native.after, has_code),
     )
@@ -403,6 +411,7 @@ def _step(native: Any) -> Step:
         gas=native.gas,
         cost=native.cost,
         refund=native.refund,
+        code_size=native.code_size,
         stack_size=native.stack_size,
         stack=tuple(int.from_bytes(words[at : at + 32], "big") for at in range(0, len(words), 32)),
         memory=_data(native.memory, native.memory_length),
@@ -520,6 +529,7 @@ class Recorder:
 def _native_watch(watch: Watch) -> Any:
     native = ffi.new("ghost_trace_watch *")
     native.logs = watch.logs
+    native.exact = watch.exact
     native.touches = (2 if watch.codes else 1) if watch.touches else 0
     native.accesses = watch.accesses
     native.hashes = watch.hashes

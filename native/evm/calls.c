@@ -24,11 +24,10 @@ static int enter(evm_frame *frame, const u256 *target, const u256 *size, u256 *w
     return 0;
 }
 
-/* Out of gas before the price was known: from Prague on, and for CALL, geth has checked its parts
- * one by one by then. */
-static int refuse_price(evm_frame *frame) {
+/* Out of gas before the price was known: geth checks its parts one by one from Prague on, and
+ * those of CALL but for the price of a new account before. */
+static int refuse_price(evm_frame *frame, bool is_in_parts) {
     ghost_fault *fault = &frame->vm->fault;
-    bool is_in_parts = frame->child.kind == GHOST_CALL || frame->vm->fork >= GHOST_FORK_PRAGUE;
     if (fault->kind == GHOST_FAULT_NONE && is_in_parts)
         fault->kind = GHOST_FAULT_TWICE;
     return GHOST_EXIT_OUT_OF_GAS;
@@ -38,6 +37,8 @@ static int refuse_price(evm_frame *frame) {
 static int charge_call(evm_frame *frame, const u256 *ranges, bool has_value) {
     const u256 *requested = frame->top;
     ghost_message *child = &frame->child;
+    const bool counts_apart = frame->vm->fork >= GHOST_FORK_PRAGUE;
+    const bool is_in_parts = child->kind == GHOST_CALL || counts_apart;
     ghost_account *callee;
     int exit = evm_memory_use(frame, &ranges[3], &ranges[2]);
     if (exit == 0)
@@ -46,17 +47,30 @@ static int charge_call(evm_frame *frame, const u256 *ranges, bool has_value) {
     if (exit == 0)
         exit = ghost_access_callee(frame->vm, &child->code_address, &cost, &callee);
     if (exit != 0)
-        return exit == GHOST_EXIT_OUT_OF_GAS ? refuse_price(frame) : exit;
-    if (has_value && child->kind == GHOST_CALL && ghost_account_is_empty(callee))
-        cost += GAS_NEW_ACCOUNT;
+        return exit == GHOST_EXIT_OUT_OF_GAS ? refuse_price(frame, is_in_parts) : exit;
     if (!evm_charge(frame, cost))
-        return refuse_price(frame);
+        return refuse_price(frame, is_in_parts);
+    if (has_value && child->kind == GHOST_CALL && ghost_account_is_empty(callee) &&
+        !evm_charge(frame, GAS_NEW_ACCOUNT))
+        return refuse_price(frame, counts_apart);
     uint64_t gas = ghost_all_but_one_64th(frame->gas);
     if (u256_fits_u64(requested) && requested->limbs[0] < gas)
         gas = requested->limbs[0];
     frame->gas -= gas;
     child->gas = gas + (has_value ? GAS_STIPEND : 0);
     return 0;
+}
+
+/* A CALL with value in a static frame. Before Prague the price of its callee came first. */
+static int refuse_value(evm_frame *frame) {
+    const ghost_address *address = &frame->child.code_address;
+    const ghost_account *callee = ghost_state_account(frame->vm->state, address);
+    if (callee == NULL)
+        return GHOST_EXIT_ABORT;
+    if (frame->vm->fork < GHOST_FORK_PRAGUE && frame->gas < GAS_COLD_ACCOUNT &&
+        ghost_state_account_is_cold(frame->vm->state, callee))
+        return refuse_price(frame, true);
+    return evm_refuse_write(frame);
 }
 
 /* ranges: output size, output offset, input size, input offset, in the stack's order upwards. */
@@ -84,7 +98,7 @@ int evm_call(evm_frame *frame) {
     child->value = *(frame->top - 2);
     bool has_value = !u256_is_zero(&child->value);
     if (has_value && frame->message->is_static)
-        return evm_refuse_write(frame);
+        return refuse_value(frame);
     return call(frame, 7, has_value);
 }
 

@@ -105,8 +105,8 @@ void ghost_evm_execute(ghost_vm *vm, const ghost_message *message, ghost_account
     frame->output_length = 0;
     frame->jumps = translated->jumps;
     frame->jump_shift = translated->jump_shift;
-    bool is_stepped = vm->tracer != NULL && vm->tracer->step != NULL;
-    int exit = is_stepped ? run_careful(frame, 0) : run_fast(frame, NULL);
+    bool is_exact = vm->tracer != NULL && vm->tracer->is_exact;
+    int exit = is_exact ? run_careful(frame, 0) : run_fast(frame, NULL);
     bool gives_back = exit <= GHOST_EXIT_REVERT;
     result->exit = (uint8_t)exit;
     result->gas_left = gives_back ? frame->gas : 0;

@@ -145,6 +145,9 @@ enum ghost_access {
  * twice, with and without the step hook, so that nobody pays for tracing that is off. */
 typedef struct ghost_tracer {
     void *context;
+    /* Gas is looked at before each instruction. Else at the beginning of straight code for all of
+     * it: then it may run out at an earlier one than it would one by one. */
+    bool is_exact;
     /* Before each instruction. 0, or GHOST_EXIT_ABORT to end the run (vm->status says why). */
     int (*step)(void *context, const ghost_step *step);
     /* Before each call and creation, refused ones included. 0 or ABORT, as above. */
@@ -161,7 +164,7 @@ typedef struct ghost_tracer {
                  const ghost_slot *slot, const u256 *key, uint8_t access);
     /* After a log, which is the state's last. */
     void (*log)(void *context, const ghost_message *message);
-    /* KECCAK256 over data. */
+    /* KECCAK256 over data, before it is paid for. Only where is_exact. */
     void (*hash)(void *context, const uint8_t *data, size_t length);
 } ghost_tracer;
 

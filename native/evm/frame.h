@@ -105,6 +105,9 @@ evm_instruction evm_div, evm_sdiv, evm_mod, evm_smod, evm_addmod, evm_mulmod, ev
 
 /* Tells the tracer's step hook of the instruction that comes. 0 or ABORT. */
 int evm_tell_step(evm_frame *frame, uint64_t pc, uint8_t opcode);
+/* Tells the hash hook what a KECCAK256 that comes is to hash, be there gas for it or not: memory,
+ * and up to 1 MiB of the zeros after its end, as geth's tracers have it. 0 or ABORT. */
+int evm_tell_hash(evm_frame *frame);
 
 /* ---- calls.c ---- */
 

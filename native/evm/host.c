@@ -125,14 +125,14 @@ int evm_tstore(evm_frame *frame) {
 
 int evm_log(evm_frame *frame, unsigned topic_count) {
     const u256 *offset = frame->top, *size = frame->top - 1;
-    if (frame->message->is_static)
-        return GHOST_EXIT_STATIC_VIOLATION;
     int exit = evm_memory_use(frame, offset, size);
     if (exit != 0)
         return exit;
     uint64_t length = size->limbs[0];
     if (!evm_charge(frame, GAS_LOG_BYTE * length))
         return GHOST_EXIT_OUT_OF_GAS;
+    if (frame->message->is_static)
+        return GHOST_EXIT_STATIC_VIOLATION;
     u256 topics[4];
     for (unsigned i = 0; i < topic_count; i++)
         topics[i] = *(frame->top - 2 - i);

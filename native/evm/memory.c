@@ -131,10 +131,6 @@ int evm_keccak256(evm_frame *frame) {
     uint64_t length = size->limbs[0];
     if (!evm_charge(frame, GAS_KECCAK_WORD * evm_words(length)))
         return GHOST_EXIT_OUT_OF_GAS;
-    const ghost_tracer *tracer = frame->vm->tracer;
-    if (__builtin_expect(tracer != NULL, 0) && tracer->hash != NULL)
-        tracer->hash(tracer->context, length == 0 ? NULL : frame->memory + offset->limbs[0],
-                     length);
     uint8_t digest[32];
     ghost_keccak256(digest, length == 0 ? digest : frame->memory + offset->limbs[0], length);
     frame->top--;

@@ -2,11 +2,14 @@
  * it then. Says what geth's interpreter would say of the same instruction: the constant part, then
  * the end of memory, then all that depends on operands and state; and where that ends, why.
  * The instructions themselves charge elsewhere: tests compare both. */
+#include <stdlib.h>
+
 #include "frame.h"
 
 enum {
     GAS_COLD_BENEFICIARY = 2600,
-    GAS_EXP_BYTE = 50
+    GAS_EXP_BYTE = 50,
+    PREIMAGE_PADDING_MAX = 1 << 20
 };
 
 /* The largest memory that geth prices. */
@@ -192,7 +195,8 @@ static int price_delegate(const evm_frame *frame, ghost_account *callee, uint64_
     if (account == NULL)
         return GHOST_EXIT_ABORT;
     *gas += GAS_WARM;
-    if (ghost_state_account_is_cold(frame->vm->state, account))
+    /* One that delegates to itself has been reached by then. */
+    if (account != callee && ghost_state_account_is_cold(frame->vm->state, account))
         *gas += GAS_COLD_ACCOUNT;
     return 0;
 }
@@ -202,20 +206,25 @@ static int price_call(const evm_frame *frame, ghost_step *step, uint64_t *gas) {
     bool is_call = step->opcode == OP_CALL;
     bool has_value = (is_call || step->opcode == OP_CALLCODE) && !u256_is_zero(operand(frame, 2));
     bool counts_apart = frame->vm->fork >= GHOST_FORK_PRAGUE;
+    bool writes = has_value && is_call;
     ghost_account *callee;
-    if (has_value && is_call && frame->message->is_static)
+    if (writes && frame->message->is_static && counts_apart)
         return fail(step, GHOST_FAULT_STATIC, 0);
     uint64_t left = frame->gas - step->cost, cold = 0;
     if (price_account(frame, 1, &cold, &callee) != 0)
         return GHOST_EXIT_ABORT;
     if (left < cold)
         return fail(step, GHOST_FAULT_TWICE, 0);
+    if (writes && frame->message->is_static)
+        return fail(step, GHOST_FAULT_STATIC, 0);
     *gas += cold;
     if (has_value)
         *gas += GAS_CALL_VALUE;
-    if (has_value && is_call && ghost_account_is_empty(callee))
-        *gas += GAS_NEW_ACCOUNT;
     if ((is_call || counts_apart) && left < *gas)
+        return fail(step, GHOST_FAULT_TWICE, 0);
+    if (writes && ghost_account_is_empty(callee))
+        *gas += GAS_NEW_ACCOUNT;
+    if (counts_apart && left < *gas)
         return fail(step, GHOST_FAULT_TWICE, 0);
     if (counts_apart && price_delegate(frame, callee, gas) != 0)
         return GHOST_EXIT_ABORT;
@@ -325,6 +334,31 @@ static int price(const evm_frame *frame, ghost_step *step) {
     const uint64_t left = frame->gas - step->cost;
     step->cost += gas;
     return left < gas ? fail(step, GHOST_FAULT_NONE, 0) : 0;
+}
+
+int evm_tell_hash(evm_frame *frame) {
+    const ghost_tracer *tracer = frame->vm->tracer;
+    if (frame->top - frame->bottom < 2)
+        return 0;
+    const uint64_t offset = frame->top->limbs[0], size = (frame->top - 1)->limbs[0];
+    const uint64_t length = frame->memory_size;
+    if (offset > INT64_MAX || size > INT64_MAX ||
+        (offset + size > length && offset + size - length > PREIMAGE_PADDING_MAX))
+        return 0;
+    if (size == 0 || offset + size <= length) {
+        tracer->hash(tracer->context, size == 0 ? NULL : frame->memory + offset, size);
+        return 0;
+    }
+    uint8_t *padded = calloc(1, size);
+    if (padded == NULL) {
+        frame->vm->status = GHOST_OUT_OF_MEMORY;
+        return GHOST_EXIT_ABORT;
+    }
+    if (offset < length)
+        memcpy(padded, frame->memory + offset, length - offset);
+    tracer->hash(tracer->context, padded, size);
+    free(padded);
+    return 0;
 }
 
 int evm_tell_step(evm_frame *frame, uint64_t pc, uint8_t opcode) {

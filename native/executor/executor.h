@@ -310,6 +310,8 @@ typedef struct ghost_trace_watch {
     uint8_t touches;                /* accounts and slots; 2: the accounts' code too */
     uint8_t accesses;
     uint8_t hashes;                 /* what KECCAK256 hashed */
+    uint8_t exact;                  /* a frame fails at the very instruction, which takes longer;
+                                     * touches, accesses, hashes and steps ask for it too */
     uint8_t steps;                  /* of the EVM: enum ghost_trace_steps */
     uint8_t step_memory;            /* with each step; so for the two below */
     uint8_t step_return_data;
@@ -371,6 +373,7 @@ typedef struct ghost_trace_account {
     uint8_t address[20];
     uint8_t is_created;             /* a creation named it, whether it succeeded or not */
     uint8_t is_destroyed;           /* SELFDESTRUCT ran in it after a creation had named it */
+    uint8_t was_there;              /* in the state, be it empty */
     uint32_t transaction;
     uint32_t frame;                 /* that reached it first; NO_FRAME: the transaction itself */
     ghost_trace_account_state before, after;      /* the transaction, fees included */
@@ -402,6 +405,8 @@ typedef struct ghost_trace_step {
     uint32_t fault_have, fault_want;
     uint16_t depth;                 /* 0: the transaction's frame */
     uint64_t gas, cost, refund;
+    uint32_t code_size;             /* of the account that it calls or whose code it reads, when
+                                     * accesses are watched too */
     uint32_t stack_size;
     uint32_t stack_words;           /* so many upper words of it are kept, */
     const uint8_t *stack;           /* 32 bytes each, the top word last */

@@ -215,6 +215,8 @@ static trace *new_trace(ghost_executor *executor, const ghost_trace_watch *watch
     made->watch = *watch;
     made->hooks = (ghost_tracer){
         .context = made,
+        .is_exact = watch->exact || watch->touches || watch->accesses || watch->hashes ||
+                    watch->steps != GHOST_TRACE_STEPS_NONE,
         .enter = enter,
         .leave = leave,
         .destroy = destroy,

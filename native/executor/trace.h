@@ -24,6 +24,7 @@ typedef struct step_json {
     uint8_t *bytes;
     size_t length, room;
     size_t begin;                 /* of the transaction */
+    size_t step_bytes;            /* of its steps, without what separates them */
     LIST_OF(ghost_trace_mark) marks;
     LIST_OF(contract_slots) contracts;            /* of the transaction; those beyond keep memory */
     place_map places;             /* of contracts[], by account */

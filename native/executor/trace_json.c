@@ -18,6 +18,27 @@ static const char *const names[256] = {
 #define NAME(code, name, gas, taken, left, fork) [code] = #name,
     GHOST_OPCODES(NAME)
 #undef NAME
+    /* Of other forks: geth calls them by their names where they are not defined. */
+    [0x4b] = "SLOTNUM",
+    [0xd0] = "DATALOAD",
+    [0xd1] = "DATALOADN",
+    [0xd2] = "DATASIZE",
+    [0xd3] = "DATACOPY",
+    [0xe0] = "RJUMP",
+    [0xe1] = "RJUMPI",
+    [0xe2] = "RJUMPV",
+    [0xe3] = "CALLF",
+    [0xe4] = "RETF",
+    [0xe5] = "JUMPF",
+    [0xe6] = "DUPN",
+    [0xe7] = "SWAPN",
+    [0xe8] = "EXCHANGE",
+    [0xec] = "EOFCREATE",
+    [0xee] = "RETURNCONTRACT",
+    [0xf7] = "RETURNDATALOAD",
+    [0xf8] = "EXTCALL",
+    [0xf9] = "EXTDELEGATECALL",
+    [0xfb] = "EXTSTATICCALL",
 };
 
 /* ---- words ---- */
@@ -200,7 +221,7 @@ static uint8_t *put_name(uint8_t *out, uint8_t opcode) {
     return put_text(out, undefined);
 }
 
-/* In geth's words. */
+/* In geth's words, and as Go writes JSON: the limit counts every byte. */
 static uint8_t *put_error(uint8_t *out, const ghost_step *step) {
     static const char *const texts[] = {
         [GHOST_FAULT_NONE] = "out of gas",
@@ -213,7 +234,8 @@ static uint8_t *put_error(uint8_t *out, const ghost_step *step) {
     char text[128];
     const ghost_fault *fault = &step->fault;
     if (step->exit == GHOST_EXIT_STACK_UNDERFLOW)
-        snprintf(text, sizeof text, "stack underflow (%u <=> %u)", fault->have, fault->want);
+        snprintf(text, sizeof text, "stack underflow (%u \\u003c=\\u003e %u)", fault->have,
+                 fault->want);
     else if (step->exit == GHOST_EXIT_STACK_OVERFLOW)
         snprintf(text, sizeof text, "stack limit reached %u (%u)", fault->have, fault->want);
     else if (fault->kind == GHOST_FAULT_INIT_CODE)
@@ -291,7 +313,7 @@ int trace_on_json_step(void *context, const ghost_step *step) {
     step_json *json = &trace->json;
     if (trace_check_time(trace, 4) != 0)
         return GHOST_EXIT_ABORT;
-    if (watch->json_limit != 0 && json->length - json->begin > watch->json_limit)
+    if (watch->json_limit != 0 && json->step_bytes > watch->json_limit)
         return 0;
     if (!show_slots(trace, step, &slots))
         return GHOST_EXIT_ABORT;
@@ -300,6 +322,7 @@ int trace_on_json_step(void *context, const ghost_step *step) {
         return GHOST_EXIT_ABORT;
     if (json->length > json->begin)
         *out++ = ',';
+    const size_t begin = (size_t)(out - json->bytes);
     out = put_head(out, step);
     if (!watch->json_no_stack)
         out = put_stack(out, step);
@@ -320,6 +343,7 @@ int trace_on_json_step(void *context, const ghost_step *step) {
         out = put_number(out, (uint64_t)step->refund);
     }
     *out++ = '}';
+    json->step_bytes += (size_t)(out - json->bytes) - begin;
     json->length = (size_t)(out - json->bytes);
     return 0;
 }
@@ -329,6 +353,7 @@ int trace_on_json_step(void *context, const ghost_step *step) {
 void json_begin_transaction(trace *trace) {
     step_json *json = &trace->json;
     json->begin = json->length;
+    json->step_bytes = 0;
     json->contracts.count = 0;
     places_clear(&json->places);
     if (trace->watch.steps != GHOST_TRACE_STEPS_JSON)

@@ -1,5 +1,33 @@
 /* Steps of the EVM as records, for tracers that are written elsewhere. */
+#include "../evm/opcodes.h"
 #include "trace.h"
+
+/* How much code the account has that a call or EXTCODE* names; 0 for other instructions. */
+static uint32_t named_code_size(trace *trace, const ghost_step *step) {
+    ghost_state *state = &trace->executor->state;
+    uint32_t place;
+    switch (step->opcode) {
+    case OP_EXTCODESIZE:
+    case OP_EXTCODECOPY:
+    case OP_EXTCODEHASH:
+        place = 0;
+        break;
+    case OP_CALL:
+    case OP_CALLCODE:
+    case OP_DELEGATECALL:
+    case OP_STATICCALL:
+        place = 1;
+        break;
+    default:
+        return 0;
+    }
+    if (step->stack_size <= place)
+        return 0;
+    const ghost_address address = u256_to_address(step->stack_top - place);
+    account_entry *account = state_account(state, &address);
+    const code_entry *code = account == NULL ? NULL : state_code(state, account);
+    return code == NULL ? 0 : (uint32_t)code->code.length;
+}
 
 static const uint8_t *keep_stack(trace *trace, const ghost_step *step, uint32_t words) {
     size_t length = (size_t)words * 32;
@@ -42,6 +70,7 @@ int trace_on_step(void *context, const ghost_step *step) {
         .gas = step->gas,
         .cost = step->cost,
         .refund = step->refund > 0 ? (uint64_t)step->refund : 0,
+        .code_size = watch->accesses ? named_code_size(trace, step) : 0,
         .stack_size = step->stack_size,
         .stack = keep_stack(trace, step, words),
         .memory_length = step->memory_size,

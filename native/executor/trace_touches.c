@@ -44,6 +44,7 @@ static ghost_trace_account *touch_account(trace *trace, account_entry *entry, ui
     memcpy(kept->address, entry->account.address.bytes, 20);
     kept->transaction = trace->transaction;
     kept->frame = frame;
+    kept->was_there = entry->present;
     fill_account(trace, entry, &kept->before, NULL);
     return kept;
 }

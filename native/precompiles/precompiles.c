@@ -223,6 +223,9 @@ static outcome run_modexp(precompile_call *call) {
     read_padded(head, call, 0, sizeof head);
     modexp_lengths lengths = {u256_from_be(head), u256_from_be(head + 32),
                               u256_from_be(head + 64)};
+    uint64_t cost;
+    if (!modexp_cost(&cost, call, &lengths)) cost = UINT64_MAX; /* more than any gas */
+    if (!charge(call, cost)) return FAILED;
     if (call->fork >= OSAKA) { /* EIP-7823 */
         u256 bound = u256_from_u64(1024);
         if (u256_less(&bound, &lengths.base) || u256_less(&bound, &lengths.exponent) ||
@@ -230,9 +233,6 @@ static outcome run_modexp(precompile_call *call) {
             return FAILED;
         }
     }
-    uint64_t cost;
-    if (!modexp_cost(&cost, call, &lengths)) cost = UINT64_MAX; /* more than any gas */
-    if (!charge(call, cost)) return FAILED;
     if (u256_is_zero(&lengths.modulus)) return SUCCEEDED;
     /* A modulus that is not empty was paid for, so all three lengths fit 64 bits by now. */
     uint64_t base = lengths.base.limbs[0], exponent = lengths.exponent.limbs[0];
@@ -308,7 +308,7 @@ static outcome compute(precompile_call *call, size_t output_length, size_t count
 
 /* EIP-4844: versioned hash (32) | z (32) | y (32) | commitment (48) | proof (48). */
 static outcome run_point_evaluation(precompile_call *call) {
-    if (call->input_length != 192 || !charge(call, 50000)) return FAILED;
+    if (!charge(call, 50000) || call->input_length != 192) return FAILED;
     uint8_t versioned_hash[32];
     ghost_sha256(versioned_hash, call->input + 96, 48);
     versioned_hash[0] = 1; /* VERSIONED_HASH_VERSION_KZG */
@@ -360,13 +360,13 @@ static const bls_shape bls_shapes[7] = {
 static outcome run_bls(precompile_call *call) {
     const bls_shape *shape = &bls_shapes[call->number - 0x0b];
     size_t count = call->input_length / shape->item_length;
-    if (count == 0 || call->input_length % shape->item_length != 0) return FAILED;
-    if (shape->gas_per_item == 0 && count != 1) return FAILED;
     uint64_t cost = shape->gas + (uint64_t)count * shape->gas_per_item;
-    if (shape->discounts != NULL) {
+    if (shape->discounts != NULL && count != 0) {
         cost = cost * shape->discounts[count < 128 ? count - 1 : 127] / 1000;
     }
     if (!charge(call, cost)) return FAILED;
+    if (count == 0 || call->input_length % shape->item_length != 0) return FAILED;
+    if (shape->gas_per_item == 0 && count != 1) return FAILED;
     return compute(call, shape->output_length, count);
 }
 

@@ -54,6 +54,9 @@ def call_trace(run: Run, settings: CallSettings) -> orjson.Fragment:
         json = frame_json(frame)
         if index in logs:
             json["logs"] = logs[index]
+            if settings.only_top:  # before no call that is shown
+                for log in logs[index]:
+                    log["position"] = "0x0"
         return json
 
     return frame_tree(shown, run.around, show)
@@ -122,7 +125,7 @@ def frame_json(frame: CallFrame) -> Json:
     if frame.exit is Exit.REVERT and frame.output != b"":
         shown["output"] = shown_data(frame.output)
         reason = revert_reason(frame.output or b"")
-        if reason is not None:
+        if reason:
             shown["revertReason"] = reason
     return shown
 

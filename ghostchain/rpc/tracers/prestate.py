@@ -74,7 +74,8 @@ def difference(
         own = slots[address]
         if not account.is_destroyed:
             changes = account_changes(account, settings)
-            if address not in there and is_empty(account.before) and is_empty(account.after):
+            was_nothing = is_empty(account.before) and not account.was_there
+            if was_nothing and address not in there and is_empty(account.after):
                 # geth then finds another code hash than that of no code.
                 changes["codeHash"] = format_data(ZERO)
             own = [slot for slot in own if slot.before != slot.after]

@@ -152,6 +152,7 @@ def both(one: Watch, other: Watch) -> Watch:
         codes=one.codes or other.codes,
         accesses=one.accesses or other.accesses,
         hashes=one.hashes or other.hashes,
+        exact=one.exact or other.exact,
         steps=steps,
     )
 
@@ -165,8 +166,10 @@ def mux_trace(run: Run, settings: dict[str, Chosen]) -> dict[str, Any]:
 STRUCT_LOGGER = Tracer(struct_settings, lambda settings: Watch(steps=settings), struct_trace)
 
 TRACERS: Mapping[str, Tracer] = {
-    "callTracer": Tracer(call_settings, lambda settings: Watch(logs=settings.with_log), call_trace),
-    "flatCallTracer": Tracer(flat_settings, lambda settings: Watch(), flat_trace),
+    "callTracer": Tracer(
+        call_settings, lambda settings: Watch(logs=settings.with_log, exact=True), call_trace
+    ),
+    "flatCallTracer": Tracer(flat_settings, lambda settings: Watch(exact=True), flat_trace),
     "prestateTracer": Tracer(
         prestate_settings,
         lambda settings: Watch(touches=True, codes=settings.code),

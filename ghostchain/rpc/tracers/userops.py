@@ -12,8 +12,7 @@ import orjson
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.execution.executor import Exit
-from ghostchain.execution.traces import Access, CallFrame, FrameKind, Step, TracedAccess
-from ghostchain.primitives.types import Address
+from ghostchain.execution.traces import Access, CallFrame, Step, TracedAccess
 from ghostchain.rpc.tracers.calls import frame_json, frame_tree, logs_by_frame
 from ghostchain.rpc.tracers.failures import failure_of
 from ghostchain.rpc.tracers.runs import Run
@@ -96,7 +95,6 @@ class Follower:
         self.settings = settings
         self.used = [Used() for _ in run.trace.frames]
         self.read_values = values_read(run.trace.accesses, len(run.trace.frames))
-        self.sizes = Sizes(run)
         self.last: tuple[int, tuple[int, ...]] | None = None
 
     def follow(self) -> list[Used]:
@@ -128,8 +126,7 @@ class Follower:
             return
         shown = shown_address(step.stack[-place])
         if shown not in used.sizes:
-            size = self.sizes.at(Address(bytes.fromhex(shown[2:])), step.frame)
-            used.sizes[shown] = {"contractSize": size, "opcode": step.opcode}
+            used.sizes[shown] = {"contractSize": step.code_size, "opcode": step.opcode}
 
     def note_slot(self, step: Step, used: Used) -> None:
         if step.opcode not in (SLOAD, SSTORE, TLOAD, TSTORE) or not step.stack:
@@ -161,32 +158,6 @@ def values_read(accesses: Sequence[TracedAccess], frames: int) -> list[Iterator[
         if item.access is Access.READ:
             values[item.frame].append(item.value)
     return [iter(items) for items in values]
-
-
-class Sizes:
-    """How large contracts were while a transaction ran."""
-
-    def __init__(self, run: Run) -> None:
-        self.before = {
-            account.address: len(account.before.code or b"") for account in run.trace.accounts
-        }
-        self.made: dict[Address, tuple[int, int, int]] = {}
-        frames = run.trace.frames
-        for index, frame in enumerate(frames):
-            if frame.kind not in (FrameKind.CREATE, FrameKind.CREATE2):
-                continue
-            if frame.exit is Exit.SUCCESS:
-                end = index + 1
-                while end < len(frames) and frames[end].depth > frame.depth:
-                    end += 1
-                self.made[frame.to] = (index, end, len(frame.output or b""))
-
-    def at(self, address: Address, frame: int) -> int:
-        """The size of an account's code when a frame ran: that of a contract made before it."""
-        made = self.made.get(address)
-        if made is not None and not made[0] <= frame < made[1]:
-            return made[2]
-        return self.before.get(address, 0)
 
 
 def shown_address(word: int) -> str:
