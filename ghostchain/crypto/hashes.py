@@ -100,3 +100,11 @@ def _bloom_bits(digest: bytes) -> int:
 def manifest_hash(manifest: Manifest) -> Hash32:
     """The name of a snapshot. Cost: linear in its chunks."""
     return keccak256(encode_manifest(manifest))
+
+
+def checksummed(address: bytes) -> str:
+    """The address with the checksum of EIP-55 in the case of its letters, as messages name it."""
+    digits = address.hex()
+    marks = keccak256(digits.encode()).hex()
+    shown = (d.upper() if m > "7" else d for d, m in zip(digits, marks, strict=False))
+    return "0x" + "".join(shown)

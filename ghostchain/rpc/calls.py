@@ -122,6 +122,8 @@ def overridden(environment: BlockEnvironment, override: BlockOverride) -> BlockE
     ):
         if value is not None:
             raise server_error(f'block override "{name}" is not supported for this RPC method')
+    if override.number is not None and override.number >= 1 << 64:
+        raise server_error("block override number: hex number > 64 bits")
     changes: dict[str, Any] = {
         "number": override.number,
         "timestamp": override.time,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ghostchain.crypto.hashes import checksummed
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.rpc.backend import Refusal
 
@@ -152,7 +153,7 @@ def reason_message(reason: TransactionReason, values: Mapping[str, int | bytes])
     """
     template = REASONS.get(reason, reason.name.lower().replace("_", " "))
     shown = {
-        name: "0x" + value.hex() if isinstance(value, bytes) else value
+        name: checksummed(value) if isinstance(value, bytes) else value
         for name, value in values.items()
     }
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.crypto.hashes import checksummed
 from ghostchain.execution.forks import Fork
 from ghostchain.primitives.amendment import AccountAmendment, Amendments
 from ghostchain.primitives.types import Address
@@ -33,14 +33,14 @@ def precompile_moves(
     for address in sorted(overrides):
         if address in targets:
             raise server_error(
-                f"account {format_data(address)} has already been overridden by a precompile"
+                f"account {checksummed(address)} has already been overridden by a precompile"
             )
         target = overrides[address].move_precompile_to
         if target is not None:
             if not is_precompile(address, fork):
-                raise server_error(f"account {format_data(address)} is not a precompile")
+                raise server_error(f"account {checksummed(address)} is not a precompile")
             if target in overrides:
-                raise server_error(f"account {format_data(target)} is already overridden")
+                raise server_error(f"account {checksummed(target)} is already overridden")
             moves[target] = address
             targets.add(target)
         if is_precompile(address, fork):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ghostchain.crypto.hashes import checksummed
 from ghostchain.encoding.hexadecimal import parse_data
 from ghostchain.encoding.quantities import parse_quantity
 from ghostchain.primitives.block import Withdrawal
@@ -18,8 +19,9 @@ from ghostchain.primitives.errors import InvalidEncoding
 from ghostchain.primitives.transaction import AccessEntry, Authorization, Call, SignatureScheme
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import AccountOverride
-from ghostchain.rpc.errors import invalid_params
+from ghostchain.rpc.errors import invalid_params, server_error
 
+TOO_MANY_CHOICES = "exceed max addresses or topics per search position"
 HEXADECIMAL = re.compile(r"(?:[0-9a-fA-F]{2})*", re.ASCII)
 TAGS: Final = frozenset({"latest", "pending", "safe", "finalized", "earliest"})
 ADDRESSES_MAX: Final = 1000
@@ -398,7 +400,8 @@ def state_overrides(value: Any) -> dict[Address, AccountOverride]:
     for key, item in fields(value).items():
         members = fields(item)
         if members.get("state") is not None and members.get("stateDiff") is not None:
-            raise ValueError(f"account {key} has both 'state' and 'stateDiff'")
+            who = checksummed(address(key))
+            raise server_error(f"account {who} has both 'state' and 'stateDiff'")
         overrides[address(key)] = AccountOverride(
             nonce=optional(members, "nonce", quantity_64),
             balance=optional(members, "balance", quantity),
@@ -428,7 +431,7 @@ def block_override(value: Any) -> BlockOverride:
     members = fields(value)
     randao = optional(members, "prevRandao", hash32)
     return BlockOverride(
-        number=optional(members, "number", quantity_64),
+        number=optional(members, "number", quantity),
         time=optional(members, "time", quantity_64),
         gas_limit=optional(members, "gasLimit", quantity_64),
         fee_recipient=optional(members, "feeRecipient", address)
@@ -461,7 +464,7 @@ def log_addresses(members: Mapping[str, Any]) -> frozenset[Address]:
     if isinstance(value, str):
         return frozenset((optional(members, "address", address),))
     if isinstance(value, list) and len(value) > ADDRESSES_MAX:
-        raise invalid_params("exceed max addresses")
+        raise server_error(TOO_MANY_CHOICES)
     return frozenset(map(address, items(value, ADDRESSES_MAX, "addresses")))
 
 
@@ -470,7 +473,7 @@ def log_topics(members: Mapping[str, Any]) -> tuple[frozenset[Hash32], ...]:
     if value is None:
         return ()
     if isinstance(value, list) and len(value) > TOPICS_MAX:
-        raise invalid_params("exceed max topics")
+        raise server_error("exceed max topics")
     return tuple(topic_choices(item) for item in items(value, TOPICS_MAX, "topics"))
 
 
@@ -480,6 +483,8 @@ def topic_choices(value: Any) -> frozenset[Hash32]:
         return frozenset()
     if isinstance(value, str):
         return frozenset((hash32(value),))
+    if isinstance(value, list) and len(value) > TOPIC_CHOICES_MAX:
+        raise server_error(TOO_MANY_CHOICES)
     choices = items(value, TOPIC_CHOICES_MAX, "topics")
     if None in choices:
         return frozenset()

@@ -4,9 +4,10 @@ own tables of parameters; and what must hold of the answers.
     python -m tests.fuzz.rpc_requests --count 100000 [--seed N] [--url http://...]
 
 Without --url it starts a `ghostd --dev` of its own, with a token and some transactions. Requests go
-over HTTP and WebSocket, alone and in batches, several at once. Whatever is asked: no status of
-5xx, no traceback, no internal error, nothing that takes longer than SECONDS_MAX, an answer to every
-call that wants one and to no other, by its id; and the node still answers at the end. Values come
+over HTTP and WebSocket, alone and in batches, several at once, and as bytes that are no good HTTP
+(`rpc_bytes`). Whatever is asked: no status of 5xx, no traceback, no internal error, nothing that
+takes longer than SECONDS_MAX, an answer to every call that wants one and to no other, by its id,
+of the shape that the openrpc document demands; and the node still answers at the end. Values come
 from three sources: the parser of each parameter (VALUES), the examples of the openrpc document when
 it is there (GHOSTCHAIN_FIXTURES), and JSON of any kind. A failure prints the request.
 """
@@ -34,10 +35,15 @@ from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.rpc.client import RpcClient
 from ghostchain.rpc.dispatch import Door
 from ghostchain.rpc.methods import METHODS
+from tests.fuzz.rpc_bytes import ALLOWED, Bender, answered
+from tests.node.document import Judge
 from tests.node.process import Ghostd
 
 SECONDS_MAX = 30.0
-CLIENTS = 6
+CLIENTS = 7
+# Larger answers take long to judge, and are of the same methods.
+JUDGED_BYTES_MAX = 30_000
+JUDGE = Judge()
 BATCH_MAX = 12
 # These reach for other machines, take the node's own past away whole, or wait on purpose.
 LEFT_OUT = frozenset(
@@ -403,13 +409,26 @@ def check_answer(body: bytes, answer: bytes) -> Counter[str]:
             raise Broken(f"an internal error: {str(response)[:500]}")
         seen[str(error["code"])] += 1
     check_ids(body, document)
+    if len(answer) < JUDGED_BYTES_MAX:
+        check_shapes(body, document)
     return seen
+
+
+def check_shapes(body: bytes, document: Any) -> None:
+    """Results are as the document of execution-apis has them. Raises: Broken."""
+    try:
+        JUDGE.check(json.loads(body), document)
+    except ValueError:
+        return
+    except AssertionError as failure:
+        raise Broken(str(failure)) from None
 
 
 def check_ids(body: bytes, document: Any) -> None:
     """Every call that has an id is answered by it, once. Raises: Broken."""
     try:
         asked = json.loads(body)
+        json.dumps(asked, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except ValueError:
         return
     if isinstance(asked, list) and isinstance(document, list):
@@ -434,6 +453,14 @@ class Report:
     failures: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
     slowest: str = ""
+    resident_mib: list[int] = field(default_factory=list)
+
+    def add(self, other: Report) -> None:
+        self.calls += other.calls
+        self.outcomes += other.outcomes
+        self.failures += other.failures
+        if other.slowest_s > self.slowest_s:
+            self.slowest_s, self.slowest = other.slowest_s, other.slowest
 
     def note(self, body: bytes, answer: bytes, seconds: float) -> None:
         if seconds > self.slowest_s:
@@ -524,26 +551,58 @@ async def answer_to(socket: aiohttp.ClientWebSocketResponse, body: bytes) -> byt
     return answer
 
 
+async def over_bytes(url: str, generator: Generator, report: Report, count: int) -> None:
+    """Whatever the bytes: statuses that a client understands, and an end to it."""
+    bender = Bender(generator.chance.getrandbits(64))
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    asked = 0
+    while asked < count:
+        bodies = [
+            generator.body(asked + place)[0] for place in range(generator.chance.randint(1, 3))
+        ]
+        asked += len(bodies)
+        sent = bender.stream(bodies)
+        try:
+            statuses, found = await answered(host, int(port), sent, SECONDS_MAX)
+        except (OSError, TimeoutError) as failure:
+            report.fail(sent, f"no answer to bytes: {failure!r}")
+            continue
+        report.calls += len(bodies)
+        report.outcomes["bytes"] += 1
+        if not set(statuses) <= ALLOWED or b"Traceback" in found:
+            report.fail(sent, f"statuses {statuses}: {found[:300]!r}")
+
+
 async def run(url: str, world: World, seed: int, count: int) -> Report:
-    """count calls, three quarters of them over HTTP."""
+    """count calls: of seven, four over HTTP, two over WebSocket and one as bent bytes."""
     report = Report()
-    share = count // CLIENTS
+    share = -(-count // CLIENTS)
+    ways = [over_http] * 4 + [over_websocket] * 2 + [over_bytes]
     await asyncio.gather(
         *(
-            (over_websocket if index % 4 == 3 else over_http)(
-                url, Generator(seed * 1000 + index, world), report, share
-            )
-            for index in range(CLIENTS)
+            way(url, Generator(seed * 1000 + index, world), report, share)
+            for index, way in enumerate(ways)
         )
     )
     return report
+
+
+def resident_mib(process: int) -> int:
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) // 1024
+    return 0
 
 
 def fuzz(seed: int, count: int) -> tuple[Report, list[str]]:
     """Against a node of its own. Returns: the report, and what the node logged as faults."""
     with Ghostd("--dev") as node:
         world = prepared_world(node.url)
-        report = asyncio.run(run(node.url, world, seed, count))
+        parts = min(4, -(-count // 2_000))
+        report = Report(resident_mib=[resident_mib(node.process.pid)])
+        for part in range(parts):
+            report.add(asyncio.run(run(node.url, world, seed * 100 + part, count // parts)))
+            report.resident_mib.append(resident_mib(node.process.pid))
         if node.process.poll() is not None:
             report.failures.append(f"the node ended: {node.process.returncode}")
         elif not isinstance(node.call("eth_blockNumber"), str):
@@ -581,7 +640,7 @@ def main() -> None:
     print(
         f"{report.calls} calls in {time.monotonic() - start:.0f} s: {dict(report.outcomes)}; "
         f"{len(report.failures)} failures, {len(faults)} faults logged; slowest "
-        f"{report.slowest_s:.2f} s: {report.slowest}"
+        f"{report.slowest_s:.2f} s: {report.slowest}; resident MiB {report.resident_mib}"
     )
     sys.exit(1 if report.failures or faults else 0)
 

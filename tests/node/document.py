@@ -116,6 +116,9 @@ def with_own_types(document: dict[str, Any]) -> dict[str, Any]:
         unsigned["properties"] |= members | {"type": {"const": kind}}
         signed = {"required": ["yParity", "r", "s"]}
         schemas["TransactionSigned"]["oneOf"].append({"allOf": [unsigned, signed]})
+        free = {key: value for key, value in unsigned.items() if key != "additionalProperties"}
+        wanted = [name for name in unsigned["required"] if name != "senderSignature"]
+        schemas["FilledTransaction"]["oneOf"].append(free | {"required": wanted})
     members = {"feeCurrency": token, "feeToken": token, "feePayer": token, "baseFee": text}
     schemas["ReceiptInfo"]["properties"] |= members
     return document

@@ -401,7 +401,7 @@ def refused_simulations(call: dict[str, Any]) -> list[tuple[dict[str, Any], int]
         (of({"from": hexed(ALICE), "input": hexed(bytes(49_153))}), -38025),
         (of(call | {"maxPriorityFeePerGas": "0x5"}), -32602),
         (of(stateOverrides={NOBODY: {"movePrecompileToAddress": NOBODY}}), -32000),
-        (of(stateOverrides={NOBODY: {"state": {}, "stateDiff": {}}}), -32602),
+        (of(stateOverrides={NOBODY: {"state": {}, "stateDiff": {}}}), -32000),
     ]
 
 

@@ -14,6 +14,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_account import Account as Wallet
 from eth_account.messages import encode_defunct
+from eth_utils.address import to_checksum_address
 
 from ghostchain.crypto.hashes import contract_address
 from ghostchain.crypto.keccak import keccak256
@@ -462,10 +463,10 @@ def test_logs_are_filtered(node: RunningServer, backend: MemoryBackend) -> None:
     [
         ({"fromBlock": "0x3", "toBlock": "0x2"}, -32602, "invalid block range params"),
         ({"fromBlock": "0x1", "toBlock": "0xff"}, -32602, "beyond current head"),
-        ({"fromBlock": "pending"}, -32000, "pending logs are not supported"),
+        ({"fromBlock": "pending"}, -32602, "pending logs are not supported"),
         ({"blockHash": "0x" + "11" * 32}, -32000, "unknown block"),
         ({"blockHash": "0x" + "11" * 32, "toBlock": "0x1"}, -32602, "cannot specify both"),
-        ({"topics": [None] * 5}, -32602, "exceed max topics"),
+        ({"topics": [None] * 5}, -32000, "exceed max topics"),
     ],
 )
 def test_bad_ranges_are_refused(
@@ -598,11 +599,11 @@ def test_refusals_of_the_pool_have_their_words(backend: MemoryBackend, node: Run
     assert node.refuse("eth_sendRawTransaction", mined).message == "already known"
     stale = hexed(backend.signed(nonce=0, value=1))
     assert node.refuse("eth_sendRawTransaction", stale).message == (
-        f"nonce too low: address {ALICE}, tx: 0 state: 8"
+        f"nonce too low: address {to_checksum_address(ALICE)}, tx: 0 state: 8"
     )
     costly = hexed(backend.signed(nonce=20, value=10**30))
     assert node.refuse("eth_sendRawTransaction", costly).message.startswith(
-        f"insufficient funds for gas * price + value: address {ALICE} have "
+        f"insufficient funds for gas * price + value: address {to_checksum_address(ALICE)} have "
     )
     for junk in ("0x", "0x00", "0xc0", "0x05c0", "0xf8", mined + "00"):
         failure = node.refuse("eth_sendRawTransaction", junk)

@@ -80,7 +80,6 @@ BAD: list[tuple[p.Parser, Any]] = [
     (p.call_request, {"data": "0x01", "input": "0x02"}),
     (p.call_request, {"accessList": [{"address": ADDRESS, "storageKeys": ["0x1"]}]}),
     (p.call_request, {"authorizationList": [{}]}),
-    (p.state_overrides, {ADDRESS: {"state": {}, "stateDiff": {}}}),
     (p.state_overrides, {"0x1": {}}),
     (p.log_filter, "x"),
     (p.log_filter, {"address": [1]}),

@@ -37,7 +37,7 @@ def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> orjso
 def numbers_of(services: Services, wanted: LogFilter) -> range:
     """The blocks a filter spans. Raises RpcError for what geth refuses."""
     if "pending" in (wanted.first, wanted.last):
-        raise server_error("pending logs are not supported")
+        raise invalid_params("pending logs are not supported")
     head = services.backend.head().number
     first, last = number_in(services, wanted.first), number_in(services, wanted.last)
     if first > last:
@@ -95,7 +95,7 @@ def new_filter(services: Services, wanted: LogFilter) -> str:
     """The filter reports logs of blocks from now on, not below its fromBlock. One that names a
     block has that block's logs for eth_getFilterLogs, and reports new ones as geth's does."""
     if "pending" in (wanted.first, wanted.last):
-        raise server_error("pending logs are not supported")
+        raise invalid_params("pending logs are not supported")
     head = services.backend.head().number
     first = wanted.first if isinstance(wanted.first, int) else 0
     if isinstance(wanted.last, int) and wanted.last < first:

@@ -50,8 +50,9 @@ def config(services: Services) -> Any:
     """EIP-7910: the fork in force, the next one and the last one known."""
     schedule = services.backend.fork_schedule()
     now = services.backend.head().timestamp
-    current = [item for item in schedule if item.activation_time <= now]
-    later = [item for item in schedule if item.activation_time > now]
+    # The first is in force from the start, also where a development chain went before its genesis.
+    later = [item for item in schedule[1:] if item.activation_time > now]
+    current = schedule[: len(schedule) - len(later)]
     chain = services.backend.chain_id
     return {
         "current": fork_json(current[-1], chain) if current else None,
