@@ -194,7 +194,9 @@ class NodeBackend:
         return self._chain.head
 
     def earliest(self) -> int:
-        return 0
+        # What is below the beginning of a fork is its origin's to answer.
+        begin = self._chain.begin
+        return 0 if begin == 0 or self.remote is not None else begin + 1
 
     def oldest_state(self) -> int:
         return self._chain.oldest_state

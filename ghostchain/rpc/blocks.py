@@ -26,6 +26,7 @@ from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.transaction import Transaction, TransactionType
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Backend
+from ghostchain.rpc.errors import pruned_history
 from ghostchain.rpc.render import (
     Json,
     address_json,
@@ -234,7 +235,8 @@ class BlockReader:
         self.lock = threading.Lock()
 
     def record(self, number: int) -> BlockRecord | None:
-        """The block, or None where its body is not known (any more)."""
+        """The block, or None where there is none. Raises RpcError PRUNED_HISTORY where it is one of
+        the chain's from before this node began."""
         with self.lock:
             record = self.records.get(number)
             if record is not None and self.is_current(number, record):
@@ -256,6 +258,8 @@ class BlockReader:
     def read(self, number: int) -> BlockRecord | None:
         backend = self.backend
         header, block_hash = backend.header(number), backend.hash_of(number)
+        if 0 < number < backend.earliest():
+            raise pruned_history()
         if header is None or block_hash is None:
             return None
         blob_base_fee = backend.fees(number).blob_base_fee

@@ -24,6 +24,7 @@ RESPONSE_TOO_LARGE = -32003
 LIMIT_EXCEEDED = -32005
 EXECUTION_REVERTED = 3
 NOT_INCLUDED_IN_TIME = 4  # EIP-7966
+PRUNED_HISTORY = 4444
 # eth_simulateV1, as execution-apis lists them
 NONCE_TOO_LOW = -38010
 NONCE_TOO_HIGH = -38011
@@ -63,6 +64,11 @@ def invalid_params(message: str) -> RpcError:
 
 def server_error(message: str) -> RpcError:
     return RpcError(SERVER_ERROR, message)
+
+
+def pruned_history() -> RpcError:
+    """geth's, where a block is one of the chain's and is not kept here."""
+    return RpcError(PRUNED_HISTORY, "pruned history unavailable")
 
 
 # What each reason says. A template whose values are missing is cut at its colon.

@@ -113,7 +113,9 @@ def test_a_new_node_begins_from_a_snapshot(source: Ghostd, tmp_path: Path) -> No
         begun = [event for event in node.events if event.get("message") == "state complete"]
         assert [event["height"] % INTERVAL for event in begun] == [0]
         assert node.call("eth_getBlockByNumber", hex(head), False) == block
-        assert node.call("eth_getBlockByNumber", "0x1", False) is None
+        with pytest.raises(RpcFailure, match="pruned history unavailable") as caught:
+            node.call("eth_getBlockByNumber", "0x1", False)
+        assert caught.value.code == 4444
         assert node.call("eth_getBlockByNumber", "0x0", False) is not None
         balance = node.call("eth_getBalance", "0x" + RECIPIENT.hex(), "latest")
         assert balance == source.call("eth_getBalance", "0x" + RECIPIENT.hex(), hex(head))

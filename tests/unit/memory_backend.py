@@ -192,6 +192,7 @@ class MemoryBackend:
 
     def __init__(self, *, automine: bool = True) -> None:
         self.automine = automine
+        self.begins = 0
         self.contracts: dict[bytes, Contract] = {}
         self.headers: list[Header] = []
         self.hashes: list[Hash32] = []
@@ -334,7 +335,7 @@ class MemoryBackend:
         return self.headers[-1]
 
     def earliest(self) -> int:
-        return 0
+        return self.begins
 
     def oldest_state(self) -> int:
         return self.pruned_below

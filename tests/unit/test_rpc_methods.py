@@ -676,6 +676,35 @@ def test_pruned_state_says_so() -> None:
         assert "not available" in failure.message
 
 
+def test_blocks_from_before_the_node_began_say_so() -> None:
+    """A number that the chain has is no block that never was; genesis everybody has."""
+    chain = MemoryBackend()
+    with RunningServer(chain) as node:
+        for _ in range(3):
+            node.ask("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        chain.begins = 3
+        node.server.services.blocks.records.clear()
+        number = "0x2"
+        for method, params in (
+            ("eth_getBlockByNumber", [number, True]),
+            ("eth_getHeaderByNumber", [number]),
+            ("eth_getBlockReceipts", [number]),
+            ("eth_getBlockTransactionCountByNumber", [number]),
+            ("eth_getTransactionByBlockNumberAndIndex", [number, "0x0"]),
+            ("eth_getLogs", [{"fromBlock": "0x0"}]),
+            ("eth_getLogs", [{"fromBlock": number, "toBlock": number}]),
+        ):
+            failure = node.refuse(method, *params)
+            assert failure.code == 4444
+            assert failure.message.startswith("pruned history unavailable")
+        assert node.refuse("eth_getLogs", {"fromBlock": "0x0"}).message.endswith("block 0x3 on")
+        assert node.ask("eth_getLogs", {"fromBlock": "0x3"}) == []
+        assert node.ask("eth_getBlockByNumber", "0x0", False)["number"] == "0x0"
+        assert node.ask("eth_getBlockByNumber", "0x3", False)["number"] == "0x3"
+        assert node.ask("eth_getBlockByNumber", "0x4", False) is None
+        assert node.ask("eth_capabilities")["blocks"]["oldestBlock"] == "0x3"
+
+
 def test_capabilities_say_what_was_pruned(node: RunningServer, backend: MemoryBackend) -> None:
     """State and proofs begin where the node can read them, blocks at the first."""
     backend.pruned_below = 2

@@ -8,6 +8,7 @@ import orjson
 
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.errors import pruned_history
 from ghostchain.rpc.parameters import (
     BlockId,
     Parameter,
@@ -72,6 +73,8 @@ def header_by_hash(services: Services, block_hash: bytes) -> Any:
 def header_fields(services: Services, number: int | None) -> Any:
     if number is None:
         return None
+    if 0 < number < services.backend.earliest():
+        raise pruned_history()
     header, block_hash = services.backend.header(number), services.backend.hash_of(number)
     return None if header is None or block_hash is None else header_json(header, block_hash)
 

@@ -10,9 +10,11 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import (
     LIMIT_EXCEEDED,
+    PRUNED_HISTORY,
     TIMEOUT,
     RpcError,
     invalid_params,
+    pruned_history,
     server_error,
 )
 from ghostchain.rpc.filters import FilterKind
@@ -44,6 +46,8 @@ def numbers_of(services: Services, wanted: LogFilter) -> range:
         raise invalid_params("invalid block range params")
     if first > head or last > head:
         raise invalid_params("block range extends beyond current head block")
+    if first < (earliest := services.backend.earliest()) and last > 0:
+        raise RpcError(PRUNED_HISTORY, pruned_history().message + since(earliest))
     if last - first >= services.options.log_blocks_max:
         most = services.options.log_blocks_max
         text = f"exceed maximum block range: {most}"
@@ -89,6 +93,10 @@ def fitting(numbers: range, reached: int) -> str:
     if reached <= numbers.start:
         return ""
     return f": try fromBlock {hex(numbers.start)}, toBlock {hex(reached - 1)}"
+
+
+def since(earliest: int) -> str:
+    return f": logs are kept from block {hex(earliest)} on"
 
 
 def new_filter(services: Services, wanted: LogFilter) -> str:
