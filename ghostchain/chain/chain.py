@@ -1,10 +1,9 @@
 """A chain on disk: its head, its past, and the two ways to a next block.
 
 One thread at a time writes (`build_block`, `import_block`, `import_blocks`; where many decide,
-`draft`, `check`, `commit`, `import_certified`); any number read. What
-readers see is one immutable object, replaced after each commit: the head's header and a snapshot
-of the database at it. So no answer mixes two blocks, and no reader waits for the writer (but for
-proofs, which wait for a commit that is under way).
+`draft`, `check`, `commit`, `import_certified`); any number read. What readers see is one immutable
+object, replaced after each commit: the head's header and a snapshot of the database at it. So no
+answer mixes two blocks, and no reader waits for the writer (but for proofs, during a commit).
 """
 
 from __future__ import annotations
@@ -394,6 +393,7 @@ class Chain:
         base_fee: int | None = None,
         excess_blob_gas: int | None = None,
         is_free: bool = False,
+        waits: bool = True,
     ) -> SealedBlock:
         """The next block holds what is valid and fits of the batch (recovered), in its order, and
         is committed. gas_limit: where the limit moves to.
@@ -403,7 +403,7 @@ class Chain:
         demands; with is_free any timestamp, the parent's and earlier ones too, and gas_limit in
         one step. A block by hand cannot be exported.
         Raises: InvalidBlock when no block can be made so; StorageFailed; ValueError for what only a
-        development chain allows, or values out of range.
+        development chain allows, or values out of range; RemoteError, or RemoteNeeded (not waits).
         """
         proposal = Proposal(
             timestamp=timestamp,
@@ -421,8 +421,8 @@ class Chain:
             self._refuse_by_hand()
             check_by_hand(proposal)
         with self._writing:
-            proposal = replace(proposal, amendments=self.pending_amendments)
-            pending = self._build(batch, proposal)
+            changes = self.pending_amendments
+            pending = self._build(batch, replace(proposal, amendments=changes, waits=waits))
             self._stage(pending)
             self._commit((pending.sealed,), self._seal(), takes_pending=True)
         return pending.sealed

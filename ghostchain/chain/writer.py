@@ -52,7 +52,7 @@ from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executo
 from ghostchain.execution.forks import Fork
 from ghostchain.primitives.amendment import NO_AMENDMENTS
 from ghostchain.primitives.block import Block, Withdrawal
-from ghostchain.primitives.errors import BlockReason, InvalidBlock
+from ghostchain.primitives.errors import BlockReason, InvalidBlock, RemoteNeeded
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.leniency import STRICT
 from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
@@ -61,6 +61,7 @@ from ghostchain.state.keys import number_bytes
 from ghostchain.state.remote import (
     ChangeLedger,
     ForkedView,
+    Missed,
     RemoteView,
     foreign_codes,
     ring_slots,
@@ -82,6 +83,8 @@ GROUP_BLOCKS_MAX = 32
 GROUP_BYTES_MAX = 1 << 20
 GROUP_ENTRIES_MAX = 1 << 14
 NO_NONCE = bytes(8)
+# A block of a fork is run so often without waiting, each time with what the last run missed.
+REMOTE_ROUNDS_MAX = 64
 # By hand: a blob base fee that can still be computed at once.
 EXCESS_BLOB_GAS_MAX = 1 << 30
 
@@ -175,7 +178,8 @@ class Proposal:
     """What a builder decides about a block. gas_limit: where the limit moves to, None to stay.
 
     On a development chain also (`Chain.build_block`): amendments, base_fee, excess_blob_gas; and
-    is_free, that time and gas limit are as said, whatever the parent's.
+    is_free, that time and gas limit are as said, whatever the parent's. waits: on a fork, for what
+    is not here; else RemoteNeeded is raised, which has asked for it.
     """
 
     timestamp: int
@@ -189,6 +193,7 @@ class Proposal:
     base_fee: int | None = None
     excess_blob_gas: int | None = None
     is_free: bool = False
+    waits: bool = True
 
     @property
     def is_by_hand(self) -> bool:
@@ -236,6 +241,8 @@ class BlockWriter:
         self._sealed = head.number
         self._recent: dict[int, Hash32] = {}
         self._remote = remote
+        # What a block that is tried without waiting lacks of it.
+        self._missed: Missed | None = None
         self._local = WriterView(state, self._ancestor_hash)
         self._executor = Executor(
             self._view(), contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
@@ -251,7 +258,7 @@ class BlockWriter:
         if self._remote is None:
             return self._local
         rings = environment and ring_slots(environment.number, environment.timestamp)
-        return ForkedView(self._local, self._remote, rings or frozenset())
+        return ForkedView(self._local, self._remote, rings or frozenset(), self._missed)
 
     def _run(
         self,
@@ -321,8 +328,52 @@ class BlockWriter:
         """Runs what fits of the candidates and makes the header.
 
         Raises: InvalidBlock when the proposal itself cannot hold (its timestamp, extra data, a
-            failing system contract).
+            failing system contract); RemoteError, or RemoteNeeded, as the proposal says. Nothing is
+            pending then.
         """
+        if self._remote is None:
+            return self._built(batch, proposal, parent, parent_hash)
+        for _ in range(REMOTE_ROUNDS_MAX):
+            try:
+                return self._guessed(self._remote, batch, proposal, parent, parent_hash)
+            except RemoteNeeded as need:
+                if not proposal.waits:
+                    raise
+                need.answer.result()
+        return self._built(batch, proposal, parent, parent_hash)
+
+    def _guessed(
+        self,
+        remote: RemoteView,
+        batch: TransactionBatch,
+        proposal: Proposal,
+        parent: Header,
+        parent_hash: Hash32,
+    ) -> Pending:
+        """As _built, without waiting: one miss alone would hold up the next, so all that such a
+        run misses is asked for together. Raises: RemoteNeeded."""
+        missed = self._missed = {}
+        try:
+            with remote.guessing(missed):
+                pending = self._built(batch, proposal, parent, parent_hash)
+        except Exception as failure:
+            if not missed:
+                raise
+            raise RemoteNeeded(remote.fetched(missed)) from failure
+        finally:
+            self._missed = None
+        if missed:
+            self.discard()
+            raise RemoteNeeded(remote.fetched(missed))
+        return pending
+
+    def _built(
+        self,
+        batch: TransactionBatch,
+        proposal: Proposal,
+        parent: Header,
+        parent_hash: Hash32,
+    ) -> Pending:
         self._check_proposal(proposal, parent)
         draft = self._draft(proposal, parent, parent_hash)
         candidate_count = len(batch)

@@ -92,6 +92,13 @@ def check_url(url: str) -> str:
     return url
 
 
+def shared_future() -> Future[Any]:
+    """A future that many wait for, so none of them can cancel it."""
+    made: Future[Any] = Future()
+    made.set_running_or_notify_cancel()
+    return made
+
+
 @dataclass(eq=False, slots=True)
 class Question:
     """One request that is under way, for whoever asks the same meanwhile."""
@@ -100,7 +107,7 @@ class Question:
     params: Sequence[Any]
     key: bytes
     deadline: float
-    answer: Future[Any] = field(default_factory=Future)
+    answer: Future[Any] = field(default_factory=shared_future)
     tries: int = 0
     failure: str = "no answer yet"
 

@@ -8,11 +8,11 @@ event loop, which cannot wait, ask twice.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Any
 
@@ -24,7 +24,8 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.fork import answers
 from ghostchain.fork.answers import Malformed
 from ghostchain.fork.cache import ForkCache
-from ghostchain.fork.client import RemoteClient
+from ghostchain.fork.client import RemoteClient, shared_future
+from ghostchain.fork.state import RemoteState
 from ghostchain.primitives.errors import RemoteFailed, RemoteNeeded
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
@@ -42,9 +43,13 @@ ANSWER_BYTES_MAX = 4 << 20
 class RemoteHistory:
     """See the module."""
 
-    def __init__(self, client: RemoteClient, cache: ForkCache, number: int) -> None:
+    def __init__(
+        self, client: RemoteClient, cache: ForkCache, number: int, state: RemoteState
+    ) -> None:
+        """state: of the same fork; a thread that must not wait for it must not for this either."""
         self._client = client
         self._cache = cache
+        self._state = state
         self._number = number
         self._lock = Lock()
         self._kept: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
@@ -54,18 +59,26 @@ class RemoteHistory:
     def number(self) -> int:
         return self._number
 
+    @property
+    def timeout_s(self) -> float:
+        return self._client.settings.timeout_s
+
     def ask(self, method: str, params: Sequence[Any], holds: Check | None = None) -> Any:
         name = keccak256(orjson.dumps([method, params]))
         found = self._find(name)
         if found is None:
             answer = self._asked(method, params, name, holds)
-            if asyncio._get_running_loop() is not None and not answer.done():
+            if self._state.must_not_wait and not answer.done():
                 raise RemoteNeeded(answer)
             found = self._client.wait(answer, method)
         return None if found == NULL else orjson.Fragment(found)
 
+    def impatient(self) -> AbstractContextManager[None]:
+        return self._state.impatient()
+
     def forwarded(self, method: str, params: Sequence[Any]) -> Any:
-        return self._client.call(method, params)
+        self.ask(method, params)
+        return orjson.loads(self._body(method, params))
 
     def number_of(self, block_hash: bytes) -> int | None:
         params = [format_data(block_hash), False]
@@ -105,7 +118,7 @@ class RemoteHistory:
     def _asked(
         self, method: str, params: Sequence[Any], name: bytes, holds: Check | None
     ) -> Future[bytes]:
-        made: Future[bytes] = Future()
+        made: Future[bytes] = shared_future()
 
         def arrived(answer: Future[Any]) -> None:
             failure = answer.exception()

@@ -10,23 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.fork import answers
 from ghostchain.fork.answers import Malformed
 from ghostchain.fork.cache import ForkCache
-from ghostchain.fork.client import RemoteClient
+from ghostchain.fork.client import RemoteClient, shared_future
 from ghostchain.primitives.account import Account
-from ghostchain.primitives.errors import RemoteError, RemoteFailed, RemoteNeeded
+from ghostchain.primitives.errors import RemoteError, RemoteFailed, RemoteNeeded, RemoteRefused
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT, Hash32
-from ghostchain.state.remote import REMOTE_ROOT
+from ghostchain.state.remote import REMOTE_ROOT, Missed
 
 # Entries of accounts, slots and hashes kept in memory, about 200 bytes each; code by its bytes.
 ENTRIES_MAX = 200_000
 CODE_BYTES_MAX = 64 << 20
+# Of what is taken for absent while one guesses; nothing can stand for code, or a block's hash.
+ABSENT_TABLES = frozenset({"accounts", "slots"})
+# A remote that answers with these never lists what a call touches.
+UNKNOWN_METHOD_CODES = frozenset({-32600, -32601, -32604})
+# Of what it lists so much is believed.
+LISTED_MAX = 4_096
 
 
 class Recent:
@@ -53,6 +60,14 @@ class Recent:
             self._size += size
 
 
+class Manner(threading.local):
+    """How a thread takes it that something is not here. missed: noted there, and taken for absent;
+    is_impatient: RemoteNeeded. Neither: it waits, where it runs no event loop."""
+
+    missed: Missed | None = None
+    is_impatient = False
+
+
 class RemoteState:
     """Implements `state.remote.RemoteView`."""
 
@@ -68,6 +83,8 @@ class RemoteState:
         self._owners = Recent(ENTRIES_MAX)
         self._lock = threading.Lock()
         self._coming: dict[bytes, Future[bytes]] = {}
+        self._manner = Manner()
+        self._gives_hints = True
 
     # ---- what the executor asks ----
 
@@ -116,9 +133,71 @@ class RemoteState:
         for address, key in slots:
             if self._known("slots", address + key) is None:
                 waiting.append(self._coming_for("slots", address + key, self._ask_slot))
-        if asyncio._get_running_loop() is None:
+        if not self.must_not_wait:
             for answer in waiting:
                 answer.exception(self._client.settings.timeout_s + 5.0)
+
+    # ---- for whoever must not wait ----
+
+    @contextmanager
+    def guessing(self, missed: Missed) -> Iterator[None]:
+        before, self._manner.missed = self._manner.missed, missed
+        try:
+            yield
+        finally:
+            self._manner.missed = before
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        before, self._manner.is_impatient = self._manner.is_impatient, True
+        try:
+            yield
+        finally:
+            self._manner.is_impatient = before
+
+    def fetched(self, missed: Missed) -> Future[None]:
+        asked = [
+            self._coming_for(table, name, self._asker(table))
+            for table, name in missed
+            if self._known(table, name) is None
+        ]
+        return all_of(asked)
+
+    def wait_for(self, answer: Future[None]) -> None:
+        if self.must_not_wait and not answer.done():
+            raise RemoteNeeded(answer)
+        answer.result()
+
+    def _asker(self, table: str) -> Callable[[bytes], Future[bytes]]:
+        return {
+            "accounts": self._ask_account,
+            "slots": self._ask_slot,
+            "codes": self._ask_code,
+            "answers": self._ask_hash,
+        }[table]
+
+    def hint(self, call: Mapping[str, Any]) -> None:
+        if not self._gives_hints:
+            return
+
+        def arrived(answer: Future[Any]) -> None:
+            failure = answer.exception()
+            if isinstance(failure, RemoteRefused) and failure.code in UNKNOWN_METHOD_CODES:
+                self._gives_hints = False
+            if failure is None:
+                self.fetched(listed(answer.result()))
+
+        asked = self._client.ask("eth_createAccessList", [dict(call), self._block])
+        asked.add_done_callback(arrived)
+
+    @property
+    def must_not_wait(self) -> bool:
+        """Whether this thread gets RemoteNeeded where it would have to wait."""
+        return (
+            self._manner.missed is not None
+            or self._manner.is_impatient
+            or asyncio._get_running_loop() is not None
+        )
 
     # ---- how ----
 
@@ -134,8 +213,13 @@ class RemoteState:
         found = self._known(table, name)
         if found is not None:
             return found
+        missed = self._manner.missed
+        if missed is not None:
+            missed[table, name] = None
+            if table in ABSENT_TABLES:
+                return b""
         answer = self._coming_for(table, name, ask)
-        if asyncio._get_running_loop() is not None and not answer.done():
+        if self.must_not_wait and not answer.done():
             raise RemoteNeeded(answer)
         found = self._client.wait(answer, "in time")
         assert isinstance(found, bytes), "futures of this module bring bytes"
@@ -151,7 +235,7 @@ class RemoteState:
                 return answer
             found = self._recent.get(table[:1].encode() + name)
             if found is not None:
-                answer = Future()
+                answer = shared_future()
                 answer.set_result(found)
                 return answer
             answer = ask(name)
@@ -234,7 +318,7 @@ class RemoteState:
         self, parts: list[Future[Any]], made: Callable[[list[Any]], bytes]
     ) -> Future[bytes]:
         """What is made of the results when all are there; the first failure else."""
-        joined: Future[bytes] = Future()
+        joined: Future[bytes] = shared_future()
         lock = threading.Lock()
         left = len(parts)
 
@@ -256,3 +340,46 @@ class RemoteState:
         for part in parts:
             part.add_done_callback(arrived)
         return joined
+
+
+def all_of(answers: Sequence[Future[Any]]) -> Future[None]:
+    """Done when all are, or with the first failure in their order."""
+    whole: Future[None] = shared_future()
+    left = len(answers)
+    lock = threading.Lock()
+
+    def arrived(_: Future[Any] | None) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            if left > 0:
+                return
+        failures = (answer.exception() for answer in answers)
+        failure = next((one for one in failures if one is not None), None)
+        if failure is None:
+            whole.set_result(None)
+        else:
+            whole.set_exception(failure)
+
+    if not answers:
+        arrived(None)
+    for answer in answers:
+        answer.add_done_callback(arrived)
+    return whole
+
+
+def listed(result: object) -> Missed:
+    """The accounts and slots of an answer of eth_createAccessList; what has no form is left out,
+    since all of it is but a hint."""
+    entries = result.get("accessList") if isinstance(result, Mapping) else None
+    found: Missed = {}
+    for entry in entries if isinstance(entries, list) else []:
+        with suppress(Malformed):
+            if not isinstance(entry, Mapping) or len(found) >= LISTED_MAX:
+                break
+            address = answers.data(entry.get("address"), "an address", length=20)
+            found["accounts", address] = None
+            keys = entry.get("storageKeys")
+            for key in keys[:LISTED_MAX] if isinstance(keys, list) else []:
+                found["slots", address + answers.word(key, "a slot's key")] = None
+    return found

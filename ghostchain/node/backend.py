@@ -38,6 +38,7 @@ from ghostchain.node.genesis import DevAccount
 from ghostchain.node.phantoms import ChainMiddle, ChainPhantoms, changed_addresses
 from ghostchain.node.presence import Presence
 from ghostchain.node.producing import Producer
+from ghostchain.node.warming import ready, warmed, when_here
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
@@ -381,7 +382,11 @@ class NodeBackend:
     async def submit(self, raws: Sequence[bytes]) -> Sequence[Hash32 | Refusal]:
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._admission, self._driver.submit, raws)
+            answers = await when_here(
+                None if self._forking is None else self._forking.state,
+                lambda job: loop.run_in_executor(self._admission, job),
+                lambda: self._driver.submit(raws),
+            )
         except OSError as error:
             failure = storage_failure(error, self._driver.path)
             self._on_failure(failure)
@@ -514,16 +519,21 @@ class LentExecutor:
         self.clean = True
 
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
+        executor = self.executor
+        forked = forked_beneath(executor.view)
         if flags & CallFlag.KEEP:
             self.clean = False
-        forked = forked_beneath(self.executor.view)
-        if forked is not None:
-            # What the call names is asked of the remote together, not one by one while it runs.
-            addresses = {message.sender, environment.coinbase, *filter(None, [message.to])}
-            addresses |= {entry.address for entry in message.access_list}
-            slots = {(entry.address, key) for entry in message.access_list for key in entry.keys}
-            forked.prefetch(addresses, slots)
-        return self.executor.call(environment, message, flags=flags)
+            if forked is not None:
+                # It cannot be run twice, so another finds out what it needs.
+                warmed(executor.view, environment, message, flags=flags & ~CallFlag.KEEP)
+        elif forked is not None:
+            return ready(
+                forked,
+                lambda: executor.call(environment, message, flags=flags),
+                executor.reset,
+                message,
+            )
+        return executor.call(environment, message, flags=flags)
 
     def trace(
         self,
@@ -533,8 +543,11 @@ class LentExecutor:
         flags: int,
         watch: Watch = FRAMES,
     ) -> tuple[CallResult, Trace]:
+        warmed(self.executor.view, environment, message, flags=flags & ~CallFlag.KEEP)
+        if flags & CallFlag.KEEP:
+            self.clean = False
         with recording(self.executor, watch) as recorder:
-            return self.call(environment, message, flags=flags), recorder.trace()
+            return self.executor.call(environment, message, flags=flags), recorder.trace()
 
 
 class HeadExecutors:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.columns import CandidateOutcomes
@@ -11,6 +11,7 @@ from ghostchain.encoding.transactions import TransactionBatch, unwrap
 from ghostchain.node.accounts import sender_states
 from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.transaction import TransactionType
+from ghostchain.primitives.types import Hash32
 from ghostchain.txpool.blobs import SIDECAR_BYTES_MAX
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import PoolTransaction
@@ -48,6 +49,11 @@ class Candidates:
         batch.recover(senders=[one.sender for one in self.transactions])
         return batch
 
+    def without(self, is_held: Callable[[Hash32], bool]) -> Candidates:
+        """Those that are not held back."""
+        left = tuple(one for one in self.transactions if not is_held(one.hash))
+        return self if len(left) == len(self.transactions) else replace(self, transactions=left)
+
 
 def best_candidates(
     chain: Chain,
@@ -56,7 +62,7 @@ def best_candidates(
     base_fee: int | None = None,
     gas_limit: int | None = None,
     by_arrival: bool = False,
-    count_max: int = CANDIDATE_COUNT_MAX,
+    count_max: int | None = None,
 ) -> Candidates:
     """The best of what pays in the block after the head.
 
@@ -66,6 +72,7 @@ def best_candidates(
     fees = chain.next_fees()
     if base_fee is None:
         base_fee = fees.base_fee
+    count_max = CANDIDATE_COUNT_MAX if count_max is None else count_max
     chosen: list[PoolTransaction] = []
     size = 0
     gas = 0

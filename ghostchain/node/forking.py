@@ -97,7 +97,7 @@ class Forking:
 
     def _adopt(self, fork: OpenFork) -> None:
         before, self._fork = self._fork, fork
-        self._history = RemoteHistory(fork.client, fork.cache, fork.origin.number)
+        self._history = RemoteHistory(fork.client, fork.cache, fork.origin.number, fork.state)
         event(
             logger,
             logging.INFO,

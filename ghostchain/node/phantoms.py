@@ -19,6 +19,7 @@ from ghostchain.execution.executor import (
     StateView,
 )
 from ghostchain.execution.steps import BlockEnd, Steps
+from ghostchain.node.warming import warmed
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.amendment import NO_AMENDMENTS, Amendments
 from ghostchain.primitives.block import Withdrawal
@@ -77,6 +78,7 @@ class ChainPhantoms:
         self._steps.begin(environment, amendments=merge_amendments(pending, amendments))
 
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
+        warmed(self._view, environment, message, flags=flags)
         return self._steps.call(environment, message, flags=flags)
 
     def transaction(self, batch: TransactionBatch, index: int) -> CallResult:

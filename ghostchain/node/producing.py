@@ -125,6 +125,8 @@ class Solo:
         return []
 
     async def start(self) -> None:
+        if self._development is not None:
+            self._development.warming.start()
         if self._development is not None and self._chain.head.number == self._chain.begin:
             await load_state(self._development, self._wanted)
         self._task = asyncio.create_task(self._sealer.run(), name="sealer")
@@ -143,6 +145,7 @@ class Solo:
             self._dumping.cancel()
             await asyncio.gather(self._dumping, return_exceptions=True)
         if self._development is not None:
+            await self._development.warming.stop()
             if self._wanted.dump_state is not None:
                 await dump_state(self._development, self._wanted.dump_state)
             self._development.close()

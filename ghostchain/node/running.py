@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 import uvloop
@@ -54,8 +53,6 @@ from ghostchain.txpool.journal import Journal
 
 logger = logging.getLogger("ghostd")
 
-FORK_WORKER_THREADS = 32
-FORK_CALL_SPARE_S = 30.0
 ACCOUNTS_SHOWN_MAX = 100
 JOURNAL_NAME = "pool.journal"
 SOCKET_NAME = "ghostd.ipc"
@@ -424,16 +421,4 @@ def rpc_options(configuration: NodeConfiguration, data_dir: Path) -> RpcOptions:
         data_dir=str(data_dir.resolve()),
         local_socket=data_dir / SOCKET_NAME,
         jwt_secret=None if rpc.jwt_secret is None else load_secret(rpc.jwt_secret),
-        **fork_limits(configuration),
     )
-
-
-def fork_limits(configuration: NodeConfiguration) -> dict[str, Any]:
-    """On a fork a call may wait for the remote, once for each thing that it reads: threads that
-    wait cost little, and what a lookup may take must fit into what a call may."""
-    if configuration.fork is None:
-        return {}
-    return {
-        "worker_threads": FORK_WORKER_THREADS,
-        "call_timeout_s": configuration.fork.remote.timeout_s + FORK_CALL_SPARE_S,
-    }

@@ -7,22 +7,26 @@ this module does it, one block at a time on the chain's writer thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.environments import SOLO_EXTRA_DATA
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.node.candidates import CANDIDATE_COUNT_MAX, best_candidates, drop_refused
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.node.candidates import Candidates, best_candidates, drop_refused
 from ghostchain.node.logs import event
 from ghostchain.node.sealing import Sealing, SealingPolicy
-from ghostchain.primitives.errors import RemoteError
+from ghostchain.node.warming import Held, Warming
+from ghostchain.primitives.errors import RemoteError, RemoteNeeded
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.effects import PoolReason
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ class Terms:
     base_fee: int | None = None
     is_free: bool = False
     by_arrival: bool = False
-    count_max: int = CANDIDATE_COUNT_MAX
+    count_max: int | None = None
 
 
 def usual_terms(chain: Chain, coinbase: Address, gas_limit: int | None) -> Terms:
@@ -68,9 +72,12 @@ class BlockMaker:
         terms: Callable[[], Terms],
         on_sealed: Callable[[SealedBlock], None] = lambda sealed: None,
         is_told: Callable[[], bool] = lambda: True,
+        warming: Warming | None = None,
     ) -> None:
         """terms: of the next block. on_sealed: told of each block, on the writer's thread.
-        is_told: whether the log tells of blocks with transactions."""
+        is_told: whether the log tells of blocks with transactions. warming: of a chain that may be
+        a fork, where what needs the remote is made ready."""
+        self._warming = warming
         self._is_told = is_told
         self._chain = chain
         self._pool = pool
@@ -81,31 +88,21 @@ class BlockMaker:
         """The next block is the head, with what of the pool goes in. Returns whether more waits.
 
         empty_too: an empty block is due too. None: nothing that waits pays, so no block was made.
+        Raises: RemoteNeeded where not even a block without them can be made; nothing is done then.
         """
         started_ns = time.monotonic_ns()
         terms = self._terms()
-        candidates = best_candidates(
-            self._chain,
-            self._pool,
-            base_fee=terms.base_fee,
-            gas_limit=terms.gas_limit if terms.is_free else None,
-            by_arrival=terms.by_arrival,
-            count_max=terms.count_max,
-        )
-        if not candidates.transactions and not empty_too:
-            return None
-        sealed = self._chain.build_block(
-            candidates.batch(),
-            timestamp=terms.timestamp,
-            coinbase=terms.coinbase,
-            prev_randao=terms.prev_randao,
-            extra_data=SOLO_EXTRA_DATA,
-            withdrawals=(),
-            parent_beacon_block_root=ZERO_HASH,
-            gas_limit=terms.gas_limit,
-            base_fee=terms.base_fee,
-            is_free=terms.is_free,
-        )
+        while True:
+            candidates = self._candidates(terms)
+            if not candidates.transactions and not empty_too:
+                return None
+            batch = candidates.batch()
+            try:
+                sealed = self._build(batch, terms)
+                break
+            except RemoteNeeded:
+                if not self._hold(candidates, batch):
+                    raise
         left_out = drop_refused(self._chain, self._pool, candidates.transactions, sealed.outcomes)
         self._on_sealed(sealed)
         event(
@@ -121,12 +118,54 @@ class BlockMaker:
         # Without a single inclusion, trying again at once would find the same.
         return bool(sealed.block.transactions) and (candidates.is_cut or left_out > 0)
 
+    def _candidates(self, terms: Terms) -> Candidates:
+        """What waits and pays, but for what is held back."""
+        found = best_candidates(
+            self._chain,
+            self._pool,
+            base_fee=terms.base_fee,
+            gas_limit=terms.gas_limit if terms.is_free else None,
+            by_arrival=terms.by_arrival,
+            count_max=terms.count_max,
+        )
+        return found if self._warming is None else found.without(self._warming.is_held)
+
+    def _build(self, batch: TransactionBatch, terms: Terms) -> SealedBlock:
+        return self._chain.build_block(
+            batch,
+            timestamp=terms.timestamp,
+            coinbase=terms.coinbase,
+            prev_randao=terms.prev_randao,
+            extra_data=SOLO_EXTRA_DATA,
+            withdrawals=(),
+            parent_beacon_block_root=ZERO_HASH,
+            gas_limit=terms.gas_limit,
+            base_fee=terms.base_fee,
+            is_free=terms.is_free,
+            waits=False,
+        )
+
+    def _hold(self, candidates: Candidates, batch: TransactionBatch) -> bool:
+        return self._warming is not None and self._warming.hold(candidates, batch)
+
+    def holds_any(self, hashes: Collection[Hash32]) -> bool:
+        """Whether one of these is held back."""
+        return self._warming is not None and self._warming.holds_any(hashes)
+
+    def hold_cold(self) -> None:
+        """What waits and needs the remote is held back, and made ready."""
+        candidates = self._candidates(self._terms())
+        if candidates.transactions:
+            self._hold(candidates, candidates.batch())
+
 
 @dataclass(slots=True, eq=False)
 class Settling:
-    """Who waits until these transactions are in a block, or were tried for one."""
+    """Who waits until these transactions are in a block, or were tried for one. failures: of those
+    for which the remote gave out."""
 
     hashes: Collection[Hash32]
+    failures: dict[Hash32, RemoteError] = field(default_factory=dict)
     done: asyncio.Future[None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -182,16 +221,63 @@ class Sealer:
         self._sealing.on_pending(now_ns=time.monotonic_ns())
         self._woken.set()
 
-    async def settle(self, hashes: Collection[Hash32]) -> None:
+    async def settle(self, hashes: Collection[Hash32]) -> Mapping[Hash32, RemoteError]:
         """These are in a block, or do not pay for one, where a waiting transaction is reason enough
         for a block; elsewhere, and once sealing has ended, at once. Whoever waits together is
-        served by one block."""
+        served by one block. Returns those for which a fork's remote did not give what they need,
+        and why; they wait no more, as if they had never been sent."""
         if not self._is_running or not self.policy.eager or not self._still_wait(hashes):
-            return
+            return {}
         settling = Settling(hashes)
         self._settling.append(settling)
         self._wake()
         await settling.done
+        return settling.failures
+
+    def on_warmed(self, held: Held, failure: RemoteError | None) -> None:
+        """What was held back can be tried again. Where the remote gave out, whoever waits for it
+        is told, and it is gone; what nobody waits for goes on waiting."""
+        waiting = [
+            one
+            for one in self._settling
+            if not one.done.done() and held.hashes.intersection(one.hashes)
+        ]
+        if failure is None or not waiting:
+            if failure is not None:
+                event(logger, logging.WARNING, "no block", reason=str(failure))
+            self._later(0.0 if failure is None else REMOTE_RETRY_S)
+            return
+        gone = {name for one in waiting for name in one.hashes if name in held.hashes}
+        for one in waiting:
+            one.failures |= dict.fromkeys(gone.intersection(one.hashes), failure)
+        self._drop_failed()
+
+    def _drop_failed(self) -> None:
+        """What somebody is told has failed is gone before he is told, so that nothing comes of it
+        later; unless it is in a block by then."""
+        failed = {name for one in self._settling for name in one.failures}
+        assert self._loop is not None, "settled while it runs"
+
+        def drop() -> set[Hash32]:
+            still = {name for name in failed if name in self._pool.pool.by_hash}
+            self._pool.drop(still, PoolReason.DROPPED, durably=True)
+            return still
+
+        def dropped(done: asyncio.Future[set[Hash32]]) -> None:
+            for one in self._settling:
+                for name in failed.difference(done.result()):
+                    one.failures.pop(name, None)
+            self._finish_settled()
+
+        self._loop.run_in_executor(self._writer, drop).add_done_callback(dropped)
+
+    def _later(self, seconds: float) -> None:
+        if self._loop is not None and self.policy.eager:
+            self._loop.call_later(seconds, self._wake)
+
+    def _finish_settled(self) -> None:
+        """Whoever waits for nothing that still does."""
+        self._finish([one for one in self._settling if not self._still_wait(one.hashes)])
 
     def _still_wait(self, hashes: Collection[Hash32]) -> bool:
         """One look-up each, whole without the pool's lock."""
@@ -219,20 +305,45 @@ class Sealer:
         building = loop.run_in_executor(self._writer, lambda: self._maker.make(empty_too=paced))
         try:
             more_waits = await asyncio.shield(building)
+        except RemoteNeeded as need:
+            # On a fork: no block can be made before that is here.
+            need.answer.add_done_callback(lambda answer: self._on_needed(loop, answer))
+            self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=False)
+            return
         except RemoteError as failure:
-            # On a fork: what waits goes on waiting, and who sent it is not kept waiting.
-            event(logger, logging.WARNING, "no block", reason=str(failure))
-            loop.call_later(REMOTE_RETRY_S, self._wake)
-            more_waits = False
+            self._on_failure(loop, failure)
+            self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=False)
+            return
         if more_waits is not None:
             self._sealing.on_sealed(now_ns=time.monotonic_ns(), more_waits=more_waits)
             policy = self._renewed()
             if policy is not None:
                 self._sealing.set_policy(policy, now_ns=time.monotonic_ns())
         if not more_waits:
-            self._finish(tried)
+            self._finish([one for one in tried if not self._maker.holds_any(one.hashes)])
         # Whoever came while the block was made may be in it already.
-        self._finish([one for one in self._settling if not self._still_wait(one.hashes)])
+        self._finish_settled()
+
+    def _on_failure(self, loop: asyncio.AbstractEventLoop, failure: RemoteError) -> None:
+        """The remote did not give what every block needs: whoever waits for one is told."""
+        event(logger, logging.WARNING, "no block", reason=str(failure))
+        for one in self._settling:
+            one.failures |= dict.fromkeys(one.hashes, failure)
+        self._drop_failed()
+        loop.call_later(REMOTE_RETRY_S, self._wake)
+
+    def _on_needed(self, loop: asyncio.AbstractEventLoop, answer: Future[None]) -> None:
+        """What every block needs is here, or is not to be had. Any thread."""
+        failure = answer.exception()
+
+        def tell() -> None:
+            if isinstance(failure, RemoteError):
+                self._on_failure(loop, failure)
+            else:
+                self._wake()
+
+        with contextlib.suppress(RuntimeError):  # the node has stopped meanwhile
+            loop.call_soon_threadsafe(tell)
 
     def _finish(self, settled: list[Settling]) -> None:
         for one in list(settled):

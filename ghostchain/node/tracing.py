@@ -13,6 +13,7 @@ from ghostchain.contracts import registry
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import (
     BlockEnvironment,
+    CallFlag,
     CallResult,
     ExecutionStopped,
     Executor,
@@ -22,6 +23,7 @@ from ghostchain.execution.executor import (
 )
 from ghostchain.execution.steps import Steps
 from ghostchain.execution.traces import FRAMES, Recorder, Trace, Watch, recording
+from ghostchain.node.warming import warmed
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
@@ -160,6 +162,7 @@ class MiddleOfBlock:
         self._executor = executor
 
     def call(self, environment: BlockEnvironment, message: Message, *, flags: int) -> CallResult:
+        warmed(self._executor.view, environment, message, flags=flags & ~CallFlag.KEEP)
         return self._executor.call(environment, message, flags=flags)
 
     def trace(
@@ -170,8 +173,9 @@ class MiddleOfBlock:
         flags: int,
         watch: Watch = FRAMES,
     ) -> tuple[CallResult, Trace]:
+        warmed(self._executor.view, environment, message, flags=flags & ~CallFlag.KEEP)
         with recording(self._executor, watch) as recorder:
-            return self.call(environment, message, flags=flags), recorder.trace()
+            return self._executor.call(environment, message, flags=flags), recorder.trace()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ghostchain.primitives.amendment import Amendments
+from ghostchain.primitives.errors import RemoteError
 from ghostchain.primitives.types import Address, Hash32
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class Development(Protocol):
         """So many blocks more, the first with what waits. interval: seconds from each block to the
         next. timestamp: of the first one. Raises Impossible."""
 
-    async def settle(self, hashes: Sequence[Hash32]) -> None:
-        """These transactions are in a block, where automine says so and they pay."""
+    async def settle(self, hashes: Sequence[Hash32]) -> Mapping[Hash32, RemoteError]:
+        """These transactions are in a block, where automine says so and they pay. Returns those for
+        which a fork's remote did not give what they need, and why: they are gone."""
 
     # the clock
 

@@ -434,6 +434,11 @@ class Dispatcher:
         return encode_error(identity_of(item), server_error("too much is needed of the remote"))
 
     async def run_slow(self, group: list[Bound], asker: Asker, room: int) -> list[bytes]:
+        if len(group) > 1 and self.services.backend.remote is not None:
+            # What each needs of the remote is asked for at the same time.
+            answers = (self.run_slow([item], asker, room) for item in group)
+            return [answer for (answer,) in await asyncio.gather(*answers)]
+
         def job(deadline: Deadline) -> list[bytes]:
             answers, left = [], room
             for item in group:
@@ -452,8 +457,8 @@ class Dispatcher:
 
         try:
             return await self.workers.run(job, asker)
-        except RpcError as error:
-            return [encode_error(item.call.id, error) for item in group]
+        except (RpcError, RemoteError) as error:
+            return [encode_error(item.call.id, error_of(error, item)) for item in group]
 
     async def run_awaited(self, item: Bound) -> bytes:
         try:

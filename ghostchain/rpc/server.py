@@ -45,6 +45,7 @@ class RpcServer:
             threads=options.worker_threads,
             queue_max=options.worker_queue_max,
             timeout_s=options.call_timeout_s,
+            remote=lambda: backend.remote,
         )
         self.services = make_services(backend, options, self.workers)
         self.dispatcher = Dispatcher(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from ghostchain.rpc.backend import Backend
@@ -13,12 +12,13 @@ from ghostchain.rpc.filters import FilterBook
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.parameters import BlockHash, BlockId
 from ghostchain.rpc.submission import Submitter
+from ghostchain.rpc.turns import Turns
 from ghostchain.rpc.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One for each server. signing: held while the node picks a nonce and signs."""
+    """One for each server. signing: a sender's turn while the node picks a nonce and signs."""
 
     backend: Backend
     options: RpcOptions
@@ -28,7 +28,7 @@ class Services:
     inclusion: InclusionWaiter
     events: EventHub
     workers: Workers
-    signing: asyncio.Lock
+    signing: Turns
 
     def number_of(self, block: BlockId) -> int | None:
         """The number a block parameter means; None for a block that is not there.
@@ -72,5 +72,5 @@ def make_services(backend: Backend, options: RpcOptions, workers: Workers) -> Se
         inclusion=inclusion,
         events=events,
         workers=workers,
-        signing=asyncio.Lock(),
+        signing=Turns(),
     )

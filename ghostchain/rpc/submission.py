@@ -13,11 +13,19 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from ghostchain.primitives.transaction import TransactionType
 from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.backend import Backend, Refusal
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError
+
+
+class RemoteReason(Enum):
+    """Why a fork did not take what its pool had taken."""
+
+    FAILED = "the remote did not give what it needs"
+
 
 SLOW_TYPE = bytes((TransactionType.GHOST,))
 
@@ -49,15 +57,23 @@ class Submitter:
 
         Raises RpcError LIMIT_EXCEEDED when too many wait already.
         """
-        answers = await self.admit(raws)
-        await self.settle(answers)
-        return answers
+        return await self.settle(await self.admit(raws))
 
-    async def settle(self, answers: Answers) -> None:
-        """What was admitted is in a block, where automine says so."""
+    async def settle(self, answers: Answers) -> Answers:
+        """What was admitted is in a block, where automine says so; or refused after all, where a
+        fork's remote did not give what it needs."""
         hand = self.backend.development
-        if hand is not None:
-            await hand.settle([one for one in answers if not isinstance(one, Refusal)])
+        if hand is None:
+            return answers
+        failures = await hand.settle([one for one in answers if not isinstance(one, Refusal)])
+        if not failures:
+            return answers
+        return [
+            answer
+            if isinstance(answer, Refusal) or answer not in failures
+            else Refusal(RemoteReason.FAILED, str(failures[answer]))
+            for answer in answers
+        ]
 
     async def admit(self, raws: Sequence[bytes]) -> Answers:
         """As submit, and no block is waited for."""

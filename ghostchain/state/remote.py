@@ -9,7 +9,9 @@ root: there is no trie of a state that lies elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +44,31 @@ class RemoteView(View, Protocol):
     ) -> None:
         """These accounts, and slots by (address, key), are on their way, together."""
 
+    def guessing(self, missed: Missed) -> AbstractContextManager[None]:
+        """Within, on this thread, nobody waits: what is not here is taken for absent and noted, so
+        that what was run may be run again when it is. Of code and hashes that are not here
+        RemoteNeeded is raised."""
+
+    def impatient(self) -> AbstractContextManager[None]:
+        """Within, on this thread, RemoteNeeded is raised for what is not here."""
+
+    def fetched(self, missed: Missed) -> Future[None]:
+        """Done when all of it is here, asked for together, or with the first failure."""
+
+    def wait_for(self, answer: Future[None]) -> None:
+        """It is done well. Raises: RemoteError; RemoteNeeded where this thread must not wait."""
+
+    def hint(self, call: Mapping[str, Any]) -> None:
+        """What a call, as eth_createAccessList takes it, would touch on the remote chain is on its
+        way, where the remote can tell."""
+
+
+Missed = dict[tuple[str, bytes], None]
+"""What was not here, in order: (table, name)."""
+
+
+AS_EVER = nullcontext()
+
 
 class Stored(Protocol):
     """What is stored here; None where nothing is, TOMBSTONE or b"" for what is absent."""
@@ -56,19 +83,52 @@ class Stored(Protocol):
 class ForkedView:
     """A view of what is stored here, over the remote's."""
 
-    __slots__ = ("_local", "_remote", "_rings")
+    __slots__ = ("_local", "_missed", "_remote", "_rings")
 
     def __init__(
-        self, local: Stored, remote: RemoteView, rings: frozenset[tuple[bytes, bytes]] = frozenset()
+        self,
+        local: Stored,
+        remote: RemoteView,
+        rings: frozenset[tuple[bytes, bytes]] = frozenset(),
+        missed: Missed | None = None,
     ) -> None:
-        """rings: slots that need not be asked for, since they are about to be overwritten."""
+        """rings: slots that need not be asked for, since they are about to be overwritten. missed:
+        as of `guessing`, for all its time."""
         self._local = local
         self._remote = remote
         self._rings = rings
+        self._missed = missed
+
+    @property
+    def remote(self) -> RemoteView:
+        """What lies beneath."""
+        return self._remote
+
+    def is_local(self, address: bytes) -> bool:
+        """Whether the account was written here."""
+        return self._local.raw_account(keccak256(address)) is not None
+
+    @contextmanager
+    def guessing(self) -> Iterator[Missed]:
+        """As `RemoteView.guessing`, for whoever reads this view meanwhile on whatever thread (an
+        executor may run on one of its own), and for this thread. One user at a time."""
+        missed: Missed = {}
+        self._missed = missed
+        try:
+            with self._remote.guessing(missed):
+                yield missed
+        finally:
+            self._missed = None
+
+    def _manner(self) -> AbstractContextManager[None]:
+        return AS_EVER if self._missed is None else self._remote.guessing(self._missed)
 
     def account(self, address: bytes, hashed: bytes) -> bytes | None:
         stored = self._local.raw_account(hashed)
-        return self._remote.account(address, hashed) if stored is None else expand(stored)
+        if stored is not None:
+            return expand(stored)
+        with self._manner():
+            return self._remote.account(address, hashed)
 
     def slot(
         self, address: bytes, hashed_address: bytes, key: bytes, hashed_key: bytes
@@ -82,7 +142,8 @@ class ForkedView:
             return None
         if not self._is_remote(hashed_address):
             return None
-        return self._remote.slot(address, hashed_address, key, hashed_key)
+        with self._manner():
+            return self._remote.slot(address, hashed_address, key, hashed_key)
 
     def prefetch(
         self, addresses: Collection[bytes], slots: Collection[tuple[bytes, bytes]] = ()
@@ -109,12 +170,16 @@ class ForkedView:
     def code(self, code_hash: bytes) -> bytes:
         stored = self._local.raw_code(code_hash)
         if stored is None and code_hash != EMPTY_CODE_HASH:
-            return self._remote.code(code_hash)
+            with self._manner():
+                return self._remote.code(code_hash)
         return checked_code(stored, code_hash)
 
     def block_hash(self, number: int) -> bytes | None:
         found: bytes | None = self._local.block_hash(number)
-        return self._remote.block_hash(number) if found is None else found
+        if found is not None:
+            return found
+        with self._manner():
+            return self._remote.block_hash(number)
 
 
 def forked_beneath(view: object) -> ForkedView | None:

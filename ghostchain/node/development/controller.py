@@ -29,13 +29,15 @@ from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettin
 from ghostchain.node.forking import Forking, NoSuchFork
 from ghostchain.node.sealer import BlockMaker, Sealer, Terms, randomness
 from ghostchain.node.sealing import SealingPolicy
+from ghostchain.node.warming import Warming, when_here
 from ghostchain.primitives.amendment import AccountAmendment
-from ghostchain.primitives.errors import RemoteError
+from ghostchain.primitives.errors import RemoteError, RemoteNeeded
 from ghostchain.primitives.leniency import SIGNATURES_MAX
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.calls import account_at
 from ghostchain.rpc.development import Fork, ForkStanding, Impossible, Replayed
+from ghostchain.state.remote import Missed, forked_beneath
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import PoolReason
 
@@ -45,6 +47,10 @@ MILLISECOND_NS = 1_000_000
 # So many blocks are made in one go on the writer's thread, which others wait for meanwhile.
 BLOCKS_AT_ONCE = 128
 MINE_BLOCKS_MAX = 1_000_000
+# On a fork, before a block by hand: how often what waits is looked through for what it needs of the
+# remote, and how long a remote that gives nothing is waited for.
+BRING_ROUNDS_MAX = 16
+BRING_PATIENCE_S = 2.0
 IMPERSONATED_MAX = 10_000
 # A dump that is further ahead than this leaves the chain's height as it is.
 LOAD_BLOCKS_MAX = 10_000
@@ -90,8 +96,18 @@ class Controller:
         self._forking = parts.forking
         self.instance = Hash32(secrets.token_bytes(32))
         self.head_time_ms = time.time_ns() // MILLISECOND_NS
+        self.warming = Warming(
+            parts.chain,
+            self.next_environment,
+            lambda held, failure: self.sealer.on_warmed(held, failure),
+        )
         self._maker = BlockMaker(
-            parts.chain, parts.pool, self._terms, self._on_sealed, lambda: self.node.logging
+            parts.chain,
+            parts.pool,
+            self._terms,
+            self._on_sealed,
+            lambda: self.node.logging,
+            self.warming,
         )
         self.sealer = Sealer(
             self._maker, parts.pool, self._policy(), parts.writer, renewed=self._renewed_policy
@@ -240,20 +256,49 @@ class Controller:
             raise Impossible(f"at most {MINE_BLOCKS_MAX} blocks at once")
         if timestamp is not None:
             await self.set_next_timestamp(timestamp)
-        while count > 0:
-            part = min(count, BLOCKS_AT_ONCE)
-            await self._on_writer(lambda part=part: self._mine(part, interval))  # type: ignore[misc]
-            count -= part
+        if self.fork is not None and not self.sealer.policy.eager:
+            await self._bring_waiting()
+        await self._make_blocks(
+            count,
+            # As anvil: the clock jumps before each block.
+            lambda: self._set(self._later(interval)) if interval else None,
+        )
 
-    def _mine(self, count: int, interval: int | None) -> None:
-        for _ in range(count):
-            if interval:
-                # As anvil: the clock jumps before each block.
-                self._set(self._later(interval))
-            self._maker.make(empty_too=True)
+    async def _make_blocks(self, count: int, before_each: Callable[[], None]) -> None:
+        """So many blocks, empty ones too. What a fork's block needs of the remote is waited for
+        here, and holds up nobody. Raises: RemoteError."""
+        left = count
+        is_begun = False
 
-    async def settle(self, hashes: Sequence[Hash32]) -> None:
-        await self.sealer.settle(hashes)
+        def job() -> RemoteNeeded | None:
+            nonlocal left, is_begun
+            for _ in range(min(left, BLOCKS_AT_ONCE)):
+                if not is_begun:
+                    before_each()
+                    is_begun = True
+                try:
+                    self._maker.make(empty_too=True)
+                except RemoteNeeded as need:
+                    return need
+                left -= 1
+                is_begun = False
+            return None
+
+        while left > 0:
+            need = await self._on_writer(job)
+            if need is not None:
+                await asyncio.wrap_future(need.answer)
+
+    async def _bring_waiting(self) -> None:
+        """What waits in the pool can run in the next block, as far as the remote gives what it
+        needs; a remote that gives nothing is not waited for."""
+        for _ in range(BRING_ROUNDS_MAX):
+            await self._on_writer(self._maker.hold_cold)
+            if self.warming.is_idle or not await self.warming.settled(BRING_PATIENCE_S):
+                return
+
+    async def settle(self, hashes: Sequence[Hash32]) -> Mapping[Hash32, RemoteError]:
+        return await self.sealer.settle(hashes)
 
     # ---- the clock ----
 
@@ -409,7 +454,11 @@ class Controller:
 
     async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal:
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(None, self._pool.submit_unsigned, sender, raw)
+        answer = await when_here(
+            None if self._forking is None else self._forking.state,
+            lambda job: loop.run_in_executor(None, job),
+            lambda: self._pool.submit_unsigned(sender, raw),
+        )
         if answer.refusal is None:
             return answer.hash
         return Refusal(answer.refusal.reason, answer.refusal.message)
@@ -417,7 +466,18 @@ class Controller:
     # ---- state ----
 
     async def amend(self, amendments: Amendments) -> None:
+        await self._bring(amendments)
         await self._on_writer(lambda: self._amend(amendments))
+
+    async def _bring(self, amendments: Amendments) -> None:
+        """What a fork's remote has where this will be written is here, since the next block has to
+        know what it changes. Raises: RemoteError."""
+        forked = forked_beneath(self._chain.state_at(self._chain.head.number))
+        if forked is not None:
+            missed: Missed = {("accounts", address): None for address in amendments}
+            for address, amendment in amendments.items():
+                missed |= {("slots", address + key): None for key in amendment.slots or ()}
+            await asyncio.wrap_future(forked.remote.fetched(missed))
 
     def _amend(self, amendments: Amendments) -> None:
         try:
@@ -426,6 +486,8 @@ class Controller:
             raise Impossible(str(refused)) from refused
 
     async def add_balance(self, address: Address, amount: int) -> None:
+        await self._bring({address: AccountAmendment()})
+
         def job() -> None:
             view = self._chain.state_at(self._chain.head.number)
             balance = min(account_at(view, address).balance + amount, (1 << 256) - 1)
@@ -451,18 +513,20 @@ class Controller:
         # Empty blocks up to where the dump stands, its accounts in the last of them.
         await self.mine(missing - 1)
 
+        await self._bring(loaded.amendments)
+
         def last() -> None:
             self._amend(loaded.amendments)
             oldest = self._chain.head.timestamp
             if loaded.timestamp is not None and loaded.timestamp >= oldest:
                 self._set(replace(self.settings, next_timestamp=loaded.timestamp))
-            self._maker.make(empty_too=True)
 
-        await self._on_writer(last)
+        await self._make_blocks(1, last)
 
     # ---- what blocks are made with ----
 
     async def set_coinbase(self, address: Address) -> None:
+        await self._bring({address: AccountAmendment()})
         await self._change(lambda chain: replace(chain, coinbase=address))
 
     async def set_next_base_fee(self, fee: int) -> None:

@@ -76,27 +76,30 @@ async def send_sync(services: Services, request: CallRequest, timeout_ms: int | 
 
 async def submit_signed(services: Services, request: CallRequest) -> Any:
     return await submit_made(
-        services, lambda deadline: made_transaction(services, deadline, request)
+        services, request.sender, lambda deadline: made_transaction(services, deadline, request)
     )
 
 
 async def submit_made(
-    services: Services, make: Callable[[Deadline], tuple[bytes, Address | None]]
+    services: Services,
+    sender: Address | None,
+    make: Callable[[Deadline], tuple[bytes, Address | None]],
 ) -> Any:
     """The hash of the transaction that `make` gives on a worker's thread: its bytes, and who it is
     sent for where nobody signed it."""
     # One at a time, so that two requests of one sender do not take the same nonce.
-    async with services.signing:
-        raw, sender = await services.workers.run(make)
-        if sender is None:
+    async with services.signing.turn_of(sender):
+        raw, impersonated = await services.workers.run(make)
+        if impersonated is None:
             (answer,) = await services.submission.admit([raw])
         else:
             hand = services.backend.development
             assert hand is not None, "only a development chain impersonates"
-            answer = await hand.submit_unsigned(sender, raw)
+            answer = await hand.submit_unsigned(impersonated, raw)
+    if not isinstance(answer, Refusal):
+        (answer,) = await services.submission.settle([answer])
     if isinstance(answer, Refusal):
         raise refusal_error(answer)
-    await services.submission.settle([answer])
     return answer
 
 

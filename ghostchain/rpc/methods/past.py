@@ -139,7 +139,7 @@ async def send_unsigned(services: Services, request: CallRequest) -> str:
     def make(deadline: Deadline) -> tuple[bytes, Address | None]:
         return unsigned_transaction(services, deadline, request), request.sender
 
-    return format_data(await submit_made(services, make))
+    return format_data(await submit_made(services, request.sender, make))
 
 
 ADDRESS = Parameter("address", address)
