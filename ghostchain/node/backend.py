@@ -368,7 +368,8 @@ class NodeBackend:
         return [
             ForkSettings(
                 fork=config.fork_at(time),
-                activation_time=time,
+                # EIP-7910: what holds from genesis on began at zero.
+                activation_time=0 if time == genesis_time else time,
                 fork_id=fork_id(self._chain.genesis.hash, genesis_time, times, time),
                 blob_schedule=config.blob_schedule_at(time),
                 precompiles=precompile_names(config.fork_at(time)),

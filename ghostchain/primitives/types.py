@@ -37,4 +37,6 @@ WASM_MAGIC = b"\0asm\x01\0\0\0"
 """How a WASM module begins: on a hybrid chain such code runs in that engine."""
 
 EMPTY_BLOOM = bytes(256)
+# Stands for the root of a storage that is in no block: any root but the empty one.
+UNSETTLED_ROOT = b"\xff" * 32
 """The bloom of no logs."""

@@ -13,7 +13,13 @@ from typing import Protocol
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.primitives.amendment import AccountAmendment, Amendments
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
-from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT, Address, Hash32
+from ghostchain.primitives.types import (
+    EMPTY_CODE_HASH,
+    EMPTY_ROOT,
+    UNSETTLED_ROOT,
+    Address,
+    Hash32,
+)
 from ghostchain.state import keys
 from ghostchain.state.changes import expand
 from ghostchain.state.store import StateStore, oldest_readable
@@ -23,8 +29,6 @@ BlockHashes = Callable[[int], bytes | None]
 
 _ABSENT = bytes(40) + bytes(EMPTY_ROOT) + bytes(EMPTY_CODE_HASH)
 _HISTORY_END = b"\xff" * 9
-# Stands for the root of a storage that exists only in an override: any root but the empty one.
-_OVERRIDDEN_ROOT = b"\xff" * 32
 
 
 class View(Protocol):
@@ -197,9 +201,9 @@ class OverlaidView:
         if override.code is not None:
             code_hash = bytes(keccak256(override.code))
         if override.state is not None:
-            root = _OVERRIDDEN_ROOT if override.state else bytes(EMPTY_ROOT)
+            root = UNSETTLED_ROOT if override.state else bytes(EMPTY_ROOT)
         elif override.state_diff:
-            root = _OVERRIDDEN_ROOT
+            root = UNSETTLED_ROOT
         return nonce + balance + root + code_hash
 
     def slot(
@@ -265,7 +269,7 @@ class PendingState:
         if one.clear_storage:
             root = bytes(EMPTY_ROOT)
         if any(map(any, one.slots.values())):
-            root = _OVERRIDDEN_ROOT
+            root = UNSETTLED_ROOT
         amended = nonce + balance + root + code_hash
         return None if amended == _ABSENT else amended
 

@@ -13,7 +13,7 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -193,41 +193,52 @@ class Pair:
             assert time.monotonic() < deadline, f"anvil made no block of {sent}"
             time.sleep(0.005)
 
-    def block_hashes(self) -> tuple[dict[str, str], dict[str, str]]:
-        """hash -> its block's number, of each node."""
+    def block_hashes(self, known: Container[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
+        """hash or randomness -> its block's number, of each node; from the head
+        down to the first that is known."""
         found: tuple[dict[str, str], dict[str, str]] = {}, {}
-        head = int(post(self.ghost, "eth_blockNumber", [])["result"], 16)
-        for number in range(head + 1):
-            for names, answer in zip(
-                found, self.ask("eth_getBlockByNumber", hex(number), False), strict=True
-            ):
+        head = min(int(answer["result"], 16) for answer in self.ask("eth_blockNumber"))
+        for number in range(head, -1, -1):
+            answers = self.ask("eth_getBlockByNumber", hex(number), False)
+            if all(answer["result"]["hash"] in known for answer in answers):
+                break
+            for names, answer in zip(found, answers, strict=True):
                 names[answer["result"]["hash"]] = f"hash of block {number}"
+                if number:
+                    names[answer["result"]["mixHash"]] = f"randomness of block {number}"
         return found
 
 
 @contextlib.contextmanager
 def running_anvil(folder: Path) -> Iterator[str]:
-    """An anvil on a free port, from the genesis; its URL."""
+    """An anvil on a free port, from the genesis; its URL. It says every request that it gets, so
+    its output is a file: of a pipe that nobody reads it would wait for the reader, for ever."""
     path = folder / "genesis.json"
     path.write_text(json.dumps(genesis()))
-    with subprocess.Popen(
-        [tool("anvil"), "--port", "0", "--init", str(path), *ANVIL_FLAGS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    said = folder / "anvil.log"
+    with (
+        said.open("wb") as output,
+        subprocess.Popen(
+            [tool("anvil"), "--port", "0", "--init", str(path), *ANVIL_FLAGS],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
         try:
-            assert process.stdout is not None
-            lines = []
-            for line in process.stdout:
-                lines.append(line)
-                if "Listening on" in line:
-                    yield "http://" + line.split()[-1]
-                    break
-            else:
-                raise AssertionError("anvil did not start: " + "".join(lines[-20:]))
+            yield "http://" + await_words(process, said, "Listening on").split()[-1]
         finally:
             process.kill()
+
+
+def await_words(process: subprocess.Popen[bytes], said: Path, words: str) -> str:
+    """The first line of its output that has the words."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in said.read_text().splitlines(keepends=True):
+            if words in line and line.endswith("\n"):
+                return line
+        time.sleep(0.01)
+    raise AssertionError(f"anvil did not start: {said.read_text()[-2000:]}")
 
 
 @contextlib.contextmanager

@@ -61,7 +61,9 @@ class Comparison:
 
     def learn_blocks(self) -> None:
         """Both nodes' hashes of blocks have names from now on."""
-        ghost_names, anvil_names = self.pair.block_hashes()
+        ghost_names, anvil_names = self.pair.block_hashes(
+            self.ghost_names.keys() | self.anvil_names.keys()
+        )
         self.ghost_names |= ghost_names
         self.anvil_names |= anvil_names
 
@@ -81,7 +83,7 @@ class Comparison:
         self.asked.add(method)
         own, other = named(ghost, self.ghost_names), named(anvil, self.anvil_names)
         for path, ours, theirs in answers_differ(own, other):
-            index = reason_for(method, path, ours, theirs, is_pending="pending" in parameters)
+            index = reason_for(method, path, ours, theirs, parameters)
             if index is None:
                 self.unexplained.append(
                     f"{method}{tuple(parameters)!r:.300}: {path}: "
@@ -92,7 +94,7 @@ class Comparison:
 
     def require_same(self) -> None:
         """Raises: AssertionError that lists what differs without a reason."""
-        unexplained = self.unexplained
+        unexplained, self.unexplained = self.unexplained, []
         assert not unexplained, f"{len(unexplained)} differ:\n" + "\n".join(unexplained[:200])
 
     def idle(self) -> list[str]:

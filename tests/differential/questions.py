@@ -39,6 +39,11 @@ OF_A_TRANSACTION = (
     *("debug_getRawTransaction", "trace_transaction", "ots_getInternalOperations"),
     *("ots_getTransactionError", "ots_traceTransaction", "debug_traceTransaction"),
 )
+BY_HASH = (
+    *("eth_getBlockTransactionCountByHash", "eth_getUncleCountByBlockHash"),
+    *("eth_getBlockReceipts", "ots_getBlockDetailsByHash"),
+)
+BY_INDEX = (*("eth_getTransactionBy", "eth_getRawTransactionBy", "eth_getUncleBy"),)
 OF_AN_ACCOUNT = ("eth_getBalance", "eth_getTransactionCount", "eth_getCode")
 CALL_TRACER = {"tracer": "callTracer", "tracerConfig": {"withLog": True}}
 TRACERS: tuple[dict[str, Any], ...] = (
@@ -71,8 +76,7 @@ def questions(pair: Pair) -> Iterator[Question]:
     token = pair.addresses["token"]
     yield from OF_THE_NODE
     yield "web3_sha3", ("0x68656c6c6f",)
-    # Not safe and finalized: those are the head here, and long past blocks to anvil.
-    tags = ("latest", "earliest", "pending", "0x40")
+    tags = ("latest", "earliest", "safe", "finalized", "pending", "0x40")
     for block in (*map(hex, range(HEAD + 1)), *tags):
         yield from of_block(block, token)
     for sent in (*pair.transactions.values(), UNKNOWN_HASH):
@@ -80,6 +84,9 @@ def questions(pair: Pair) -> Iterator[Question]:
             yield method, (sent,)
         for options in TRACERS:
             yield "debug_traceTransaction", (sent, options)
+    for number in (0, 1, HEAD, 77):
+        yield from of_hash(f"hash of block {number}" if number <= HEAD else UNKNOWN_HASH, number)
+    yield from of_accounts(token)
     yield from of_messages(token)
     yield from of_logs(token)
     yield from of_history(token)
@@ -107,6 +114,36 @@ def of_block(block: str, token: str) -> Iterator[Question]:
     yield "debug_traceBlockByNumber", (block, CALL_TRACER)
     for kind in ("trace", "stateDiff", "vmTrace"):
         yield "trace_replayBlockTransactions", (block, [kind])
+
+
+def of_hash(block: str, number: int) -> Iterator[Question]:
+    """A block by its hash, and the state after it by EIP-1898."""
+    for hydrated in (False, True):
+        yield "eth_getBlockByHash", (block, hydrated)
+    for method in BY_HASH:
+        yield method, (block,)
+    yield "debug_traceBlockByHash", (block, CALL_TRACER)
+    for method in BY_INDEX:
+        for index in ("0x0", "0x3", "0x77"):
+            yield f"{method}BlockHashAndIndex", (block, index)
+            yield f"{method}BlockNumberAndIndex", (hex(number), index)
+    for id in ({"blockHash": block}, {"blockHash": block, "requireCanonical": True}, block):
+        yield "eth_getBalance", (ALICE, id)
+        yield "eth_getTransactionCount", (ALICE, id)
+        yield "eth_call", ({"to": ALICE}, id)
+    yield "eth_getBalance", (ALICE, {"blockNumber": hex(number)})
+    yield "eth_getLogs", ({"blockHash": block},)
+
+
+def of_accounts(token: str) -> Iterator[Question]:
+    """What says several things at once."""
+    for address in (ALICE, CAROL, token, NOBODY):
+        for block in ("0x0", "0x3", "latest"):
+            yield "eth_getAccount", (address, block)
+            yield "eth_getAccountInfo", (address, block)
+    yield "eth_getStorageValues", ({token: ["0x" + f"{slot:064x}" for slot in range(4)]}, "latest")
+    for nonce in ("0x0", "0x2", "0x70"):
+        yield "eth_getTransactionBySenderAndNonce", (ALICE, nonce)
 
 
 def of_messages(token: str) -> Iterator[Question]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -28,7 +28,7 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Difference:
     """methods, paths: patterns of fnmatch, parted by spaces, `[*]` any index; a method asked for
-    the pending block is `method(pending)` too, and the path `refusal` is where one node has an
+    a block is `method(block)` too, and the path `refusal` is where one node has an
     error and the other a result. when: of ghostd's member and anvil's,
     `absent` for none, whether this is the difference that is meant."""
 
@@ -154,7 +154,97 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference("*", "*blobGasPrice", "geth's receipts say it of blob transactions only", is_absent),
     Difference(
-        "eth_get*Receipt*",
+        "eth_getAccount",
+        "result.storageRoot",
+        "anvil's counts slots that are zero; of what was set by hand ghostd's is the last block's",
+    ),
+    Difference(
+        "eth_accounts",
+        "result",
+        "anvil lists impersonated accounts; geth those whose keys it has",
+        lambda ours, theirs: set(ours) < set(theirs),
+    ),
+    Difference(
+        "eth_getBlock* eth_getTransactionByHash",
+        "*size result.transactionsRoot result.transactions[*].r result.r",
+        "an unsigned transaction names its sender where the signature would be; anvil's are zero",
+        lambda ours, theirs: theirs == "0x0" or len(ours) == 66 or int(ours, 16) < 2000,
+    ),
+    Difference("eth_signTypedData", "refusal", "as version 4; anvil has that alone", answers),
+    Difference(
+        "eth_signTransaction",
+        "result",
+        "execution-apis: the bytes and the transaction",
+        lambda ours, theirs: ours["raw"] == theirs,
+    ),
+    Difference(
+        "eth_fillTransaction",
+        "result.tx.block* result.tx.from result.tx.transactionIndex",
+        "geth's filled transaction is in no block",
+        is_absent,
+    ),
+    Difference(
+        "eth_fillTransaction",
+        "result.raw result.tx.hash result.tx.gasPrice result.tx.maxFeePerGas",
+        "the tip and twice the head's base fee, as geth; anvil takes the next block's",
+    ),
+    Difference(
+        "txpool_content eth_getTransactionByHash",
+        "result.*blockTimestamp",
+        "null of what waits, as geth",
+        is_null,
+    ),
+    Difference(
+        "eth_getTransactionByHash",
+        "result.gasPrice",
+        "of what waits the most that it pays, as geth",
+        are_more,
+    ),
+    Difference(
+        "eth_getTransactionByBlockNumberAndIndex(pending) "
+        "eth_getRawTransactionByBlockNumberAndIndex(pending)",
+        "result",
+        "anvil finds nothing in the pending block",
+        lambda ours, theirs: theirs is None,
+    ),
+    Difference("eth_feeHistory", "result.reward", "none where none is asked, as geth", is_absent),
+    Difference(
+        "eth_getFilterChanges",
+        "result",
+        "a filter brings what is new, as geth's; anvil's begins with what was there",
+        lambda ours, theirs: len(ours) < len(theirs) and ours == theirs[-len(ours) :],
+    ),
+    Difference("eth_getAccount", "result", "null where there is none, as reth", is_null),
+    Difference(
+        "eth_getBlockByNumber(0x0)",
+        "result.baseFeePerGas result.miner result.hash",
+        "after a reset block 0 is genesis again; anvil's has the fee and miner of now",
+    ),
+    Difference(
+        "eth_subscribe",
+        "result.heads[*].*",
+        "newHeads are headers alone, as geth's",
+        lambda ours, theirs: ours == ABSENT,
+    ),
+    Difference(
+        "eth_subscribe",
+        "error.code",
+        "a kind that is not there is a method that is not there, as geth",
+        lambda ours, theirs: (ours, theirs) == (-32601, -32602),
+    ),
+    Difference("eth_unsubscribe", "refusal", UNKNOWN, refuses),
+    Difference("anvil_setRpcUrl", "refusal", "only a fork has an endpoint", refuses),
+    Difference(
+        "anvil_metadata hardhat_metadata web3_clientVersion",
+        "result result.client* result.instanceId",
+        "each says what it is",
+    ),
+    Difference("eth_config", "result.current.forkId", "EIP-2124's; anvil has none"),
+    Difference(
+        "eth_newFilter", "refusal", "a range that cannot be is refused, as geth does it", refuses
+    ),
+    Difference(
+        "eth_get*Receipt* eth_send*Sync",
         "result.blockTimestamp result[*].blockTimestamp",
         "geth's receipts have it in their logs only; anvil's is a number, not a quantity",
         is_absent,
@@ -165,10 +255,19 @@ DIFFERENCES: tuple[Difference, ...] = (
         "the last is of the block after the newest asked for; anvil's of the one after its head",
     ),
     Difference("eth_feeHistory", "refusal", UNKNOWN, refuses),
-    Difference("eth_getBlockByNumber(pending)", "result.hash result.mixHash", PENDING),
+    Difference(
+        "eth_feeHistory(safe) eth_feeHistory(finalized)",
+        "result.*",
+        "the head, as in every other method; here anvil goes 32 and 64 blocks back",
+    ),
+    Difference(
+        "eth_getBlockByNumber(pending)",
+        "result.hash result.mixHash result.transactions[*].blockHash",
+        PENDING,
+    ),
     Difference("trace_block", "refusal", NOT_MADE, refuses),
     Difference("trace_replayBlockTransactions", "refusal", NOT_MADE, refuses),
-    Difference("eth_getUncleCountBy*", "refusal", UNKNOWN, answers),
+    Difference("eth_getUncle*", "refusal", UNKNOWN, answers),
     Difference("eth_getBlockTransactionCountBy*", "refusal", UNKNOWN, answers),
     Difference("debug_trace*", "refusal", UNKNOWN, refuses),
     Difference("ots_*", "refusal", UNKNOWN, refuses),
@@ -266,12 +365,16 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 """The first that fits counts."""
 
+UNCOMPARED: dict[str, str] = {}
+"""Common methods that are not compared, each with a reason."""
+
 
 def reason_for(
-    method: str, path: str, ours: Any, theirs: Any, *, is_pending: bool = False
+    method: str, path: str, ours: Any, theirs: Any, parameters: Sequence[Any] = ()
 ) -> int | None:
     """Which entry of DIFFERENCES covers it."""
-    names = (method, f"{method}(pending)") if is_pending else (method,)
+    blocks = [one for one in parameters if isinstance(one, str) and len(one) < 10]
+    names = (method, *(f"{method}({one})" for one in blocks))
     plain = re.sub(r"\[\d+\]", "(i)", path)
     for index, entry in enumerate(DIFFERENCES):
         if (

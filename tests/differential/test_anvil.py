@@ -6,13 +6,28 @@ does an entry that nothing needs any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from tests.differential.anvil import Pair, live, running_pair
+from ghostchain.rpc.methods import METHODS
+from tests.differential.anvil import Pair, live, post, running_pair
 from tests.differential.comparing import Comparison
+from tests.differential.conversation import PARTS, STRANGER, begin_anew
+from tests.differential.dumps import accounts_of, root_of
 from tests.differential.questions import questions
+from tests.differential.reasons import UNCOMPARED
+from tests.differential.subscribing import subscribe
+
+NAMES = ("anvil", "hardhat")
+METHOD_NOT_FOUND = -32601
+# What no method takes.
+WRONG: list[Any] = [{"no": "parameters"}] * 9
+
+
+def both(pair: Pair) -> tuple[str, str]:
+    return pair.ghost, pair.anvil
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +37,67 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]
         yield Comparison(pair)
 
 
-@pytest.fixture
-def pair(comparison: Comparison) -> Pair:
-    return comparison.pair
-
-
 def test_answers_are_anvils_but_for_reasons(comparison: Comparison) -> None:
     comparison.learn_blocks()
     for method, parameters in questions(comparison.pair):
         comparison.ask(method, *parameters)
     comparison.require_same()
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_chains_are_moved_alike(comparison: Comparison, part: Callable[[Comparison], None]) -> None:
+    comparison.learn_blocks()
+    part(comparison)
+    comparison.require_same()
+
+
+def test_subscribers_are_told_the_same(comparison: Comparison) -> None:
+    comparison.learn_blocks()
+    subscribe(comparison)
+    comparison.require_same()
+
+
+def test_state_is_the_same(comparison: Comparison) -> None:
+    """Each node's dump holds the same accounts, and ghostd's head names their root."""
+    pair = comparison.pair
+    pair.mine()
+    ghost, anvil = (accounts_of(post(url, "anvil_dumpState", [])) for url in both(pair))
+    assert ghost == anvil
+    head = post(pair.ghost, "eth_getBlockByNumber", ["latest", False])["result"]
+    assert head["stateRoot"] == root_of(anvil)
+
+
+def test_dumps_are_read_by_the_other(comparison: Comparison) -> None:
+    """Each node takes the other's dump; both have what was in it then."""
+    pair = comparison.pair
+    dumps = [post(url, "anvil_dumpState", [])["result"] for url in both(pair)]
+    kept = accounts_of({"result": dumps[0]})
+    pair.tell("anvil_setBalance", STRANGER, "0x7777")
+    pair.mine()
+    for name in ("anvil", "hardhat"):
+        assert post(pair.ghost, f"{name}_loadState", [dumps[1]]) == {"result": True}
+        assert post(pair.anvil, f"{name}_loadState", [dumps[0]]) == {"result": True}
+    for url in both(pair):
+        assert accounts_of(post(url, "hardhat_dumpState", [])) == kept
+    comparison.asked |= {f"{name}_{what}State" for name in NAMES for what in ("load", "dump")}
+
+
+def test_chains_begin_anew(comparison: Comparison) -> None:
+    begin_anew(comparison)
+    comparison.require_same()
+
+
+def test_every_common_method_is_compared(comparison: Comparison) -> None:
+    """Or it has a reason not to be. Common is what anvil does not call unknown."""
+    url = comparison.pair.anvil
+    common = {name for name in METHODS if is_known(post(url, name, WRONG))}
+    assert len(common) > 150
+    assert common - comparison.asked == UNCOMPARED.keys()
+
+
+def test_no_reason_is_idle(comparison: Comparison) -> None:
+    assert not comparison.idle(), "nothing differs so any more"
+
+
+def is_known(answer: dict[str, Any]) -> bool:
+    return bool(answer.get("error", {}).get("code") != METHOD_NOT_FOUND)

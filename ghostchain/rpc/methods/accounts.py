@@ -52,16 +52,18 @@ def coinbase(services: Services) -> str:
 
 def fill(services: Services, deadline: Deadline, request: CallRequest) -> Any:
     tx = with_empty_signatures(fill_transaction(services, deadline, request))
-    shown = signed_json(tx)
+    raw = encode_transaction(tx)
+    shown = signed_json(tx) | {"hash": format_data(keccak256(raw))}
     if tx.type in HYBRID_TYPES:
         # viem takes over what it is told, and its Celo serializer refuses a price beside fees.
         del shown["gasPrice"]
-    return {"raw": format_data(encode_transaction(tx)), "tx": shown}
+    return {"raw": format_data(raw), "tx": shown}
 
 
 def sign_transaction(services: Services, deadline: Deadline, request: CallRequest) -> Any:
     tx, raw = signed_transaction(services, deadline, request)
-    return {"raw": format_data(raw), "tx": signed_json(tx)}
+    shown = signed_json(tx) | {"hash": format_data(keccak256(raw))}
+    return {"raw": format_data(raw), "tx": shown}
 
 
 async def send(services: Services, request: CallRequest) -> str:

@@ -8,7 +8,7 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.execution.executor import StateView
 from ghostchain.primitives.account import Account
-from ghostchain.primitives.types import EMPTY_CODE_HASH, Address, Hash32
+from ghostchain.primitives.types import EMPTY_CODE_HASH, UNSETTLED_ROOT, Address, Hash32
 from ghostchain.rpc.accounts import next_nonce
 from ghostchain.rpc.calls import account_at
 from ghostchain.rpc.dispatch import Cost, Method
@@ -45,17 +45,21 @@ def code(services: Services, who: Address, block: BlockId) -> str:
     return "0x" if code_hash == EMPTY_CODE_HASH else format_data(view.code(code_hash))
 
 
-def account(services: Services, who: Address, block: BlockId) -> Any:
-    """As reth's eth_getAccount: `null` where there is none."""
+def account(services: Services, deadline: Deadline, who: Address, block: BlockId) -> Any:
+    """As reth's eth_getAccount: `null` where there is none. Of a storage that was changed by hand
+    the root is the last block's."""
     encoded = view_at(services, block).account(who, keccak256(who))
     if encoded is None:
         return None
     found = Account.decode(encoded)
+    root = found.storage_root
+    if root == UNSETTLED_ROOT:
+        root = services.backend.prove(who, [], services.number_needed(block)).account.storage_root
     return {
         "balance": hex(found.balance),
         "nonce": hex(found.nonce),
         "codeHash": format_data(found.code_hash),
-        "storageRoot": format_data(found.storage_root),
+        "storageRoot": format_data(root),
     }
 
 
@@ -155,7 +159,7 @@ BLOCK = Parameter("block", block_id, required=False, default="latest")
 METHODS = (
     Method("eth_getBalance", balance, (ADDRESS, BLOCK)),
     Method("eth_getCode", code, (ADDRESS, BLOCK)),
-    Method("eth_getAccount", account, (ADDRESS, BLOCK)),
+    Method("eth_getAccount", account, (ADDRESS, BLOCK), Cost.SLOW),
     Method("eth_getAccountInfo", account_info, (ADDRESS, BLOCK)),
     Method("eth_getTransactionCount", transaction_count, (ADDRESS, BLOCK)),
     Method("eth_getStorageAt", storage_at, (ADDRESS, Parameter("key", storage_key), BLOCK)),
