@@ -6,6 +6,7 @@ raises ValueError or InvalidEncoding with the bare cause; `bind` adds which argu
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import AccountOverride
 from ghostchain.rpc.errors import invalid_params, server_error
 
+# Characters of a value that is quoted in its refusal.
+SHOWN_MAX: Final = 200
 TOO_MANY_CHOICES = "exceed max addresses or topics per search position"
 HEXADECIMAL = re.compile(r"(?:[0-9a-fA-F]{2})*", re.ASCII)
 TAGS: Final = frozenset({"latest", "pending", "safe", "finalized", "earliest"})
@@ -199,11 +202,12 @@ def storage_key(value: Any) -> Hash32:
     if digits[:2] in ("0x", "0X"):
         digits = digits[2:]
     if len(digits) > 64:
-        raise ValueError("storage key too long (want at most 32 bytes)")
+        shown = json.dumps(value[:SHOWN_MAX])
+        raise invalid_params(f"storage key too long (want at most 32 bytes): {shown}")
     if len(digits) % 2:
         digits = "0" + digits
     if not HEXADECIMAL.fullmatch(digits):
-        raise ValueError("unable to decode storage key: hex string invalid")
+        raise invalid_params(f"invalid hex in storage key: {json.dumps(value)}")
     return Hash32(bytes.fromhex(digits).rjust(32, b"\0"))
 
 
@@ -451,7 +455,7 @@ def log_filter(value: Any) -> LogFilter:
     first = optional(members, "fromBlock", block_number)
     last = optional(members, "toBlock", block_number)
     if by_hash is not None and (first is not None or last is not None):
-        raise invalid_params(
+        raise ValueError(
             "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other"
         )
     return LogFilter(first, last, by_hash, log_addresses(members), log_topics(members))

@@ -117,7 +117,9 @@ def with_own_types(document: dict[str, Any]) -> dict[str, Any]:
         signed = {"required": ["yParity", "r", "s"]}
         schemas["TransactionSigned"]["oneOf"].append({"allOf": [unsigned, signed]})
         free = {key: value for key, value in unsigned.items() if key != "additionalProperties"}
-        wanted = [name for name in unsigned["required"] if name != "senderSignature"]
+        # viem's serializer of Celo's type refuses a price beside fees.
+        absent = ("senderSignature", "gasPrice")
+        wanted = [name for name in unsigned["required"] if name not in absent]
         schemas["FilledTransaction"]["oneOf"].append(free | {"required": wanted})
     members = {"feeCurrency": token, "feeToken": token, "feePayer": token, "baseFee": text}
     schemas["ReceiptInfo"]["properties"] |= members

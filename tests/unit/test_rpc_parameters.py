@@ -64,8 +64,6 @@ BAD: list[tuple[p.Parser, Any]] = [
     (p.data, "0x1"),
     (p.data, "0x1 1"),
     (p.data, "0x 1"),
-    (p.storage_key, "0x" + "0" * 65),
-    (p.storage_key, "0xzz"),
     (p.block_id, "newest"),
     (p.block_id, 5),
     (p.block_id, {}),
@@ -95,6 +93,22 @@ def test_bad_value_is_refused_by_position(parse: p.Parser, value: Any) -> None:
     assert caught.value.code == INVALID_PARAMS
 
 
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("0x" + "0" * 65, "storage key too long (want at most 32 bytes): "),
+        ("0xzz", "invalid hex in storage key: "),
+        ("0x" + "9" * 100_000, "storage key too long (want at most 32 bytes): "),
+    ],
+)
+def test_bad_storage_key_is_shown(key: str, message: str) -> None:
+    with pytest.raises(RpcError) as caught:
+        p.bind((p.Parameter("x", p.storage_key),), [key])
+    assert caught.value.code == INVALID_PARAMS
+    assert caught.value.message.startswith(message)
+    assert len(caught.value.message) < 300
+
+
 def test_counts_of_arguments_are_checked() -> None:
     one = (p.Parameter("a", p.quantity), p.Parameter("b", p.quantity, required=False, default=7))
     assert p.bind(one, ["0x1"]) == [1, 7]
@@ -122,4 +136,4 @@ def test_call_request_takes_either_name_of_the_data() -> None:
 )
 def test_log_filter_combinations(value: Any, message: str) -> None:
     with pytest.raises(RpcError, match=message):
-        p.log_filter(value)
+        p.bind((p.Parameter("filter", p.log_filter),), [value])
