@@ -235,6 +235,12 @@ def test_a_rollback_takes_blocks_and_keeps_what_waits(node: Ghostd) -> None:
     assert node.call("eth_getTransactionByHash", sent) is None
     node.call("anvil_rollback", 3)
     assert number(node) == 0
+    node.call("anvil_mine", 3)
+    for height in (3, 1):
+        node.call("debug_setHead", hex(height))
+        assert number(node) == height
+    assert "is not known" in refused(node, "debug_setHead", "0x2").message
+    node.call("debug_setHead", "0x0")
     failure = refused(node, "anvil_rollback", 1)
     assert failure.code == -32602
     assert "current height 0, depth 1" in failure.message

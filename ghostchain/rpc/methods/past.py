@@ -22,7 +22,7 @@ from ghostchain.rpc.development_parameters import (
     reorganisation,
 )
 from ghostchain.rpc.dispatch import Method
-from ghostchain.rpc.errors import invalid_params
+from ghostchain.rpc.errors import invalid_params, server_error
 from ghostchain.rpc.methods.accounts import submit_made
 from ghostchain.rpc.methods.development import hand_of, method
 from ghostchain.rpc.parameters import (
@@ -47,6 +47,15 @@ async def revert(services: Services, identity: int) -> bool:
 
 async def rollback(services: Services, depth: int) -> None:
     await hand_of(services).rollback(depth)
+
+
+async def set_head(services: Services, number: int) -> None:
+    """geth's: how Ape goes back to a snapshot, which to it is a height."""
+    depth = services.backend.head().number - number
+    if depth < 0:
+        raise server_error(f"block {number} is not known: the head is {number + depth}")
+    if depth > 0:
+        await hand_of(services).rollback(depth)
 
 
 async def reset(services: Services, fork: Fork | None) -> None:
@@ -148,6 +157,7 @@ PAST = (
     method("evm_snapshot anvil_snapshot", snapshot),
     method("evm_revert anvil_revert", revert, (Parameter("snapshot", number_64),)),
     method("anvil_rollback", rollback, (Parameter("depth", number_64, required=False, default=1),)),
+    method("debug_setHead", set_head, (Parameter("number", number_64),)),
     method(
         "anvil_reorg",
         reorganise,
