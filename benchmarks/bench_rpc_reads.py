@@ -1,12 +1,16 @@
 """Reads over JSON-RPC: `ghostd --dev` beside anvil, over the same chain, with the same prepared
 bytes from the same generator (`requests.c`), in turns on the same cores.
 
-The chain: BLOCKS blocks, every fiftieth of them with a transfer of an ERC-20 and the rest empty,
-and one block of a hundred transactions. Each row is a method, asked alone (one request under
-way on each of 8 keep-alive connections) or 100 in a batch. `ratio`: answers a second, ours by
-anvil's, the median of the turns. `processor_us`: processor time of the server for one answer, which
-says the same on a machine that others use too. Absent anvil, the figures stand alone. Runs small
-unless GHOSTCHAIN_BENCH is "full".
+The chain: BLOCKS blocks, every fifth of them with a transfer of one of ten ERC-20 in turn and the
+rest empty, so that the logs of each token are in 200 of 10,000 blocks; and FULL_BLOCKS blocks of a
+hundred transactions. Each row is a method, asked alone (one request under way on each of 8
+keep-alive connections) or 100 in a batch. `ratio`: answers a second, ours by anvil's, the median of
+the turns. `processor_us`: processor time of the server for one answer, which says the same on a
+machine that others use too. Absent anvil, the figures stand alone. Runs small unless
+GHOSTCHAIN_BENCH is "full".
+
+The second table asks nothing twice: each request is sent once, about what nobody has asked for
+before. The third asks over 64 connections, over WebSocket, and while blocks are made.
 
     python -m benchmarks.bench_rpc_reads [--blocks N] [--seconds S] [--turns N] [--rows a,b]
 """
@@ -17,16 +21,18 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import statistics
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.peers import Load, anvil, load, prepared
+from benchmarks.peers import Load, anvil, framed, load, prepared
 from ghostchain.chain.networks import TEST_KEYS
 from ghostchain.crypto.hashes import contract_address
 from ghostchain.crypto.secp256k1 import address_of
@@ -45,8 +51,12 @@ TURNS = 3 if FULL else 1
 BATCH = 100
 CONNECTIONS = 8
 CHAIN_ID = 31337
-LOGS_EVERY = 50
+LOGS_EVERY = 5
+TOKENS = 10
 BLOCK_TRANSACTIONS = 100
+# Of a hundred transactions, most of which are read once and never again.
+FULL_BLOCKS = 41 if FULL else 3
+ONCE = 4_000 if FULL else 40
 
 # contract Token { mapping(address => uint256) public balanceOf; event Transfer(address indexed
 # from, address indexed to, uint256 value); function transfer(address to, uint256 value) ... },
@@ -70,6 +80,7 @@ TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523
 
 OWNER = address_of(TEST_KEYS[0])
 TOKEN = contract_address(OWNER, 0)
+ADDRESSES = [contract_address(OWNER, nonce) for nonce in range(TOKENS)]
 
 
 def word(address: Address) -> bytes:
@@ -100,17 +111,19 @@ class Wallet:
     def plain(self) -> str:
         return self.sign(Address(self.nonce.to_bytes(20, "big")[::-1]))
 
-    def token(self) -> str:
+    def token(self, which: Address = TOKEN) -> str:
         receiver = Address(b"\x70" + self.nonce.to_bytes(19, "big"))
         data = TRANSFER + word(receiver) + (1000 + self.nonce).to_bytes(32, "big")
-        return self.sign(TOKEN, data, gas=100_000)
+        return self.sign(which, data, gas=100_000)
 
     def creation(self) -> str:
         return self.sign(None, TOKEN_CODE, gas=1_000_000)
 
     def one_by_one(self, blocks: int) -> list[str]:
-        """One for each LOGS_EVERY blocks."""
-        return [self.creation(), *(self.token() for _ in range(blocks // LOGS_EVERY))]
+        """One for each LOGS_EVERY blocks, after the creations."""
+        made = [self.creation() for _ in ADDRESSES]
+        turns = range(blocks // LOGS_EVERY - len(made))
+        return [*made, *(self.token(ADDRESSES[turn % TOKENS]) for turn in turns)]
 
     def together(self) -> list[str]:
         half = BLOCK_TRANSACTIONS // 2
@@ -125,7 +138,9 @@ class Node:
     pid: int
     client: RpcClient = field(init=False)
     full_block: str = ""
+    full_blocks: list[str] = field(default_factory=list)
     traced: str = ""
+    transfers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.client = RpcClient(self.url, timeout_s=60.0)
@@ -134,40 +149,46 @@ class Node:
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
 
-    def prepare(self, singles: list[str], together: list[str], *, automine: bool) -> None:
-        """The chain is there. automine: it must be told to wait for the block of a hundred."""
+    def prepare(self, singles: list[str], *fulls: list[str], automine: bool) -> None:
+        """The chain is there. automine: it must be told to wait for the blocks of a hundred."""
         for raw in singles:
             self.client.call("anvil_mine", hex(LOGS_EVERY - 1))
             receipt = self.client.call("eth_sendRawTransactionSync", raw)
             if receipt["logs"]:
                 self.traced = receipt["transactionHash"]
+                self.transfers.append(self.traced)
+        for raws in fulls:
+            self.seal_together(raws, automine=automine)
+        self.full_block = self.full_blocks[-1]
+
+    def seal_together(self, raws: list[str], *, automine: bool) -> None:
         if automine:
             self.client.call("evm_setAutomine", False)
-        answers = self.client.batch([Request("eth_sendRawTransaction", (raw,)) for raw in together])
+        answers = self.client.batch([Request("eth_sendRawTransaction", (raw,)) for raw in raws])
         assert all(isinstance(answer, str) for answer in answers), answers[:3]
         if automine:
             self.client.call("evm_mine")
             self.client.call("evm_setAutomine", True)
-        last = int(self.client.call("eth_blockNumber"), 16)
         receipt = None
         while receipt is None:
             receipt = self.client.call("eth_getTransactionReceipt", answers[-1])
-        last = int(receipt["blockNumber"], 16)
-        count = int(self.client.call("eth_getBlockTransactionCountByNumber", hex(last)), 16)
+        number = receipt["blockNumber"]
+        count = int(self.client.call("eth_getBlockTransactionCountByNumber", number), 16)
         assert count >= BLOCK_TRANSACTIONS * 9 // 10, f"the pool was sealed in pieces: {count}"
-        self.full_block = hex(last)
+        self.full_blocks.append(number)
 
 
 def recipients(count: int = 100) -> list[str]:
     return ["0x" + (b"\x70" + nonce.to_bytes(19, "big")).hex() for nonce in range(count)]
 
 
-def logs_filter(node: Node) -> dict[str, Any]:
-    last = int(node.full_block, 16) - 1
+def logs_filter(node: Node, token: Address = TOKEN, *, inwards: int = 0) -> dict[str, Any]:
+    """Of the 10,000 blocks before those of a hundred transactions, `inwards` fewer on both ends."""
+    last = int(node.full_blocks[0], 16) - 1
     return {
-        "fromBlock": hex(max(0, last - 9_999)),
-        "toBlock": hex(last),
-        "address": "0x" + TOKEN.hex(),
+        "fromBlock": hex(max(0, last - 9_999) + inwards),
+        "toBlock": hex(last - inwards),
+        "address": "0x" + token.hex(),
         "topics": [TRANSFER_TOPIC],
     }
 
@@ -192,18 +213,77 @@ ROWS: dict[str, tuple[str, Parameters]] = {
 }
 
 
+def strangers(seed: int, count: int) -> list[str]:
+    """Addresses that nobody has asked about."""
+    chance = random.Random(seed)
+    return ["0x" + chance.randbytes(20).hex() for _ in range(count)]
+
+
+def halves(items: list[Any]) -> tuple[list[Any], list[Any]]:
+    """What is asked alone, and what in batches."""
+    return items[: len(items) // 2], items[len(items) // 2 :]
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Requests that are sent once each. parameters: of a node, all of them different; some alone,
+    the others in batches of that many."""
+
+    method: str
+    parameters: Callable[[Node], list[list[Any]]]
+    batch: int
+
+
+def transfers(node: Node, part: int, *options: Any) -> list[list[Any]]:
+    """A quarter of the transfers."""
+    found = node.transfers[part::4][: max(4, ONCE // 8)]
+    return [[item, *options] for item in found]
+
+
+ONCE_ROWS: dict[str, Once] = {
+    "balance": Once(
+        "eth_getBalance", lambda node: [[who, "latest"] for who in strangers(1, 2 * ONCE)], BATCH
+    ),
+    "call": Once(
+        "eth_call",
+        lambda node: [[balance_call(who), "latest"] for who in strangers(2, 2 * ONCE)],
+        BATCH,
+    ),
+    "full block": Once(
+        "eth_getBlockByNumber",
+        lambda node: [[number, True] for number in node.full_blocks[:-1]],
+        max(1, FULL_BLOCKS // 8),
+    ),
+    "logs": Once("eth_getLogs", lambda node: [[logs_filter(node, it)] for it in ADDRESSES[1:]], 5),
+    "logs, new ranges": Once(
+        "eth_getLogs",
+        lambda node: [[logs_filter(node, inwards=i + 1)] for i in range(min(BLOCKS // 10, 160))],
+        20,
+    ),
+    "trace": Once("debug_traceTransaction", lambda node: transfers(node, 0), 10),
+    "trace of calls": Once(
+        "debug_traceTransaction", lambda node: transfers(node, 2, {"tracer": "callTracer"}), 10
+    ),
+}
+
+
 def body(method: str, params: list[Any], identity: int) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": identity, "method": method, "params": params}
 
 
-def requests_of(node: Node, row: str, *, batched: bool) -> bytes:
+def bodies_of(method: str, parameters: list[list[Any]], batch: int) -> list[bytes]:
+    """As single calls (batch 0), or as batches."""
+    calls = [body(method, params, index) for index, params in enumerate(parameters)]
+    if not batch:
+        return [json.dumps(call).encode() for call in calls]
+    parts = [calls[start : start + batch] for start in range(0, len(calls), batch)]
+    return [json.dumps(part).encode() for part in parts]
+
+
+def requests_of(node: Node, row: str, *, batched: bool) -> list[bytes]:
     method, parameters = ROWS[row]
-    calls = [
-        body(method, parameters(node, who), index) for index, who in enumerate(recipients(BATCH))
-    ]
-    if batched:
-        return prepared([json.dumps(calls).encode()])
-    return prepared([json.dumps(call).encode() for call in calls])
+    wanted = [parameters(node, who) for who in recipients(BATCH)]
+    return bodies_of(method, wanted, BATCH if batched else 0)
 
 
 @dataclass(slots=True)
@@ -214,7 +294,7 @@ class Figure:
     processor_us: list[float] = field(default_factory=list)
     p99_us: list[int] = field(default_factory=list)
 
-    def add(self, found: Load, items: int) -> None:
+    def add(self, found: Load, items: float) -> None:
         self.rates.append(found.answered * items / found.seconds)
         self.processor_us.append(1e6 * found.processor_s / max(1, found.answered * items))
         self.p99_us.append(found.p99_us)
@@ -229,11 +309,19 @@ class Figure:
 
 
 def measure(
-    nodes: list[Node], row: str, *, batched: bool, seconds: float, turns: int
+    nodes: list[Node],
+    row: str,
+    *,
+    batched: bool,
+    seconds: float,
+    turns: int,
+    connections: int = CONNECTIONS,
+    websocket: bool = False,
 ) -> list[Figure]:
     """Of each node in turns. Raises: AssertionError when a node refuses."""
     figures = [Figure() for _ in nodes]
-    requests = [requests_of(node, row, batched=batched) for node in nodes]
+    write = framed if websocket else prepared
+    requests = [write(requests_of(node, row, batched=batched)) for node in nodes]
     items = BATCH if batched else 1
     for turn in range(turns + 1):
         for node, figure, wanted in zip(nodes, figures, requests, strict=True):
@@ -241,13 +329,50 @@ def measure(
                 node.port,
                 node.pid,
                 wanted,
-                connections=CONNECTIONS,
+                connections=connections,
                 seconds=seconds if turn else seconds / 5,
+                websocket=websocket,
             )
             assert found.refused == 0, f"{node.url} refused {found.refused} of {row}"
             if turn:
                 figure.add(found, items)
     return figures
+
+
+def measure_once(nodes: list[Node], row: str, *, batched: bool) -> list[Figure]:
+    """Of each node, every request sent once. Raises: AssertionError when a node refuses."""
+    figures = []
+    for node in nodes:
+        asked = ONCE_ROWS[row]
+        wanted = halves(asked.parameters(node))[batched]
+        requests = bodies_of(asked.method, wanted, asked.batch if batched else 0)
+        found = load(node.port, node.pid, prepared(requests), connections=CONNECTIONS, seconds=None)
+        assert found.refused == 0, f"{node.url} refused {found.refused} of {row}"
+        assert found.answered == len(requests)
+        figures.append(Figure())
+        figures[-1].add(found, len(wanted) / len(requests))
+    return figures
+
+
+@contextmanager
+def sealing(nodes: list[Node]) -> Iterator[None]:
+    """Meanwhile each node makes about ten blocks a second."""
+    is_over = threading.Event()
+
+    def work(node: Node) -> None:
+        client = RpcClient(node.url, timeout_s=60.0)
+        while not is_over.wait(0.1):
+            client.call("evm_mine")
+
+    threads = [threading.Thread(target=work, args=(node,)) for node in nodes]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
 
 
 def outcome(node: Node) -> str:
@@ -276,14 +401,15 @@ def has_peer() -> bool:
 def open_nodes(stack: ExitStack, data_dir: Path | None, blocks: int) -> list[Node]:
     """Ours, then anvil if it is here, both with the chain."""
     wallet = Wallet()
-    singles, together = wallet.one_by_one(blocks), wallet.together()
+    singles = wallet.one_by_one(blocks)
+    fulls = [wallet.together() for _ in range(FULL_BLOCKS)]
     ours = stack.enter_context(Ghostd("--dev", data_dir=data_dir))
     nodes = [Node(ours.url, ours.process.pid)]
-    nodes[0].prepare(singles, together, automine=False)
+    nodes[0].prepare(singles, *fulls, automine=False)
     if has_peer():
         peer = stack.enter_context(anvil("--steps-tracing"))
         nodes.append(Node(peer.url, peer.pid))
-        nodes[1].prepare(singles, together, automine=True)
+        nodes[1].prepare(singles, *fulls, automine=True)
         assert outcome(nodes[0]) == outcome(nodes[1])
     return nodes
 
@@ -318,29 +444,78 @@ def test_reads(benchmark: Any, nodes: list[Node], row: str, batched: bool) -> No
         benchmark.extra_info["ratio"] = round(own.rate / peer.rate, 2)
 
 
+@pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
+@pytest.mark.parametrize("row", ONCE_ROWS)
+def test_first_readings(benchmark: Any, nodes: list[Node], row: str, batched: bool) -> None:
+    figures = benchmark.pedantic(measure_once, (nodes, row), {"batched": batched}, rounds=1)
+    benchmark.extra_info.update(
+        row=f"{row}, first reading",
+        batched=batched,
+        answers_per_second=round(figures[0].rate),
+        processor_us=round(figures[0].processor, 1),
+        peer="anvil" if len(figures) > 1 else "anvil is absent",
+    )
+    for peer in figures[1:]:
+        benchmark.extra_info["anvil_per_second"] = round(peer.rate)
+        benchmark.extra_info["anvil_processor_us"] = round(peer.processor, 1)
+        benchmark.extra_info["ratio"] = round(figures[0].rate / peer.rate, 2)
+
+
+HEADING = f"{'a second':>10} {'anvil':>9} {'ratio':>6}  cpu us   anvil   ratio    p99 us     anvil"
+
+
+def show(name: str, found: list[Figure]) -> None:
+    own, peer = found[0], found[-1]
+    print(
+        f"{name:34} {own.rate:9,.0f} {peer.rate:9,.0f} {own.rate / peer.rate:6.2f} "
+        f"{own.processor:8.1f} {peer.processor:8.1f} "
+        f"{peer.processor / max(own.processor, 0.01):6.2f} "
+        f"{max(own.p99_us):9,} {max(peer.p99_us):9,}",
+        flush=True,
+    )
+
+
+def show_others(nodes: list[Node], timing: dict[str, Any]) -> None:
+    """Rows that ask as others do."""
+    print(f"{'asked otherwise':34}{HEADING}")
+    for row in ("balance", "call"):
+        for batched in (False, True):
+            suffix = " batched" if batched else ""
+            many = measure(nodes, row, batched=batched, connections=64, **timing)
+            show(f"{row}{suffix}, 64 connections", many)
+            socket = measure(nodes, row, batched=batched, websocket=True, **timing)
+            show(f"{row}{suffix}, WebSocket", socket)
+            with sealing(nodes):
+                show(f"{row}{suffix}, blocks made", measure(nodes, row, batched=batched, **timing))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--blocks", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=0.8)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--tables", default="often,once,others")
     chosen = parser.parse_args()
-    print(f"{'row':24} {'a second':>9} {'anvil':>9} {'ratio':>6}  cpu us   anvil   ratio    p99 us")
+    rows, tables = chosen.rows.split(","), chosen.tables.split(",")
+    timing = {"seconds": chosen.seconds, "turns": chosen.turns}
     with ExitStack() as stack:
         nodes = open_nodes(stack, None, chosen.blocks)
-        for row in chosen.rows.split(","):
-            for batched in (False, True):
-                found = measure(
-                    nodes, row, batched=batched, seconds=chosen.seconds, turns=chosen.turns
-                )
-                own, peer = found[0], found[-1]
-                print(
-                    f"{row + (' batched' if batched else ''):24} {own.rate:9,.0f} "
-                    f"{peer.rate:9,.0f} {own.rate / peer.rate:6.2f} {own.processor:8.1f} "
-                    f"{peer.processor:8.1f} {peer.processor / max(own.processor, 0.01):6.2f} "
-                    f"{max(own.p99_us):9,}",
-                    flush=True,
-                )
+        # First readings first: afterwards somebody has asked.
+        if "once" in tables:
+            print(f"{'each request sent once':34}{HEADING}")
+            for row in ONCE_ROWS:
+                for batched in (False, True):
+                    suffix = " batched" if batched else ""
+                    show(row + suffix, measure_once(nodes, row, batched=batched))
+        if "often" in tables:
+            print(f"{'asked again and again':34}{HEADING}")
+            for row in rows:
+                for batched in (False, True):
+                    suffix = " batched" if batched else ""
+                    show(row + suffix, measure(nodes, row, batched=batched, **timing))
+        if "others" in tables:
+            show_others(nodes, timing)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ generator `requests.c`, compiled when it is first needed."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -61,9 +62,13 @@ def anvil(*arguments: str) -> Iterator[Peer]:
 
 
 def processor_seconds(pid: int) -> float:
-    """What all threads of a process have used so far, of users' and of the kernel's time."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What the threads that a process has now have used so far, of users' and of the kernel's
+    time."""
+    used_ns = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            used_ns += int(path.read_text().split()[0])
+    return used_ns / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,37 @@ def generator() -> str:
     return path
 
 
-def load(port: int, pid: int, requests: bytes, *, connections: int, seconds: float) -> Load:
-    """Runs the generator against a server of this machine. Raises: AssertionError."""
+def framed(bodies: Sequence[bytes]) -> bytes:
+    """The same as frames of a WebSocket client, whose mask is all zeros."""
+    found = []
+    for body in bodies:
+        length = len(body)
+        if length < 126:
+            head = struct.pack("!BB", 0x81, 0x80 | length)
+        else:
+            head = struct.pack("!BBH", 0x81, 0x80 | 126, min(length, 0xFFFF))
+        if length > 0xFFFF:
+            head = struct.pack("!BBQ", 0x81, 0x80 | 127, length)
+        frame = head + bytes(4) + body
+        found.append(struct.pack("<I", len(frame)) + frame)
+    return b"".join(found)
+
+
+def load(
+    port: int,
+    pid: int,
+    requests: bytes,
+    *,
+    connections: int,
+    seconds: float | None,
+    websocket: bool = False,
+) -> Load:
+    """Runs the generator against a server of this machine; without seconds each request is sent
+    once. Raises: AssertionError."""
+    arguments = ["once" if seconds is None else str(seconds), *["websocket"] * websocket]
     before = processor_seconds(pid)
     finished = subprocess.run(
-        [generator(), str(port), str(connections), str(seconds)],
+        [generator(), str(port), str(connections), *arguments],
         input=requests,
         capture_output=True,
         check=False,

@@ -2,10 +2,13 @@
  * the server answers, one request under way on each connection.
  *
  *     requests PORT CONNECTIONS SECONDS < requests
+ *     requests PORT CONNECTIONS once < requests
+ *     requests PORT CONNECTIONS SECONDS websocket < frames
  *
  * Standard input: whole requests, each behind its length (32 bits, little endian); connections go
- * through them in turn. Standard output: one JSON object with what was counted. A response that is
- * not status 200, or whose first kilobyte has an "error" member, counts as refused.
+ * through them in turn, or send each of them once, whoever is free the next. Standard output: one
+ * JSON object with what was counted. A response that is not status 200, or whose first kilobyte has
+ * an "error" member, counts as refused.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +34,7 @@ typedef struct {
     uint32_t length;
 } request;
 
-enum state { HEAD, BODY, CHUNK_SIZE, CHUNK, CHUNK_END };
+enum state { HEAD, BODY, CHUNK_SIZE, CHUNK, CHUNK_END, FRAME };
 
 typedef struct {
     int socket;
@@ -52,6 +55,8 @@ static connection connections[CONNECTIONS_MAX];
 static uint32_t samples_us[SAMPLES_MAX];
 static size_t sample_count;
 static uint64_t answered, refused, bytes;
+static int is_once, is_websocket;
+static size_t sent_once;
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -90,16 +95,21 @@ static void send_rest(connection *of) {
     }
 }
 
-static void begin(connection *of) {
-    of->current = &requests[of->next];
+/* False when there is nothing left to send. */
+static int begin(connection *of) {
+    if (is_once && sent_once == request_count) {
+        return 0;
+    }
+    of->current = &requests[is_once ? sent_once++ : of->next];
     of->next = (of->next + 1) % request_count;
     of->sent = 0;
-    of->state = HEAD;
+    of->state = is_websocket ? FRAME : HEAD;
     of->head_length = 0;
     of->looked_at = 0;
     of->refused = 0;
     of->started_ns = now_ns();
     send_rest(of);
+    return 1;
 }
 
 static void finish(connection *of) {
@@ -127,6 +137,25 @@ static void parse_head(connection *of) {
             return;
         }
     }
+}
+
+/* The head of a frame as far as it is there; true when the length of its payload is known. */
+static int parse_frame(connection *of) {
+    const uint8_t *head = (const uint8_t *)of->head;
+    if (of->head_length < 2) {
+        return 0;
+    }
+    size_t more = head[1] == 127 ? 8 : head[1] == 126 ? 2 : 0;
+    if (of->head_length < 2 + more) {
+        return 0;
+    }
+    of->left = more == 0 ? head[1] : 0;
+    for (size_t i = 0; i < more; i++) {
+        of->left = of->left << 8 | head[2 + i];
+    }
+    of->refused |= head[0] != 0x81;
+    of->state = BODY;
+    return 1;
 }
 
 static void look(connection *of, const char *data, size_t length) {
@@ -161,6 +190,10 @@ static int take(connection *of, const char *data, size_t length) {
             fail("a head too long");
         }
         of->head[of->head_length++] = data[at++];
+        if (of->state == FRAME) {
+            parse_frame(of);
+            continue;
+        }
         int line_ends = of->head_length >= 2 && of->head[of->head_length - 1] == '\n' &&
                         of->head[of->head_length - 2] == '\r';
         if (!line_ends) {
@@ -198,6 +231,25 @@ static void open_connection(connection *of, int port) {
     setsockopt(of->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+/* Asks for a WebSocket and reads the answer to that. */
+static void shake_hands(connection *of) {
+    static const char wanted[] =
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    if (send(of->socket, wanted, sizeof wanted - 1, 0) != sizeof wanted - 1) {
+        fail("send");
+    }
+    for (size_t length = 0; length < 4 || memcmp(of->head + length - 4, "\r\n\r\n", 4) != 0;) {
+        if (length == HEAD_BYTES_MAX || recv(of->socket, of->head + length, 1, 0) != 1) {
+            fail("no handshake");
+        }
+        length++;
+    }
+    if (memcmp(of->head, "HTTP/1.1 101", 12) != 0) {
+        fail("no WebSocket");
+    }
+}
+
 static int ascending(const void *left, const void *right) {
     uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
     return a < b ? -1 : a > b;
@@ -213,29 +265,35 @@ static void print(double seconds) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 4) {
-        fprintf(stderr, "usage: requests PORT CONNECTIONS SECONDS < requests\n");
+    if (count != 4 && count != 5) {
+        fprintf(stderr, "usage: requests PORT CONNECTIONS SECONDS [websocket] < requests\n");
         return 2;
     }
     int port = atoi(arguments[1]), open = atoi(arguments[2]);
     if (open < 1 || open > CONNECTIONS_MAX) {
         fail("connections");
     }
+    is_once = strcmp(arguments[3], "once") == 0;
+    is_websocket = count == 5;
     read_requests();
     int events = epoll_create1(0);
     for (int index = 0; index < open; index++) {
         connection *of = &connections[index];
         open_connection(of, port);
+        if (is_websocket) {
+            shake_hands(of);
+        }
         of->next = request_count * (size_t)index / (size_t)open;
         struct epoll_event wanted = {.events = EPOLLIN, .data.u32 = (uint32_t)index};
         epoll_ctl(events, EPOLL_CTL_ADD, of->socket, &wanted);
     }
     static char buffer[BUFFER_BYTES];
     uint64_t start = now_ns(), end = start + (uint64_t)(atof(arguments[3]) * 1e9), now = start;
+    int running = 0;
     for (int index = 0; index < open; index++) {
-        begin(&connections[index]);
+        running += begin(&connections[index]);
     }
-    for (int running = open; running > 0;) {
+    while (running > 0) {
         struct epoll_event ready[CONNECTIONS_MAX];
         int found = epoll_wait(events, ready, CONNECTIONS_MAX, 60000);
         if (found <= 0) {
@@ -252,9 +310,7 @@ int main(int count, char **arguments) {
             }
             finish(of);
             now = now_ns();
-            if (now < end) {
-                begin(of);
-            } else {
+            if (!(is_once || now < end) || !begin(of)) {
                 running--;
             }
         }

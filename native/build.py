@@ -34,6 +34,7 @@ PUBLIC_HEADERS = (
     "merkle/merkle.h",
     "precompiles/precompiles.h",
     "executor/executor.h",
+    "reads/logs.h",
     "reads/reads.h",
     "wasm/module.h",
     "wasm/wasm.h",

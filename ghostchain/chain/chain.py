@@ -1,9 +1,8 @@
 """A chain on disk: its head, its past, and the two ways to a next block.
 
-One thread at a time writes (`build_block`, `import_block`, `import_blocks`; where many decide,
-`draft`, `check`, `commit`, `import_certified`); any number read. What readers see is one immutable
-object, replaced after each commit: the head's header and a snapshot of the database at it. So no
-answer mixes two blocks, and no reader waits for the writer (but for proofs, during a commit).
+One thread writes (`build_block`, `import_blocks`; where many decide, `draft`, `check`, `commit`);
+any number read: one immutable object, replaced after each commit, the head's header and a snapshot
+of the database at it. So no answer mixes blocks, and nobody waits (but for proofs, for a commit).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from ghostchain.chain.fees import BlockFees
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.importing import Steps, overlapped
 from ghostchain.chain.listeners import Listeners
-from ghostchain.chain.logs import LocatedLog, Topics
+from ghostchain.chain.logs import LocatedLog, LogChoice, LogsBound, ShownLogs, Topics
 from ghostchain.chain.opening import OpenedStorage, Unacknowledged, open_storage
 from ghostchain.chain.preparing import KnownSenders, Prepared, Preparer
 from ghostchain.chain.published import Published, first_published
@@ -260,11 +259,12 @@ class Chain:
     def logs(
         self, first: int, last: int, addresses: Collection[Address], topics: Topics
     ) -> Iterator[LocatedLog]:
-        """The matching logs of blocks first..last (both included, bounded by the head), in order.
-
-        An empty collection matches anything; a log with fewer topics than asked does not match.
-        """
+        """The matching logs of blocks first..last, in order. Nothing listed matches anything."""
         return self._published.logs(self._storage.blooms, first, last, addresses, topics)
+
+    def shown_logs(self, span: range, choice: LogChoice, bound: LogsBound) -> Iterator[ShownLogs]:
+        """The chosen logs of a span of blocks as JSON, some blocks at a time, within the bound."""
+        return self._published.shown_logs(self._storage.blooms, span, choice, bound)
 
     # ---- reading state ----
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
 
 from ghostchain.chain import index
 from ghostchain.chain.amendments import read_pending
 from ghostchain.chain.logs import (
-    LOGS_KEPT_MAX,
+    PAGES_AT_ONCE,
+    RECEIPTS_PAGED_BYTES_MAX,
     BloomFile,
     LocatedLog,
-    Sections,
+    ShownLogs,
     Topics,
     candidate_blocks,
     matches,
@@ -23,6 +25,7 @@ from ghostchain.chain.logs import (
 from ghostchain.chain.opening import OpenedStorage
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.encoding.blocks import decode_early_header
+from ghostchain.encoding.logs import LogChoice, LogsBound, log_page, select_logs
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
@@ -40,6 +43,7 @@ RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
 # What a record takes beside its bytes: its columns and what they are made of.
 RECORD_OVERHEAD_BYTES = 2_000
+PAGE_OVERHEAD_BYTES = 200
 
 
 class Recent(Generic[Value]):
@@ -74,15 +78,14 @@ class Kept:
 
     is_cut: the records of what was taken back are no longer in the block files."""
 
-    __slots__ = ("bodies", "headers", "is_cut", "logs", "receipts", "sections")
+    __slots__ = ("bodies", "headers", "is_cut", "pages", "receipts")
 
     def __init__(self) -> None:
         self.is_cut = False
         self.headers: Recent[tuple[Hash32, Header]] = Recent(size_max=HEADERS_KEPT)
         self.bodies: Recent[BodyRecord] = Recent(size_max=RECORD_BYTES_KEPT)
         self.receipts: Recent[ReceiptsRecord] = Recent(size_max=RECORD_BYTES_KEPT)
-        self.logs: Recent[tuple[LocatedLog, ...]] = Recent(size_max=LOG_BYTES_KEPT)
-        self.sections = Sections()
+        self.pages: Recent[bytes] = Recent(size_max=LOG_BYTES_KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,16 @@ class Published:
         self.kept.receipts.put(number, record, len(record.data) + RECORD_OVERHEAD_BYTES)
         return record
 
+    def _read_two(self, first: Locator, second: Locator) -> tuple[bytes, bytes] | None:
+        """As `_read`, of two records."""
+        try:
+            data = self.files.read_two(first, second)
+        except StorageCorrupt:
+            if self.kept.is_cut:
+                return None
+            raise
+        return None if self.kept.is_cut else data
+
     def _read(self, locator: Locator) -> bytes | None:
         """A record; None once those of this past are cut off, and others perhaps in their place."""
         try:
@@ -184,30 +197,44 @@ class Published:
     ) -> Iterator[LocatedLog]:
         """As `Chain.logs`."""
         last = min(last, self.header.number)
-        candidates = candidate_blocks(
-            blooms, max(first, 0), last, addresses, topics, self.kept.sections
-        )
-        for number in candidates:
-            for found in self.block_logs(number, addresses, topics):
+        choice = LogChoice(addresses, topics)
+        for number in candidate_blocks(blooms, max(first, 0), last, choice):
+            record = self.receipts_record(number)
+            if record is None:
+                continue
+            for found in self.locate(number, record, addresses, topics):
                 if matches(found.log, addresses, topics):
                     yield found
 
-    def block_logs(
-        self, number: int, addresses: Collection[Address], topics: Topics
-    ) -> Iterable[LocatedLog]:
-        """Logs of a block, with all that match among them."""
-        kept = self.kept.logs.get(number)
+    def shown_logs(
+        self, blooms: BloomFile, span: range, choice: LogChoice, bound: LogsBound
+    ) -> Iterator[ShownLogs]:
+        """As `Chain.shown_logs`. Of some blocks together, those are left out that come after the
+        one with which the bound is exceeded."""
+        last = min(span.stop - 1, self.header.number)
+        candidates = candidate_blocks(blooms, max(span.start, 0), last, choice)
+        while blocks := list(islice(candidates, PAGES_AT_ONCE)):
+            pages = [self.page(number, choice) for number in blocks]
+            text, counts, ends = select_logs(pages, choice, bound)
+            yield ShownLogs(blocks, counts, ends, text)
+
+    def page(self, number: int, choice: LogChoice) -> bytes:
+        """The logs of a block, with all that are chosen among them."""
+        kept = self.kept.pages.get(number)
         if kept is not None:
             return kept
-        record = self.receipts_record(number)
-        if record is None:
-            return ()
-        if int(record.log_counts.sum()) > LOGS_KEPT_MAX:
-            return self.locate(number, record, addresses, topics)
-        kept = tuple(self.locate(number, record, (), ()))
-        weight = RECORD_OVERHEAD_BYTES + sum(item.weight for item in kept)
-        self.kept.logs.put(number, kept, weight)
-        return kept
+        entry = index.read_entry(self.snapshot, number) if number > 0 else None
+        if entry is None or entry.body is None or entry.receipts is None:
+            return b""
+        records = self._read_two(entry.body, entry.receipts)
+        if records is None:
+            return b""
+        body, receipts = records
+        if len(receipts) > RECEIPTS_PAGED_BYTES_MAX:
+            return log_page(number, entry.hash, entry.header, body, receipts, choice)
+        page = log_page(number, entry.hash, entry.header, body, receipts)
+        self.kept.pages.put(number, page, len(page) + PAGE_OVERHEAD_BYTES)
+        return page
 
     def locate(
         self,

@@ -17,6 +17,7 @@ from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import sign
+from ghostchain.encoding.logs import LogChoice
 from ghostchain.execution.executor import (
     BlockEnvironment,
     CallFlag,
@@ -53,6 +54,7 @@ from ghostchain.rpc.backend import (
     Event,
     ForkSettings,
     LocatedLog,
+    LogsBound,
     Made,
     NewHead,
     NewPending,
@@ -60,12 +62,14 @@ from ghostchain.rpc.backend import (
     PooledTransaction,
     Refusal,
     Rewound,
+    ShownLogs,
     Simulation,
     SyncProgress,
     UnknownAccount,
 )
 from ghostchain.rpc.calls import PEEK_GAS
 from ghostchain.rpc.development import Development
+from ghostchain.rpc.render import shown_one_by_one
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -237,6 +241,23 @@ class NodeBackend:
             first = remote.number + 1
         if first <= last:
             yield from self._chain.logs(first, last, addresses, topics)
+
+    def shown_logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+        bound: LogsBound,
+    ) -> Iterable[ShownLogs]:
+        remote = self.remote
+        if remote is not None and first <= remote.number:
+            end = min(last, remote.number)
+            yield from shown_one_by_one(remote.logs(first, end, addresses, topics))
+            first = remote.number + 1
+        if first <= last:
+            choice = LogChoice(addresses, topics)
+            yield from self._chain.shown_logs(range(first, last + 1), choice, bound)
 
     # ---- state and execution ----
 

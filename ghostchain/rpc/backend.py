@@ -15,7 +15,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Protocol
 
-from ghostchain.chain.logs import LocatedLog
+from ghostchain.chain.logs import LocatedLog, LogsBound, ShownLogs
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
@@ -47,6 +47,7 @@ __all__ = [
     "Event",
     "ForkSettings",
     "LocatedLog",
+    "LogsBound",
     "Made",
     "NewHead",
     "NewPending",
@@ -54,6 +55,7 @@ __all__ = [
     "PooledTransaction",
     "Refusal",
     "Rewound",
+    "ShownLogs",
     "Simulation",
     "StateUnavailable",
     "SyncProgress",
@@ -259,6 +261,17 @@ class Backend(Protocol):
         An empty collection matches anything; a log with fewer topics than asked does not match.
         Worker threads only.
         """
+
+    def shown_logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+        bound: LogsBound,
+    ) -> Iterable[ShownLogs]:
+        """The same as JSON, of some blocks after the other. Of those given together, what comes
+        after the block with which they exceed the bound may be left out."""
 
     # state and execution
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+import orjson
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.block import Withdrawal
@@ -18,7 +21,7 @@ from ghostchain.primitives.transaction import (
     TransactionType,
 )
 from ghostchain.primitives.types import Address, Hash32
-from ghostchain.rpc.backend import LocatedLog, PooledTransaction, SyncProgress
+from ghostchain.rpc.backend import LocatedLog, PooledTransaction, ShownLogs, SyncProgress
 
 Json = dict[str, Any]
 
@@ -230,3 +233,10 @@ def located_log_json(located: LocatedLog) -> Json:
         transaction_index=located.transaction_index,
         log_index=located.log_index,
     )
+
+
+def shown_one_by_one(located: Iterable[LocatedLog]) -> Iterator[ShownLogs]:
+    """Decoded logs as those are that are shown natively."""
+    for item in located:
+        text = orjson.dumps(located_log_json(item))
+        yield ShownLogs([item.block_number], [1], [len(text)], text)

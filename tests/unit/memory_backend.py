@@ -44,17 +44,20 @@ from ghostchain.rpc.backend import (
     Event,
     ForkSettings,
     LocatedLog,
+    LogsBound,
     Made,
     NewHead,
     NewPending,
     PoolContent,
     PooledTransaction,
     Refusal,
+    ShownLogs,
     SyncProgress,
     UnknownAccount,
 )
 from ghostchain.rpc.development import Development
 from ghostchain.rpc.remote import RemoteChain
+from ghostchain.rpc.render import shown_one_by_one
 from ghostchain.rpc.standing import (
     CommitCertificate,
     ConsensusStanding,
@@ -398,6 +401,16 @@ class MemoryBackend:
                             log_index=log_index,
                         )
                     log_index += 1
+
+    def shown_logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+        bound: LogsBound,
+    ) -> Iterable[ShownLogs]:
+        return shown_one_by_one(self.logs(first, last, addresses, topics))
 
     def head_account(self, address: Address) -> Account:
         return self.state_at(self.head().number).accounts.get(address, EMPTY)

@@ -13,6 +13,7 @@ from ghostchain.chain.logs import BloomFile, candidate_blocks, matches, matching
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord, body_parts, receipts_parts
 from ghostchain.crypto.hashes import logs_bloom
 from ghostchain.encoding.blocks import decode_header, encode_header, encode_receipt
+from ghostchain.encoding.logs import LogChoice
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.header import Header
@@ -146,7 +147,7 @@ def test_searches_find_what_filtering_would(tmp_path: Path, seed: int) -> None:
                 position += 1
     found = [
         (number, *match)
-        for number in candidate_blocks(blooms, 5, 59, addresses, topics)
+        for number in candidate_blocks(blooms, 5, 59, LogChoice(addresses, topics))
         for match in matching_logs(record_of(blocks[number]), addresses, topics)
     ]
     blooms.close()

@@ -101,7 +101,6 @@ def test_origins_are_answered_to_each_time(server: RunningServer) -> None:
     [
         "Connection: close\r\n",
         "Expect: 100-continue\r\n",
-        "Upgrade: websocket\r\nConnection: upgrade\r\n",
         "Authorization: Bearer x\r\n",
     ],
 )
@@ -110,6 +109,13 @@ def test_unusual_heads_are_not_known(server: RunningServer, more: str) -> None:
         one.socket.sendall(request(1, more=more))
         one.file.readline()
     assert not server.server.known_heads
+
+
+def test_protocols_that_are_not_spoken_are_passed_over_each_time(server: RunningServer) -> None:
+    more = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with client(server) as one:
+        for identity in range(3):
+            assert one.ask(request(identity, more=more))[2]["id"] == identity
 
 
 def test_known_heads_are_bounded(server: RunningServer) -> None:

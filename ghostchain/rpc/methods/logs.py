@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.rpc.backend import LogsBound
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import (
     LIMIT_EXCEEDED,
@@ -19,12 +20,10 @@ from ghostchain.rpc.errors import (
 )
 from ghostchain.rpc.filters import FilterKind
 from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, quantity, text
-from ghostchain.rpc.render import located_log_json
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline, too_large
 
 BLOCKS_BETWEEN_CHECKS = 16_384
-LOGS_BETWEEN_CHECKS = 256
 
 
 def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> orjson.Fragment:
@@ -67,25 +66,30 @@ def read_logs(
 ) -> orjson.Fragment:
     """The logs of these blocks, as JSON. Raises RpcError TIMEOUT, LIMIT_EXCEEDED or
     RESPONSE_TOO_LARGE, which say what range would do."""
-    backend, most = services.backend, services.options.logs_max
-    found: list[bytes] = []
+    most, room = services.options.logs_max, deadline.room
+    texts: list[bytes] = []
+    count = 0
     for start in range(numbers.start, numbers.stop, BLOCKS_BETWEEN_CHECKS):
         if deadline.has_passed():
             raise RpcError(TIMEOUT, "request timed out" + fitting(numbers, start))
         last = min(start + BLOCKS_BETWEEN_CHECKS, numbers.stop) - 1
-        for item in backend.logs(start, last, wanted.addresses, wanted.topics):
-            if len(found) >= most:
-                text = f"query returned more than {most} results"
-                raise RpcError(LIMIT_EXCEEDED, text + fitting(numbers, item.block_number))
-            if len(found) % LOGS_BETWEEN_CHECKS == 0 and deadline.has_passed():
-                text = "request timed out" + fitting(numbers, item.block_number)
+        bound = LogsBound(most, max(0, room.left))
+        for found in services.backend.shown_logs(
+            start, last, wanted.addresses, wanted.topics, bound
+        ):
+            for block, more, size in zip(found.blocks, found.counts, found.sizes, strict=False):
+                count += more
+                if count > most:
+                    text = f"query returned more than {most} results"
+                    raise RpcError(LIMIT_EXCEEDED, text + fitting(numbers, block))
+                if more and not room.take(size + 1):
+                    raise too_large(fitting(numbers, block))
+            if found.text:
+                texts.append(found.text)
+            if deadline.has_passed():
+                text = "request timed out" + fitting(numbers, found.blocks[0])
                 raise RpcError(TIMEOUT, text)
-            if not item.shown:
-                item.shown.append(orjson.dumps(located_log_json(item)))
-            if not deadline.room.take(len(item.shown[0]) + 1):
-                raise too_large(fitting(numbers, item.block_number))
-            found.append(item.shown[0])
-    return orjson.Fragment(b"[%b]" % b",".join(found))
+    return orjson.Fragment(b"[%b]" % b",".join(texts))
 
 
 def fitting(numbers: range, reached: int) -> str:

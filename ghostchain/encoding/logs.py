@@ -1,0 +1,135 @@
+"""Logs from the records of blocks to JSON: the door to `native/reads/logs.h`, where a page is told.
+
+Threads: any. The interpreter lock is free while native code runs.
+
+Oracle: the logs as `chain/logs.py` decodes them and `rpc/render.py` shows them, in
+tests/oracle/test_logs.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ghostchain._native import ffi, lib
+from ghostchain.crypto.keccak import keccak256_batch
+from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.primitives.types import Address, Hash32
+
+Topics = Sequence[Collection[Hash32]]
+BLOOM_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LogsBound:
+    """How many logs, and how many bytes of them, are wanted at most."""
+
+    logs_max: int = 1 << 62
+    bytes_max: int = 1 << 62
+
+
+class LogChoice:
+    """Which logs are asked for: an empty collection matches anything, and a log needs as many
+    topics as positions are given."""
+
+    __slots__ = ("_kept", "_scan", "native")
+
+    def __init__(self, addresses: Collection[Address], topics: Topics) -> None:
+        lists = [sorted(map(bytes, entries)) for entries in (addresses, *topics)]
+        self.native = ffi.new("ghost_log_filter *")
+        self._kept = b"".join(lists[0]), b"".join(b"".join(item) for item in lists[1:])
+        self.native.addresses = ffi.from_buffer(self._kept[0])
+        self.native.address_count = len(lists[0])
+        self.native.topics = ffi.from_buffer(self._kept[1])
+        self.native.positions = len(topics)
+        for position, item in enumerate(lists[1:]):
+            self.native.topic_counts[position] = len(item)
+        groups = [item for item in lists if item]
+        bits = [bit for item in groups for digest in keccak256_batch(item) for bit in three(digest)]
+        self._scan: tuple[Any, Any, int] = (
+            ffi.new("uint16_t[]", bits),
+            ffi.new("size_t[]", [len(item) for item in groups]),
+            len(groups),
+        )
+
+    def scan(self, blooms: bytes) -> list[int]:
+        """Which of the blooms, 256 bytes each, do not rule a match out, ascending.
+
+        Cost: some tens of nanoseconds a bloom.
+        """
+        count = len(blooms) // BLOOM_BYTES
+        found = ffi.new("uint32_t[]", count)
+        bits, alternatives, groups = self._scan
+        total = lib.ghost_blooms_scan(found, blooms, count, bits, alternatives, groups)
+        return list(ffi.unpack(found, total)) if total else []
+
+
+def three(digest: bytes) -> list[int]:
+    """The bits of a bloom that stand for what has this hash (Yellow Paper 4.3.1)."""
+    return [int.from_bytes(digest[start : start + 2], "big") & 2047 for start in (0, 2, 4)]
+
+
+def _taken(out: Any) -> bytes:
+    """Native bytes, which are freed."""
+    found = bytes(ffi.buffer(out.data, out.length)) if out.length else b""
+    lib.free(out.data)
+    return found
+
+
+def log_page(
+    number: int,
+    block_hash: bytes,
+    header: bytes,
+    body: bytes,
+    receipts: bytes,
+    choice: LogChoice | None = None,
+) -> bytes:
+    """The page of a block's logs, or of those that are chosen. Records as stored.
+
+    Cost: about a microsecond a log. Raises: StorageCorrupt.
+    """
+    block = ffi.new("ghost_log_block *")
+    block.number = number
+    kept = [ffi.from_buffer(item) for item in (block_hash, header, body, receipts)]
+    block.hash = kept[0]
+    for view, data in zip((block.header, block.body, block.receipts), kept[1:], strict=True):
+        view.data, view.length = data, len(data)
+    out = ffi.new("ghost_bytes *")
+    status = lib.ghost_logs_page(out, block, ffi.NULL if choice is None else choice.native)
+    if status == lib.GHOST_OUT_OF_MEMORY:
+        raise MemoryError("the native core found no memory for logs")
+    if status != lib.GHOST_OK:
+        raise StorageCorrupt(f"the records of block {number} are damaged")
+    return _taken(out)
+
+
+def select_logs(
+    pages: Sequence[bytes], choice: LogChoice, bound: LogsBound
+) -> tuple[bytes, list[int], list[int]]:
+    """The JSON of the chosen logs, joined by commas; how many each page gave, and where in it they
+    end. Pages after the one with which the bound is exceeded are not read.
+
+    Cost: some tens of nanoseconds a log, and what is copied.
+    """
+    views = ffi.new("ghost_view[]", len(pages))
+    kept = [ffi.from_buffer(page) for page in pages]
+    for view, data in zip(views, kept, strict=True):
+        view.data, view.length = data, len(data)
+    out, read = ffi.new("ghost_bytes *"), ffi.new("size_t *")
+    counts, ends = ffi.new("uint32_t[]", len(pages)), ffi.new("uint64_t[]", len(pages))
+    status = lib.ghost_logs_select(
+        out,
+        counts,
+        ends,
+        read,
+        views,
+        len(pages),
+        choice.native,
+        bound.logs_max,
+        min(bound.bytes_max, 1 << 62),
+    )
+    if status != lib.GHOST_OK:
+        raise MemoryError("the native core found no memory for logs")
+    total = read[0]
+    return _taken(out), ffi.unpack(counts, total), ffi.unpack(ends, total)
