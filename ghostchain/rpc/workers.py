@@ -65,8 +65,9 @@ class Deadline:
             raise timed_out()
 
     def kept(self, part: Any) -> orjson.Fragment:
-        """A part of an answer as JSON. Raises RpcError RESPONSE_TOO_LARGE once the parts are too
-        large together."""
+        """A part of an answer as JSON, a step made. Raises RpcError RESPONSE_TOO_LARGE once the
+        parts are too large together, and TIMEOUT."""
+        self.check()
         shown = orjson.dumps(part)
         if not self.room.take(len(shown)):
             raise too_large()
