@@ -78,8 +78,8 @@ def best_candidates(
     gas = 0
     gas_max = 2 * (chain.head.gas_limit if gas_limit is None else gas_limit)
     with pool.lock:
-        best = pool.pool.best(base_fee, fees.blob_base_fee)
-        for transaction in sorted(best, key=lambda one: one.order) if by_arrival else best:
+        best = pool.pool.best(base_fee, fees.blob_base_fee, by_arrival=by_arrival)
+        for transaction in best:
             size += len(transaction.raw)
             # Limits are promises, not use: twice the block's gas of promises is tried.
             if size > CANDIDATE_BYTES_MAX or gas > gas_max or len(chosen) >= count_max:

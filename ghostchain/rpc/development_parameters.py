@@ -26,6 +26,7 @@ HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,64}", re.ASCII)
 DECIMAL = re.compile(r"[0-9]{1,78}", re.ASCII)
 WORD_MAX = (1 << 256) - 1
 URL_CHARACTERS_MAX = 2_048
+MOMENT_S_MAX = 10**12
 REORG_PAIRS_MAX = 10_000
 # Milliseconds of an interval: a day and more would be no block time any more, but no harm either.
 INTERVAL_MS_MAX = 1 << 40
@@ -54,6 +55,17 @@ def number_64(value: Any) -> int:
     if found >= 1 << 64:
         raise ValueError("expected a number below 2^64")
     return found
+
+
+def moment(value: Any) -> int:
+    """A time in seconds; as anvil takes it, in milliseconds where it is beyond 10^12."""
+    found = number_64(value)
+    return found // 1_000 if found > MOMENT_S_MAX else found
+
+
+def code(value: Any) -> bytes:
+    """Code; none may be said with or without 0x."""
+    return b"" if value == "" else data(value)
 
 
 def seconds(value: Any) -> int:

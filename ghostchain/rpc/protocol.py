@@ -90,6 +90,10 @@ def parse(body: bytes, limits: Limits) -> Parsed:
     return Parsed(tuple(map(parse_item, document)), is_batch=True)
 
 
+# Foundry's client gives the options of these as `params` itself, not in a list.
+BY_NAME = frozenset({"anvil_reorg"})
+
+
 def alone(error: RpcError) -> Parsed:
     """A body that is refused as a whole."""
     return Parsed((Fault(None, error),), is_batch=False)
@@ -105,6 +109,8 @@ def parse_item(item: Any) -> Call | Fault:
     if item.get("jsonrpc") != "2.0" or not isinstance(method, str) or not method:
         return Fault(identity, RpcError(INVALID_REQUEST, "invalid request"))
     params = item.get("params")
+    if isinstance(params, dict) and params and method in BY_NAME:
+        params = [params]
     is_positional = type(params) is list or params is None or params == {}
     arguments = params if type(params) is list else []
     return Call(identity, method, arguments, "id" not in item, is_positional)

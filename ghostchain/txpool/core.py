@@ -181,9 +181,12 @@ class Pool:
 
     # ---- questions ----
 
-    def best(self, base_fee: int, blob_base_fee: int = 0) -> Iterator[PoolTransaction]:
-        """Pending transactions by effective tip, earlier arrivals first among equals, each sender
-        in nonce order; what does not pay the base fee (and what follows it) is left out."""
+    def best(
+        self, base_fee: int, blob_base_fee: int = 0, *, by_arrival: bool = False
+    ) -> Iterator[PoolTransaction]:
+        """Pending transactions by effective tip, earlier arrivals first among equals, or by arrival
+        alone; each sender's in nonce order. What does not pay the base fee (and what follows it) is
+        left out."""
         heap: list[tuple[int, int, PoolTransaction, SenderQueue]] = []
 
         def push(queue: SenderQueue, nonce: int) -> None:
@@ -195,7 +198,8 @@ class Pool:
                 return
             if transaction.type == BLOB_TYPE and transaction.max_fee_per_blob_gas < blob_base_fee:
                 return
-            heapq.heappush(heap, (-tip, transaction.order, transaction, queue))
+            rank = 0 if by_arrival else -tip
+            heapq.heappush(heap, (rank, transaction.order, transaction, queue))
 
         for queue in self.senders.values():
             push(queue, queue.state.nonce)

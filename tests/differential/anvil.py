@@ -91,13 +91,13 @@ def accounts() -> list[Any]:
     ]
 
 
-def post(url: str, method: str, parameters: list[Any]) -> dict[str, Any]:
+def post(url: str, method: str, parameters: list[Any], *, timeout: float = 60) -> dict[str, Any]:
     """{"result": ...} or {"error": ...}."""
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
     request = urllib.request.Request(
         url, data=json.dumps(body).encode(), headers={"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=timeout) as response:
         answer: dict[str, Any] = json.loads(response.read())
     answer.pop("jsonrpc")
     answer.pop("id")

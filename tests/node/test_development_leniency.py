@@ -171,3 +171,28 @@ def test_what_is_not_here_is_refused_with_what_is(flag: str) -> None:
     with pytest.raises(click.UsageError, match=flag):
         translated(["--dev", flag])
     assert invoke("run", "--dev", flag).returncode == 2
+
+
+def test_by_arrival_means_in_the_order_of_nonces_too() -> None:
+    """What came first but follows a later one of its sender goes into the same block behind it."""
+    with Ghostd("--dev", "--order", "fifo") as node:
+        sender = node.call("eth_accounts")[0]
+        for nonce in ("0x1", "0x0"):
+            node.call("eth_sendTransaction", {"from": sender, "to": WHO, "nonce": nonce})
+        assert node.call("eth_getBlockTransactionCountByNumber", "0x1") == "0x2"
+
+
+def test_parameters_come_as_clients_send_them() -> None:
+    with Ghostd("--dev") as node:
+        node.call("anvil_setCode", WHO, "")
+        node.call("evm_setTime", 1_900_000_000_000)
+        node.call("evm_mine")
+        head = node.call("eth_getBlockByNumber", "latest", False)
+        assert 0 <= int(head["timestamp"], 16) - 1_900_000_000 < 9
+        body = {"jsonrpc": "2.0", "id": 1, "method": "anvil_reorg"}
+        body["params"] = {"depth": 1, "tx_block_pairs": []}
+        assert node.post(json.dumps(body).encode())["result"] is None
+        node.call("anvil_setBalance", WHO, "0x7")
+        node.call("evm_mine")
+        node.call("anvil_rollback")
+        assert node.call("eth_getBalance", WHO, "latest") == "0x7"

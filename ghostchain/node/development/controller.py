@@ -20,7 +20,6 @@ from typing import TypeVar
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.execution.executor import BlockEnvironment
-from ghostchain.node.candidates import CANDIDATE_COUNT_MAX
 from ghostchain.node.development import dump, pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
@@ -87,7 +86,7 @@ class Controller:
         self._writer = parts.writer
         self._coinbase = parts.coinbase
         self._gas_limit = parts.gas_limit
-        self._transactions_max = parts.transactions_max or CANDIDATE_COUNT_MAX
+        self._transactions_max = parts.transactions_max
         self._random = Random()
         self._diary = Diary(parts.diary_path)
         self.node = self._node_of(parts)

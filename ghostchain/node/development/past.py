@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ghostchain.chain.amendments import decode_amendments, encode_amendments
+from ghostchain.chain.amendments import Amendments, decode_amendments, encode_amendments
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.environments import SOLO_EXTRA_DATA
 from ghostchain.encoding.transactions import TransactionBatch
@@ -133,7 +133,8 @@ class Past:
         """The last blocks never were; what waits goes on waiting. Raises: Impossible."""
         height = self._height_below(depth, "Rollback")
         self._refuse_unreachable(height)
-        return self._return_to(self._moment_at(height, settings, self._waiting()), now_s=now_s)
+        moment = self._moment_at(height, settings, self._waiting(), self._amended_at(height))
+        return self._return_to(moment, now_s=now_s)
 
     def reset(self, *, now_s: int) -> ChainSettings:
         """Nothing ever happened. Raises: Impossible."""
@@ -165,7 +166,8 @@ class Past:
         height = self._height_below(depth, "Reorg")
         batch_of(replayed)
         self._refuse_unreachable(height)
-        settings = self._return_to(self._moment_at(height, settings, self._waiting()), now_s=now_s)
+        moment = self._moment_at(height, settings, self._waiting(), self._amended_at(height))
+        settings = self._return_to(moment, now_s=now_s)
         refused: list[str] = []
         for place in range(depth):
             refused += self._build([one for one in replayed if one.place == place], terms())
@@ -209,8 +211,18 @@ class Past:
                 f"block {height} cannot be come back to: what came before block {oldest} is pruned"
             )
 
+    def _amended_at(self, height: int) -> Amendments:
+        """What was changed by hand while that block was the head; it stays so, as in anvil."""
+        if height == self._chain.head.number:
+            return self._chain.pending_amendments
+        return self._chain.amendments_of(height + 1) or NO_AMENDMENTS
+
     def _moment_at(
-        self, height: int, settings: ChainSettings, waiting: tuple[pooling.Waiting, ...]
+        self,
+        height: int,
+        settings: ChainSettings,
+        waiting: tuple[pooling.Waiting, ...],
+        amendments: Amendments = NO_AMENDMENTS,
     ) -> Snapshot:
         """The moment when that block was the head, with the settings of now, its clock alone set
         back to it."""
@@ -223,7 +235,7 @@ class Past:
             block_hash=block_hash,
             clock_s=header.timestamp,
             settings=replace(settings, next_timestamp=None, next_oldest=None),
-            amendments=encode_amendments(NO_AMENDMENTS),
+            amendments=encode_amendments(amendments),
             waiting=waiting,
         )
 

@@ -18,9 +18,11 @@ from ghostchain.rpc.development import Development
 from ghostchain.rpc.development_parameters import (
     Mining,
     base_fee,
+    code,
     gas,
     interval_seconds,
     mine_options,
+    moment,
     number,
     number_64,
     seconds,
@@ -30,7 +32,7 @@ from ghostchain.rpc.development_parameters import (
 from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import invalid_params, server_error
 from ghostchain.rpc.fees import next_base_fee, suggest_tip
-from ghostchain.rpc.parameters import Parameter, address, boolean, data, hash32
+from ghostchain.rpc.parameters import Parameter, address, boolean, hash32
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline
 
@@ -337,7 +339,7 @@ SEALING = (
 
 CLOCK = (
     method("evm_increaseTime anvil_increaseTime", increase_time, (Parameter("seconds", seconds),)),
-    method("evm_setTime anvil_setTime", set_time, (TIMESTAMP,)),
+    method("evm_setTime anvil_setTime", set_time, (Parameter("timestamp", moment),)),
     method(
         "evm_setNextBlockTimestamp anvil_setNextBlockTimestamp", set_next_timestamp, (TIMESTAMP,)
     ),
@@ -366,7 +368,7 @@ ACCOUNTS = (
     method(
         "anvil_setCode hardhat_setCode evm_setAccountCode",
         set_code,
-        (ADDRESS, Parameter("code", data)),
+        (ADDRESS, Parameter("code", code)),
     ),
     method(
         "anvil_setNonce hardhat_setNonce evm_setAccountNonce",
