@@ -33,12 +33,21 @@ static int refuse_price(evm_frame *frame, bool is_in_parts) {
     return GHOST_EXIT_OUT_OF_GAS;
 }
 
+/* Before Prague geth charged for a cold callee before all else. */
+static bool cannot_reach(evm_frame *frame) {
+    if (frame->vm->fork >= GHOST_FORK_PRAGUE || frame->gas >= GAS_COLD_ACCOUNT)
+        return false;
+    const ghost_address *address = &frame->child.code_address;
+    const ghost_account *callee = ghost_state_account(frame->vm->state, address);
+    return callee != NULL && ghost_state_account_is_cold(frame->vm->state, callee);
+}
+
 /* Charges for all that comes before the callee's own gas, which is left in frame->child.gas. */
 static int charge_call(evm_frame *frame, const u256 *ranges, bool has_value) {
     const u256 *requested = frame->top;
     ghost_message *child = &frame->child;
     const bool counts_apart = frame->vm->fork >= GHOST_FORK_PRAGUE;
-    const bool is_in_parts = child->kind == GHOST_CALL || counts_apart;
+    const bool is_in_parts = child->kind == GHOST_CALL || counts_apart || cannot_reach(frame);
     ghost_account *callee;
     int exit = evm_memory_use(frame, &ranges[3], &ranges[2]);
     if (exit == 0)
@@ -61,16 +70,9 @@ static int charge_call(evm_frame *frame, const u256 *ranges, bool has_value) {
     return 0;
 }
 
-/* A CALL with value in a static frame. Before Prague the price of its callee came first. */
+/* A CALL with value in a static frame. */
 static int refuse_value(evm_frame *frame) {
-    const ghost_address *address = &frame->child.code_address;
-    const ghost_account *callee = ghost_state_account(frame->vm->state, address);
-    if (callee == NULL)
-        return GHOST_EXIT_ABORT;
-    if (frame->vm->fork < GHOST_FORK_PRAGUE && frame->gas < GAS_COLD_ACCOUNT &&
-        ghost_state_account_is_cold(frame->vm->state, callee))
-        return refuse_price(frame, true);
-    return evm_refuse_write(frame);
+    return cannot_reach(frame) ? refuse_price(frame, true) : evm_refuse_write(frame);
 }
 
 /* ranges: output size, output offset, input size, input offset, in the stack's order upwards. */
