@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ghostchain.contracts.addresses import SPIRIT, TOKENS
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.execution.traces import FrameKind
-from tests.engines import EVM, READ, REVERT, SUCCEED, WASM, act, assemble, call
+from tests.engines import EVM, READ, REVERT, SUCCEED, THEN_REVERT, WASM, act, assemble, call
 from tests.node.process import Ghostd, RpcFailure
 
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
@@ -148,3 +149,75 @@ def test_the_protocol_s_code_cannot_be_deployed(chain: Chain) -> None:
     for init_code in (b"\xef\x47\x02", returning(b"\xef\x47\x02")):
         with pytest.raises(RpcFailure):
             chain.node.call("eth_estimateGas", {"from": ALICE, "data": shown(init_code)})
+
+
+def slots(numbers: dict[int, int]) -> dict[str, str]:
+    return {
+        shown(key.to_bytes(32, "big")): shown(n.to_bytes(32, "big")) for key, n in numbers.items()
+    }
+
+
+def test_traces_lead_through_every_engine(chain: Chain) -> None:
+    """EVM, WASM, EVM, and a contract of the protocol: one tree, its gas, logs and slots."""
+    evm, wasm = chain.deploy(returning(EVM)), chain.deploy(WASM)
+    balance = call(FrameKind.STATICCALL, SPIRIT, SELECTOR_BALANCE + word_of(ALICE))
+    innermost = call(FrameKind.CALL, bytes.fromhex(chain.evm[2:]), balance)
+    across = call(FrameKind.CALL, bytes.fromhex(wasm[2:]), innermost)
+    receipt = chain.send(to=evm, data=shown(across), gas=hex(3_000_000))
+    sent = receipt["transactionHash"]
+    tracers = {
+        "callTracer": {"withLog": True},
+        "flatCallTracer": {},
+        "prestateTracer": {"diffMode": True},
+    }
+    trace = {
+        name: chain.node.call(
+            "debug_traceTransaction", sent, {"tracer": name, "tracerConfig": config}
+        )
+        for name, config in tracers.items()
+    }
+    options = {"tracer": "muxTracer", "tracerConfig": tracers}
+    assert chain.node.call("debug_traceTransaction", sent, options) == trace
+    frames = [trace["callTracer"]]
+    while "calls" in frames[-1]:
+        (below,) = frames[-1]["calls"]
+        frames.append(below)
+    assert [(frame["type"], frame["to"], frame.get("engine")) for frame in frames] == [
+        ("CALL", evm, None),
+        ("CALL", wasm, "wasm"),
+        ("CALL", chain.evm, None),
+        ("STATICCALL", shown(SPIRIT), "native"),
+    ]
+    assert frames[0]["gasUsed"] == receipt["gasUsed"]
+    for above, below in pairwise(frames):
+        assert int(below["gas"], 16) <= int(above["gas"], 16) * 63 // 64
+        assert 0 < int(below["gasUsed"], 16) < int(above["gasUsed"], 16)
+    flat = trace["flatCallTracer"]
+    assert [(frame["traceAddress"], frame.get("engine")) for frame in flat] == [
+        ([0] * depth, frame.get("engine")) for depth, frame in enumerate(frames)
+    ]
+    assert [frame["result"]["gasUsed"] for frame in flat] == [frame["gasUsed"] for frame in frames]
+    post = trace["prestateTracer"]["post"]
+    assert post[evm]["storage"] == post[wasm]["storage"] == slots({1: 1, 2: 2})
+    (parity,) = (chain.node.call("trace_replayTransaction", sent, ["trace", "stateDiff"]),)
+    assert [call["traceAddress"] for call in parity["trace"]] == [[0] * depth for depth in range(4)]
+    assert set(parity["stateDiff"][wasm]["storage"]) == set(slots({1: 0, 2: 0}))
+
+
+def test_what_a_frame_of_any_engine_undoes_is_not_shown(chain: Chain) -> None:
+    """Logs below a WASM frame that reverts are gone; those beside it stay where they were made."""
+    evm, wasm = chain.deploy(returning(EVM)), chain.deploy(WASM)
+    for then in (0, THEN_REVERT):
+        inner = call(FrameKind.CALL, bytes.fromhex(chain.evm[2:]), act(SUCCEED), then=then)
+        request = {"from": ALICE, "to": evm}
+        request["data"] = shown(call(FrameKind.CALL, bytes.fromhex(wasm[2:]), inner))
+        options = {"tracer": "callTracer", "tracerConfig": {"withLog": True}}
+        trace = chain.node.call("debug_traceCall", request, "latest", options)
+        (above,) = trace["calls"]
+        (below,) = above["calls"]
+        assert above.get("error") == ("execution reverted" if then else None)
+        assert [log["address"] for log in below.get("logs", ())] == ([] if then else [chain.evm])
+        diff = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
+        post = chain.node.call("debug_traceCall", request, "latest", diff)["post"]
+        assert (wasm in post) == (not then)
+        assert post[evm]["storage"] == slots({1: 1, 2: 1 if then else 2})

@@ -23,9 +23,10 @@ UNKNOWN = "0x" + "11" * 32
 
 
 @pytest.fixture(scope="module")
-def traced() -> Iterator[Traced]:
-    with Ghostd("--dev") as node:
-        yield Traced(node)
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+    data_dir = tmp_path_factory.mktemp("ghostd")
+    with Ghostd("--dev", data_dir=data_dir) as node:
+        yield Traced(node, data_dir)
 
 
 @pytest.fixture(scope="module")

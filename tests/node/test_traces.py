@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,8 +40,9 @@ def aggregate(*calls: tuple[str, bytes]) -> str:
 
 
 class Traced:
-    def __init__(self, node: Ghostd) -> None:
+    def __init__(self, node: Ghostd, data_dir: Path) -> None:
         self.node = node
+        self.data_dir = data_dir
         self.counter = self.send({"data": shown(wat("counter"))})["contractAddress"]
         self.data = aggregate(
             (shown(SPIRIT), balance_of(ALICE)),
@@ -57,9 +61,10 @@ class Traced:
 
 
 @pytest.fixture(scope="module")
-def traced() -> Iterator[Traced]:
-    with Ghostd("--dev") as node:
-        yield Traced(node)
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+    data_dir = tmp_path_factory.mktemp("ghostd")
+    with Ghostd("--dev", data_dir=data_dir) as node:
+        yield Traced(node, data_dir)
 
 
 def check_frames(trace: dict[str, Any], traced: Traced) -> None:
@@ -262,6 +267,43 @@ def test_a_block_as_its_bytes(traced: Traced) -> None:
         node.call("debug_traceBlock", "0xc0", OPTIONS)
 
 
+def ask_operator(data_dir: Path, method: str, *parameters: Any) -> Any:
+    """The result of a call through the socket in the data directory."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    with socket.socket(socket.AF_UNIX) as door:
+        door.connect(str(data_dir / "ghostd.ipc"))
+        door.sendall(json.dumps(body).encode() + b"\n")
+        with door.makefile() as lines:
+            answer = json.loads(lines.readline())
+    if "error" in answer:
+        raise RpcFailure(answer["error"])
+    return answer["result"]
+
+
+def test_a_block_from_a_file(traced: Traced, tmp_path: Path) -> None:
+    """For the operator, who has what else lies there."""
+    node = traced.node
+    raw = bytes.fromhex(node.call("debug_getRawBlock", traced.receipt["blockNumber"])[2:])
+    file = tmp_path / "block.rlp"
+    file.write_bytes(raw)
+    own = node.call("debug_traceBlockByHash", traced.receipt["blockHash"], OPTIONS)
+    method = "debug_traceBlockFromFile"
+    assert ask_operator(traced.data_dir, method, str(file), OPTIONS) == own
+    file.write_bytes(raw + bytes(16 << 20))
+    with pytest.raises(RpcFailure, match="more than 16777216 bytes"):
+        ask_operator(traced.data_dir, method, str(file), OPTIONS)
+    with pytest.raises(RpcFailure, match="could not read file"):
+        ask_operator(traced.data_dir, method, str(tmp_path / "nothing"), OPTIONS)
+
+
+def test_states_that_are_there(traced: Traced) -> None:
+    node = traced.node
+    assert node.call("debug_getAccessibleState", "0x0", "0x2") == 0
+    assert node.call("debug_getAccessibleState", "latest", "0x0") == int(
+        node.call("eth_blockNumber"), 16
+    )
+
+
 def test_deep_calls_are_shown_whole(traced: Traced) -> None:
     """A contract that calls itself to the gas' end: deeper than JSON writers go by themselves."""
     place = "0x" + "ac" * 20
@@ -323,6 +365,9 @@ def test_a_run_ends_at_its_timeout(traced: Traced) -> None:
         ("debug_traceCallMany", [[{"transactions": 5}]], "expected an array"),
         ("debug_traceBlockByNumber", ["latest", {"tracer": "x"}], "'x' is not available"),
         ("debug_traceBlockByHash", ["0x" + "11" * 32, OPTIONS], "not found"),
+        ("debug_traceBadBlock", ["0x" + "11" * 32], f"bad block 0x{'11' * 32} not found"),
+        ("debug_traceBlockFromFile", ["/etc/hostname"], "not available"),
+        ("debug_getAccessibleState", ["latest", "latest"], "from and to needs to be different"),
     ],
 )
 def test_refusals(traced: Traced, method: str, params: list[Any], message: str) -> None:

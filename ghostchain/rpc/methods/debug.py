@@ -26,7 +26,7 @@ from ghostchain.rpc.calls import (
     setting_of,
     why_not_begun,
 )
-from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import invalid_params, server_error
 from ghostchain.rpc.overrides import amendments_of, precompile_moves
 from ghostchain.rpc.parameters import (
@@ -43,6 +43,7 @@ from ghostchain.rpc.parameters import (
     hash32,
     items,
     optional,
+    text,
 )
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.tracers.options import DEFAULT_OPTIONS, TraceOptions, trace_options
@@ -50,6 +51,7 @@ from ghostchain.rpc.tracers.runs import Around, Parts
 from ghostchain.rpc.workers import Deadline
 
 BUNDLES_MAX = 100
+BLOCK_FILE_BYTES_MAX = 16 << 20
 BUNDLE_CALLS_MAX = 1000
 # What is traced on the event loop: so much gas up to its end, in so much time and JSON.
 QUICK_GAS = 2_200_000
@@ -241,6 +243,27 @@ def traces_of_made(
     return envelopes(made.trace, arounds, options)
 
 
+def trace_block_from_file(
+    services: Services, deadline: Deadline, path: str, options: TraceOptions
+) -> list[dict[str, Any]]:
+    """A block whose bytes stand in a file of the node's machine; for its operator."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(BLOCK_FILE_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        raise server_error(f"could not read file: {error}") from None
+    if len(raw) > BLOCK_FILE_BYTES_MAX:
+        raise server_error(f"could not read file: more than {BLOCK_FILE_BYTES_MAX} bytes")
+    return trace_block_of(services, deadline, raw, options)
+
+
+def trace_bad_block(
+    services: Services, deadline: Deadline, block_hash: Hash32, options: TraceOptions
+) -> Any:
+    """Blocks that do not hold are not kept."""
+    raise server_error(f"bad block {format_data(block_hash)} not found")
+
+
 # ---- calls ----
 
 
@@ -412,6 +435,19 @@ METHODS = (
         "debug_traceBlock",
         trace_block_of,
         (Parameter("block", data), OPTIONS),
+        Cost.SLOW,
+    ),
+    Method(
+        "debug_traceBlockFromFile",
+        trace_block_from_file,
+        (Parameter("file", text), OPTIONS),
+        Cost.SLOW,
+        Door.ADMIN,
+    ),
+    Method(
+        "debug_traceBadBlock",
+        trace_bad_block,
+        (Parameter("block hash", hash32), OPTIONS),
         Cost.SLOW,
     ),
 )

@@ -195,6 +195,18 @@ def intermediate_roots(services: Services, deadline: Deadline, block_hash: Hash3
     return roots
 
 
+def accessible_state(services: Services, first: BlockId, last: BlockId) -> int:
+    """The first block on the way from first to last, last left out, whose state can be read."""
+    start, end = services.number_needed(first), services.number_needed(last)
+    if start == end:
+        raise server_error("from and to needs to be different")
+    oldest = services.backend.oldest_state()
+    found = start if start > end else max(start, oldest)
+    if found < oldest or (start < end <= found):
+        raise server_error("no state found")
+    return found
+
+
 # ---- what blocks changed ----
 
 
@@ -284,6 +296,11 @@ METHODS = (
         intermediate_roots,
         (Parameter("block hash", hash32),),
         Cost.SLOW,
+    ),
+    Method(
+        "debug_getAccessibleState",
+        accessible_state,
+        (Parameter("from", numbered), Parameter("to", numbered)),
     ),
     Method(
         "debug_getModifiedAccountsByNumber",
