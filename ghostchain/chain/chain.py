@@ -337,10 +337,8 @@ class Chain:
             raise StateUnavailable(f"block {number} was taken back meanwhile") from error
 
     def ranges_at(self, number: int) -> StateRanges:
-        """Accounts and slots after block `number` in the order of their hashes.
-
-        Raises: StateUnavailable, on a fork too.
-        """
+        """Accounts and slots after block `number` in the order of their hashes. Raises:
+        StateUnavailable, on a fork too."""
         return self._published.ranges(number)
 
     def _trie_base(self) -> TrieBase:
@@ -750,6 +748,7 @@ class Chain:
                 self._published.kept,
                 remote=self._storage.remote,
             )
+        self._writer.show(self._published.kept.pages.put)
         self._proofs.forget_old(last.block.header.number)
         for sealed in blocks:
             self._listeners.on_head(sealed.block.header)

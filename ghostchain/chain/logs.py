@@ -34,6 +34,8 @@ from ghostchain.storage.files import storage_failure
 SCAN_BLOCKS = 4096
 # The page of a block whose receipts are larger than this has what is asked for alone, each time.
 RECEIPTS_PAGED_BYTES_MAX = 1 << 20
+# What a kept page takes beside its bytes.
+PAGE_OVERHEAD_BYTES = 200
 # Blocks whose pages are chosen from together.
 PAGES_AT_ONCE = 64
 # Blocks between two syncs of the bloom file.

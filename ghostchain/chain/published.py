@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from ghostchain.chain import index
 from ghostchain.chain.amendments import read_pending
 from ghostchain.chain.logs import (
+    PAGE_OVERHEAD_BYTES,
     PAGES_AT_ONCE,
     RECEIPTS_PAGED_BYTES_MAX,
     BloomFile,
@@ -43,7 +44,6 @@ RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
 # What a record takes beside its bytes: its columns and what they are made of.
 RECORD_OVERHEAD_BYTES = 2_000
-PAGE_OVERHEAD_BYTES = 200
 
 
 class Recent(Generic[Value]):

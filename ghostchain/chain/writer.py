@@ -31,7 +31,12 @@ from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.environments import environment_of
 from ghostchain.chain.fees import BASE_FEE_END, GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
-from ghostchain.chain.logs import SYNC_BLOCKS, BloomFile
+from ghostchain.chain.logs import (
+    PAGE_OVERHEAD_BYTES,
+    RECEIPTS_PAGED_BYTES_MAX,
+    SYNC_BLOCKS,
+    BloomFile,
+)
 from ghostchain.chain.preparing import WITHDRAWAL_BYTES_MAX, Checked, Prepared
 from ghostchain.chain.records import AMENDMENTS, ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
 from ghostchain.chain.rewinding import Arrived, Destination, Progress, Rewinder, finish_cut
@@ -47,6 +52,7 @@ from ghostchain.chain.validation import (
 from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import encode_header
+from ghostchain.encoding.logs import log_page
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor
 from ghostchain.execution.forks import Fork
@@ -55,7 +61,7 @@ from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import BlockReason, InvalidBlock, RemoteNeeded
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.leniency import STRICT
-from ghostchain.primitives.types import EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
+from ghostchain.primitives.types import EMPTY_BLOOM, EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
 from ghostchain.state.changes import Column, columns_of
 from ghostchain.state.keys import number_bytes
 from ghostchain.state.remote import (
@@ -173,6 +179,23 @@ class _Staged:
         return self.sealed.block.header.number
 
 
+# Of no block.
+NO_PAGE = 0, b""
+
+
+def page_of(block: _Staged) -> tuple[int, bytes]:
+    """The number and the page of the logs of a block that is being written; NO_PAGE where there are
+    none, or very many."""
+    if block.header.bloom == EMPTY_BLOOM:
+        return NO_PAGE
+    number, records = block.number, dict(block.records)
+    receipts = b"".join(records[tag_of(number, RECEIPTS)])
+    if len(receipts) > RECEIPTS_PAGED_BYTES_MAX:
+        return NO_PAGE
+    body = b"".join(records[tag_of(number, BODY)])
+    return number, log_page(number, block.sealed.hash, block.encoded, body, receipts)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """What a builder decides about a block. gas_limit: where the limit moves to, None to stay.
@@ -237,6 +260,8 @@ class BlockWriter:
         self._blooms = blooms
         self._staged: list[_Staged] = []
         self._staged_bytes = 0
+        # Of the block that was written last, if it was alone.
+        self._fresh_page = NO_PAGE
         # The last block that was sealed, and the hashes of those that are perhaps not on disk yet.
         self._sealed = head.number
         self._recent: dict[int, Hash32] = {}
@@ -572,6 +597,8 @@ class BlockWriter:
             index.put_header(
                 batch, block.number, block.sealed.hash, block.encoded, (body, receipts)
             )
+        if len(staged) == 1:
+            self._fresh_page = page_of(staged[0])
         last = staged[-1]
         if last.number // SYNC_BLOCKS > (staged[0].number - 1) // SYNC_BLOCKS:
             self._blooms.sync()
@@ -586,6 +613,13 @@ class BlockWriter:
         self._state.settle()
         for number in [number for number in self._recent if number <= self._sealed]:
             del self._recent[number]
+
+    def show(self, put: Callable[[int, bytes, int], None]) -> None:
+        """Keeps the logs of a block that was written alone: clients ask for the newest first, and
+        the records are at hand. Of many at once, nobody asks while they are caught up with."""
+        (number, page), self._fresh_page = self._fresh_page, NO_PAGE
+        if page:
+            put(number, page, len(page) + PAGE_OVERHEAD_BYTES)
 
     def discard(self) -> None:
         """Forgets what is pending."""

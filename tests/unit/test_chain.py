@@ -12,6 +12,7 @@ import pytest
 
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.genesis import account_of, encode_account
+from ghostchain.chain.logs import LogChoice, LogsBound
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.chain.published import Recent
 from ghostchain.chain.transfer import export_file, import_file, read_blocks
@@ -159,6 +160,25 @@ def test_blocks_are_built_read_and_survive_reopening(tmp_path: Path) -> None:
     assert chain.block(bytes(32)) is None
     verification = verify_state(chain.storage.database)
     assert verification.agrees, verification.mismatches
+    chain.close()
+
+
+def test_logs_of_new_blocks_are_kept_as_they_are_read(tmp_path: Path) -> None:
+    """What a commit keeps for readers is what they would find on disk."""
+
+    def shown(chain: Chain) -> bytes:
+        found = chain.shown_logs(range(100), LogChoice((), ()), LogsBound())
+        return b",".join(item.text for item in found if item.text)
+
+    chain = Chain.open(tmp_path, DEV)
+    grow(chain)
+    kept = chain._published.kept.pages
+    assert all(kept.get(number) for number in range(2, 7))
+    before = shown(chain)
+    chain.close()
+    chain = Chain.open(tmp_path, DEV)
+    assert chain._published.kept.pages.get(3) is None
+    assert shown(chain) == before != b""
     chain.close()
 
 
