@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import cast
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.chain.transfer import export_file
 from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
@@ -461,6 +463,9 @@ class NodeBackend:
 
     def add_peer(self, key: bytes, host: str, port: int) -> bool:
         return self._present.add_peer(key, host, port)
+
+    async def export_chain(self, path: Path, first: int, last: int | None) -> int:
+        return await asyncio.to_thread(export_file, self._chain, path, first, last)
 
     def remove_peer(self, key: bytes) -> bool:
         return self._present.remove_peer(key)

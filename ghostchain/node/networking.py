@@ -231,6 +231,16 @@ class Networking:
         self.settle()
         return True
 
+    def remove_peer(self, key: bytes) -> bool:
+        """Ends the connection, and dials no more because of `add_peer`. Whether there was one."""
+        if self.peers is None:
+            return False
+        self.peers.forget_bootnode(key)
+        if key not in {info.peer for info in self.infos()}:
+            return False
+        self.close(key, "the operator removed it")
+        return True
+
     def traffic(self, peer: Peer) -> tuple[Traffic, ...]:
         """By channel, since the peer connected."""
         return () if self._endpoint is None else self._endpoint.traffic(peer)

@@ -172,11 +172,7 @@ class Among:
         return self._network is not None and self._network.add_peer(key, host, port)
 
     def remove_peer(self, key: bytes) -> bool:
-        network = self._network
-        if network is None or key not in {info.peer for info in network.infos()}:
-            return False
-        network.close(key, "the operator removed it")
-        return True
+        return self._network is not None and self._network.remove_peer(key)
 
     def consensus(self) -> ConsensusStanding | None:
         core = self._driver.core

@@ -85,6 +85,14 @@ class Book:
         else:
             entry.host, entry.port, entry.is_boot = host, port, True
 
+    def forget_boot(self, key: Peer) -> None:
+        """The node is one among others again; it is forgotten where nothing else is known of it."""
+        entry = self.entries.get(key)
+        if entry is not None and entry.is_boot:
+            entry.is_boot = False
+            if entry.record is None:
+                del self.entries[key]
+
     def wants(self, record: AddressRecord, source: Peer, *, now_ns: int) -> bool:
         """Whether the record is news that there is room for; its signature is worth a look then."""
         if record.key == self._own:

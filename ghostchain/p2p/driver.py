@@ -192,6 +192,10 @@ class PeerDriver:
         """A node of the configuration, dialled until it answers."""
         self.core.discovery.book.add_boot(peer, host, port)
 
+    def forget_bootnode(self, peer: Peer) -> None:
+        """It is no longer dialled whatever happens."""
+        self.core.discovery.book.forget_boot(peer)
+
     def load_book(self, data: bytes) -> None:
         """What keep_book kept is known again. Raises: ValueError when it is damaged; nothing is
         known then, and the node can go on without."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -405,6 +406,10 @@ class Backend(Protocol):
 
     def add_peer(self, key: bytes, host: str, port: int) -> bool:
         """Dials a peer until it answers. False: this node speaks to nobody. Event loop."""
+
+    async def export_chain(self, path: Path, first: int, last: int | None) -> int:
+        """Writes blocks first to last (None: the head) into a file, which appears when it is
+        whole. Returns how many. Raises StorageError in words for the operator."""
 
     def remove_peer(self, key: bytes) -> bool:
         """Closes the connection to a peer. False: there is none. Event loop."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from ghostchain.rpc.backend import Backend
 from ghostchain.rpc.blocks import BlockReader
@@ -18,7 +19,8 @@ from ghostchain.rpc.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One for each server. signing: a sender's turn while the node picks a nonce and signs."""
+    """One for each server. signing: a sender's turn while the node picks a nonce and signs.
+    exporting: held while blocks are written to a file."""
 
     backend: Backend
     options: RpcOptions
@@ -29,6 +31,7 @@ class Services:
     events: EventHub
     workers: Workers
     signing: Turns
+    exporting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def number_of(self, block: BlockId) -> int | None:
         """The number a block parameter means; None for a block that is not there.

@@ -103,6 +103,13 @@ def test_operator_is_answered_through_the_socket(
     assert local.ask("admin_peers") == []
     assert local.ask("admin_datadir") == str(tmp_path)
     assert local.ask("rpc_modules")["admin"] == "1.0"
+    assert local.ask("admin_exportChain", "blocks.rlp", 0, "0x0") is True
+    assert (tmp_path / "blocks.rlp").exists()
+    again = local.ask("admin_exportChain", "blocks.rlp")
+    assert again["message"] == "location would overwrite an existing file"
+    for wrong in ("../blocks.rlp", "/tmp/blocks.rlp", "a/b.rlp", "blocks", "", "ghostd.key"):
+        assert local.ask("admin_exportChain", wrong)["code"] == -32602
+    assert "no block from 9" in local.ask("admin_exportChain", "more.rlp", 9)["message"]
     assert local.ask("eth_chainId") == node.ask("eth_chainId")
     peer = f"ghost://{'ab' * 32}@127.0.0.1:30303"
     assert local.ask("admin_addPeer", peer)["message"] == "this node speaks to no peers"

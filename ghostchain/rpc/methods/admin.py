@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.rpc.dispatch import Door, Method
-from ghostchain.rpc.errors import server_error
+from ghostchain.primitives.errors import StorageError
+from ghostchain.rpc.dispatch import Cost, Door, Method
+from ghostchain.rpc.errors import invalid_params, server_error
 from ghostchain.rpc.methods.network import modules
-from ghostchain.rpc.parameters import Parameter, text
+from ghostchain.rpc.parameters import Parameter, quantity_64, text
 from ghostchain.rpc.services import Services
 
+SUFFIXES = (".rlp", ".gz")
 PeerUrl = tuple[bytes, str, int]
 
 
@@ -98,6 +101,36 @@ def datadir(services: Services) -> str:
     return services.options.data_dir
 
 
+async def export_chain(services: Services, file: str, first: int, last: int | None) -> bool:
+    """Blocks into a new file of the data directory, gzipped where its name ends so."""
+    root = Path(services.options.data_dir).resolve()
+    path = (root / file).resolve()
+    if not services.options.data_dir or path.parent != root or path.suffix not in SUFFIXES:
+        raise invalid_params(
+            f"expected the name of a file in the data directory, ending in {' or '.join(SUFFIXES)}"
+        )
+    head = services.backend.head().number
+    if first > (head if last is None else min(last, head)):
+        raise server_error(f"there is no block from {first} to {head if last is None else last}")
+    if path.exists():
+        raise server_error("location would overwrite an existing file")
+    if services.exporting.locked():
+        raise server_error("another export is under way")
+    async with services.exporting:
+        try:
+            await services.backend.export_chain(path, first, last)
+        except StorageError as error:
+            raise server_error(str(error)) from error
+    return True
+
+
+def block_place(value: Any) -> int:
+    """As geth takes it, a plain number; or a quantity."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return quantity_64(value)
+
+
 def all_modules(services: Services) -> dict[str, str]:
     return {"admin": "1.0", **modules(services)}
 
@@ -110,6 +143,17 @@ METHODS = (
     Method("admin_addPeer", add_peer, (PEER,), door=Door.ADMIN),
     Method("admin_removePeer", remove_peer, (PEER,), door=Door.ADMIN),
     Method("admin_datadir", datadir, door=Door.ADMIN),
+    Method(
+        "admin_exportChain",
+        export_chain,
+        (
+            Parameter("file", text),
+            Parameter("first", block_place, required=False, default=0),
+            Parameter("last", block_place, required=False),
+        ),
+        Cost.AWAITED,
+        Door.ADMIN,
+    ),
 )
 # What the operator is answered in place of what everybody is.
 OPERATOR_METHODS = {"rpc_modules": Method("rpc_modules", all_modules)}
