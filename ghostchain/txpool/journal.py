@@ -80,6 +80,9 @@ class Journal:
 
     def rewrite(self, raws: list[bytes]) -> None:
         """The file holds exactly these; at every instant the old or the new file is whole."""
+        if not raws and self._file >= 0:
+            self._empty()
+            return
         scratch = self.path.with_suffix(".new")
         file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -98,6 +101,15 @@ class Journal:
             os.close(self._file)
         self._file = file
         self.records = len(raws)
+
+    def _empty(self) -> None:
+        """The file holds nothing, which needs no other file. Cost: nothing where it is so."""
+        if self.records:
+            os.ftruncate(self._file, 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+            if self.durable:
+                os.fdatasync(self._file)
+        self.records = 0
 
     def close(self) -> None:
         if self._file >= 0:

@@ -8,7 +8,7 @@ record names, whether or not the kill left time to write that down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,10 +111,14 @@ class Diary:
         if gone:
             self._write({"gone": gone})
 
-    def returning(self, moment: Snapshot) -> None:
-        """From here on a restart goes back to this moment first."""
+    def returning(self, moment: Snapshot, gone: Sequence[int]) -> None:
+        """From here on a restart goes back to this moment first, and these snapshots are no
+        more."""
         self.remembered.returning = moment
-        self._write({"returning": moment.as_json()})
+        for identity in gone:
+            self.remembered.snapshots.pop(identity, None)
+        forgotten = [{"gone": list(gone)}] if gone else []
+        self._write(*forgotten, {"returning": moment.as_json()})
 
     def returned(self, settings: ChainSettings, height: int) -> None:
         """The chain stands where it was to go back to."""
@@ -126,10 +130,11 @@ class Diary:
         if self._log is not None:
             self._log.close()
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, *records: dict[str, Any]) -> None:
         if self._log is None:
             return
-        self._log.append(orjson.dumps(record))
+        for record in records:
+            self._log.append(orjson.dumps(record))
         if self._log.size > max(REWRITE_BYTES_MIN, 2 * self._rewritten_bytes):
             self._log.rewrite([orjson.dumps(one) for one in written(self.remembered)])
             self._rewritten_bytes = self._log.size

@@ -6,7 +6,8 @@ a kill leaves half done is done again at the next start, since each step may be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ghostchain.chain.amendments import Amendments, decode_amendments, encode_amendments
@@ -100,7 +101,7 @@ class Past:
     def _forget_oldest(self, *, is_heavy: bool) -> None:
         """What is kept stays within its bounds."""
         snapshots = self._diary.remembered.snapshots
-        oldest = list(snapshots)[: max(len(snapshots) - SNAPSHOTS_MAX, 0)]
+        oldest = list(itertools.islice(snapshots, max(len(snapshots) - SNAPSHOTS_MAX, 0)))
         if is_heavy:
             weights = {
                 identity: sum(len(waiting.raw) for waiting in one.waiting)
@@ -243,18 +244,9 @@ class Past:
 
     def _return_to(self, moment: Snapshot, *, now_s: int) -> ChainSettings:
         """Chain, pool and clock are as they were at that moment; its settings are returned."""
-        self._diary.returning(moment)
-        is_numbered = moment.identity != UNNUMBERED
-        self._diary.forget(
-            [
-                identity
-                for identity, one in self._diary.remembered.snapshots.items()
-                # Of a block that goes, or later than the one that is come back to.
-                if one.height > moment.height or (is_numbered and identity >= moment.identity)
-            ]
-        )
+        self._diary.returning(moment, list(self._beyond(moment)))
         pooling.empty(self._pool)
-        if self._chain.head.number >= moment.height:
+        if self._chain.head.number >= moment.height and not self._stands_at(moment):
             self._chain.rewind(moment.height, amendments=decode_amendments(moment.amendments))
         pooling.put_back(self._pool, moment.waiting)
         settings = replace(moment.settings, offset_s=moment.clock_s - now_s)
@@ -263,6 +255,23 @@ class Past:
             self._chain.set_chain_id(settings.chain_id or self._chain.config.chain_id)
         self._diary.returned(settings, moment.height)
         return settings
+
+    def _beyond(self, moment: Snapshot) -> Iterator[int]:
+        """The snapshots that go with a return to this moment: of blocks that go, or later than the
+        one that is come back to. They are the last ones, since no later snapshot is of a lower
+        block. Cost: theirs."""
+        is_numbered = moment.identity != UNNUMBERED
+        for identity, one in reversed(self._diary.remembered.snapshots.items()):
+            if one.height <= moment.height and not (is_numbered and identity >= moment.identity):
+                return
+            yield identity
+
+    def _stands_at(self, moment: Snapshot) -> bool:
+        """Whether the chain is there already, and no more is pending."""
+        return (
+            self._chain.head_hash == moment.block_hash
+            and encode_amendments(self._chain.pending_amendments) == moment.amendments
+        )
 
 
 def batch_of(replayed: Sequence[Replayed]) -> TransactionBatch:
