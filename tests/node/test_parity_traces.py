@@ -241,6 +241,34 @@ def test_what_cannot_be_is_refused(
     assert failure.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"data": "0x5f5ffd"}, "Reverted"),
+        ({"data": "0x5b5f56", "gas": "0x13880"}, "Out of gas"),
+        ({"data": "0x60ef5f5360015ff3"}, "Invalid code"),
+        ({"data": "0xfe"}, "Bad instruction"),
+        ({"data": "0x0c"}, "Bad instruction"),
+        ({"data": "0x50"}, "Stack underflow"),
+        ({"data": "0x5b5f5f56"}, "Out of stack"),
+        ({"data": "0x600a56"}, "Bad jump destination"),
+        ({"data": "0x60015f5f3e"}, "Out of bounds"),
+        ({"to": "0x" + "00" * 19 + "09", "data": "0x00"}, "Built-in failed"),
+        ({"to": "0x" + "00" * 19 + "08", "data": "0x00"}, "Built-in failed"),
+    ],
+)
+def test_failures_in_parity_s_words(traced: Traced, request_: dict[str, str], words: str) -> None:
+    (call,) = traced.node.call("trace_call", request_, ["trace"], "latest")["trace"]
+    assert call["error"] == words
+    assert (call["result"] is None) == (words != "Reverted")
+
+
+def test_a_write_in_a_static_call(traced: Traced, storing: dict[str, Any]) -> None:
+    request = {"data": "0x5f5f5f5f73" + storing["to"][2:] + "5afa5000"}
+    calls = traced.node.call("trace_call", request, ["trace"], "latest")["trace"]
+    assert [call.get("error") for call in calls] == [None, "Mutable Call In Static Context"]
+
+
 def test_what_is_not_known_is_null(traced: Traced) -> None:
     assert traced.node.call("trace_transaction", UNKNOWN) is None
     assert traced.node.call("trace_get", UNKNOWN, []) is None

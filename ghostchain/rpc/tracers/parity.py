@@ -15,6 +15,7 @@ from ghostchain.execution.executor import Exit
 from ghostchain.execution.traces import (
     AccountState,
     CallFrame,
+    FaultKind,
     FrameKind,
     Step,
     StepWatch,
@@ -62,12 +63,36 @@ def full_trace(run: Run, kinds: Iterable[str]) -> Json:
 # ---- calls ----
 
 
+# Why a frame failed, as Parity says it. What it has no words for is said as elsewhere.
+FAILURES: Mapping[Exit, str] = {
+    Exit.REVERT: "Reverted",
+    Exit.OUT_OF_GAS: "Out of gas",
+    Exit.CODE_STORE_OUT_OF_GAS: "Out of gas",
+    Exit.CODE_SIZE: "Out of gas",
+    Exit.CODE_PREFIX: "Invalid code",
+    Exit.UNDEFINED_OPCODE: "Bad instruction",
+    Exit.INVALID_OPCODE: "Bad instruction",
+    Exit.STACK_UNDERFLOW: "Stack underflow",
+    Exit.STACK_OVERFLOW: "Out of stack",
+    Exit.BAD_JUMP: "Bad jump destination",
+    Exit.STATIC_VIOLATION: "Mutable Call In Static Context",
+    Exit.RETURN_DATA_BOUNDS: "Out of bounds",
+    Exit.PRECOMPILE_FAILED: "Built-in failed",
+    Exit.WASM_TRAP: "Wasm runtime error",
+}
+
+
 def call_list(run: Run) -> list[Json]:
     """The calls, parents first; those of precompiles are left out, as Parity does."""
-    return [
-        {"result": None} | flat_json(item, parity_errors=True)
-        for item in flat_frames(run, include_precompiles=False)
-    ]
+    listed = []
+    for item in flat_frames(run, include_precompiles=False):
+        shown = {"result": None} | flat_json(item, parity_errors=True)
+        if "error" in shown:
+            is_static = item.frame.fault.kind is FaultKind.STATIC
+            exit = Exit.STATIC_VIOLATION if is_static else item.frame.exit
+            shown["error"] = FAILURES.get(exit, shown["error"])
+        listed.append(shown)
+    return listed
 
 
 def located_calls(run: Run) -> list[Json]:
