@@ -76,7 +76,7 @@ TRACERS: tuple[tuple[str, Json], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One transaction over a state."""
+    """One transaction over a state. is_settled: as in `Around`."""
 
     seed: int
     fork: Fork
@@ -86,6 +86,7 @@ class Question:
     base_fee: int
     timestamp: int
     prev_randao: int
+    is_settled: bool
 
     def json(self) -> Json:
         """As geth is asked."""
@@ -93,6 +94,7 @@ class Question:
             "alloc": self.alloc,
             "chainId": 1,
             "fork": self.fork.name.lower(),
+            "settled": self.is_settled,
             "input": "0x" + self.transaction.hex(),
             "context": {
                 "number": hex(NUMBER),
@@ -118,6 +120,7 @@ def question_of(seed: int) -> Question:
         base_fee=chance.choice((0, BASE_FEE)),
         timestamp=case.timestamp,
         prev_randao=case.prev_randao,
+        is_settled=chance.random() < 0.5,
     )
 
 
@@ -176,7 +179,14 @@ def our_answers(question: Question) -> list[Any] | None:
         finally:
             executor.discard()
         limit = batch.transaction(0).gas_limit
-        around = Around(batch.sender(0), limit, gas_used, question.fork, question.coinbase)
+        around = Around(
+            batch.sender(0),
+            limit,
+            gas_used,
+            question.fork,
+            question.coinbase,
+            is_settled=question.is_settled,
+        )
         shown = tracer.show(Parts(trace).run(0, around))
         answers.append(as_compared(name, json.loads(orjson.dumps(shown))))
     return answers

@@ -112,6 +112,7 @@ def around_of(services: Services, record: BlockRecord, index: int) -> Around:
         block_number=header.number,
         transaction_hash=record.transaction_hash(index),
         transaction_index=index,
+        is_settled=True,
     )
 
 
@@ -237,6 +238,7 @@ def traces_of_made(
             block_number=header.number,
             transaction_hash=made.batch.hash(index),
             transaction_index=index,
+            is_settled=True,
         )
         for index in range(len(made.batch))
     ]
@@ -321,7 +323,14 @@ def call_trace(
         view = services.backend.state_at(setting.state_number)
         raise server_error(f"tracing failed: {why_not_begun(result, message, setting, view)}")
     environment = setting.environment
-    around = Around(message.sender, gas, result.gas_used, environment.fork, environment.coinbase)
+    around = Around(
+        message.sender,
+        gas,
+        result.gas_used,
+        environment.fork,
+        environment.coinbase,
+        is_settled=True,
+    )
     return options.chosen.show(Parts(complete(trace, options)).run(0, around))
 
 

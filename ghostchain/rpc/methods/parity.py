@@ -69,6 +69,8 @@ def block_runs(
     if number == 0:
         return
     record = record_of(services, number)
+    if len(record) == 0:
+        return
     asked = replace(watch, transaction=only, deadline_ns=deadline.at_ns)
     trace = complete(stopped(lambda: services.backend.trace_block(number, asked)))
     parts = Parts(trace)

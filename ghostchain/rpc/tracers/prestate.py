@@ -69,7 +69,7 @@ def difference(
     """What was destroyed is before, and not after; what was empty is after, and not before."""
     before: Json = {}
     after: Json = {}
-    there = materialised(run)
+    there = set() if run.around.is_settled else materialised(run)
     for address, account in accounts.items():
         own = slots[address]
         if not account.is_destroyed:

@@ -19,7 +19,9 @@ Item = TypeVar("Item")
 class Around:
     """What a tracer knows of a transaction besides its trace. Units: gas, as in its receipt.
 
-    fork: the rules it ran under. coinbase: who got its tips. A call has no block, hash or place.
+    fork: the rules it ran under. coinbase: who got its tips. is_settled: empty accounts that it
+    touched are gone (EIP-161), as a node has it; in geth's test cases they are not yet. A call has
+    no block, hash or place.
     """
 
     sender: Address
@@ -31,6 +33,7 @@ class Around:
     block_number: int | None = None
     transaction_hash: Hash32 | None = None
     transaction_index: int = 0
+    is_settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 // Runs go-ethereum's tracers over one transaction after another: a JSON object a line on standard
-// input (alloc, context, input, fork, tracers), an array of answers a line on standard output.
+// input (alloc, context, input, fork, settled, tracers), an array of answers a line on standard output.
 //
-// It is built inside a checkout of go-ethereum (1.16 or later), as cmd/ghost-tracers/main.go:
+// It is built inside a checkout of go-ethereum (1.17), as cmd/ghost-tracers/main.go:
 //
 //	go build -o geth-tracers ./cmd/ghost-tracers
 package main
@@ -48,6 +48,7 @@ type question struct {
 	Context place              `json:"context"`
 	Input   string             `json:"input"`
 	Fork    string             `json:"fork"`
+	Settled bool               `json:"settled"`
 	Tracers []wanted           `json:"tracers"`
 }
 
@@ -136,6 +137,9 @@ func trace(q *question, w wanted) (result json.RawMessage, err error) {
 	outcome, err := core.ApplyMessage(evm, message, nil)
 	if err != nil {
 		return nil, err
+	}
+	if q.Settled { // as when a node is asked; geth's own test cases are not
+		before.StateDB.Finalise(evm.GetRules())
 	}
 	if tracer.OnTxEnd != nil {
 		tracer.OnTxEnd(&types.Receipt{GasUsed: outcome.UsedGas}, nil)
