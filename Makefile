@@ -67,7 +67,7 @@ clients: ## the JavaScript clients that tests drive a node with
 	  echo "npm is not here (apt-get install nodejs npm): tests with ethers, viem and Foundry skip"; \
 	fi
 
-tests/clients/node_modules/installed: tests/clients/package.json tests/clients/hardhat/package.json tests/clients/install.sh
+tests/clients/node_modules/installed: tests/clients/package.json tests/clients/hardhat/package.json tests/clients/further/package.json tests/clients/install.sh
 	tests/clients/install.sh
 	@touch $@
 

@@ -14,3 +14,7 @@ done
 # many and of several owners, so they too may be left out.
 (cd hardhat && npm install --no-audit --no-fund --no-save --loglevel=error) ||
   echo "Hardhat 3 does not install here; its test skips"
+# Older clients, and SDKs that stand on others. None needs its own scripts to be installed, and some
+# name peers that only their other uses need.
+(cd further && npm install --no-audit --no-fund --no-save --ignore-scripts --legacy-peer-deps --loglevel=error) ||
+  echo "Hardhat 2, ethers 5, web3.js, Uniswap v3 or Safe do not install here; their tests skip"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ interface Vm {
     function prank(address sender) external;
     function deal(address who, uint256 balance) external;
     function roll(uint256 number) external;
+    function envString(string calldata name) external view returns (string memory);
+    function envBytes32(string calldata name) external view returns (bytes32);
+    function createSelectFork(string calldata url) external returns (uint256);
+    function createSelectFork(string calldata url, uint256 number) external returns (uint256);
+    function selectFork(uint256 fork) external;
+    function rollFork(uint256 number) external;
+    function rollFork(bytes32 transaction) external;
+    function transact(bytes32 transaction) external;
+    function rpc(string calldata method, string calldata params) external returns (bytes memory);
     function startBroadcast(uint256 key) external;
     function stopBroadcast() external;
 }
@@ -41,7 +51,7 @@ contract ForkTest {
 
     function test_state_is_the_nodes() external view {
         require(keccak256(bytes(token.symbol())) == keccak256("GTK"), "symbol");
-        require(token.balanceOf(alice) == 1_000_000, "balance");
+        require(token.balanceOf(alice) == 999_990, "balance");
         require(block.chainid == 31337, "chain");
         require(block.number == vm.envUint("HEAD"), "number");
         require(alice.balance > 9_000 ether, "coins");
@@ -56,12 +66,32 @@ contract ForkTest {
         require(address(0xbeef).balance == 1 ether, "paid");
     }
 
+    function test_forks_stand_where_they_are_told() external {
+        string memory url = vm.envString("URL");
+        uint256 head = vm.envUint("HEAD");
+        uint256 newest = vm.createSelectFork(url);
+        require(block.number == head && token.balanceOf(address(0xbee)) == 10, "newest");
+        uint256 past = vm.createSelectFork(url, head - 2);
+        require(block.number == head - 2 && token.balanceOf(address(0xbee)) == 0, "past");
+        vm.selectFork(newest);
+        vm.prank(alice);
+        token.transfer(address(0xbee), 1);
+        vm.selectFork(past);
+        vm.rollFork(head - 1);
+        require(token.balanceOf(address(0xbee)) == 3, "rolled to a block");
+        vm.rollFork(vm.envBytes32("SENT"));
+        require(token.balanceOf(address(0xbee)) == 3, "rolled to before a transaction");
+        vm.transact(vm.envBytes32("SENT"));
+        require(token.balanceOf(address(0xbee)) == 10, "that transaction");
+        require(keccak256(vm.rpc("eth_chainId", "[]")) == keccak256(hex"7a69"), "asked the node");
+    }
+
     function testFuzz_transfers(uint96 amount) external {
         vm.prank(alice);
         try token.transfer(address(0xcafe), amount) {
-            require(amount <= 1_000_000, "too much went");
+            require(amount <= 999_990, "too much went");
         } catch {
-            require(amount > 1_000_000, "nothing went");
+            require(amount > 999_990, "nothing went");
         }
     }
 }
@@ -127,9 +157,14 @@ def test_forge_tests_on_the_nodes_state(ghostd: Ghostd, project: Path) -> None:
     data = compiled_token()["bytecode"] + f"{1_000_000:064x}"
     sent = ghostd.call("eth_sendTransaction", {"from": ALICE, "data": data})
     token = ghostd.wait_for_receipt(sent)["contractAddress"]
+    for value in (3, 7):
+        data = f"0xa9059cbb{0xBEE:064x}{value:064x}"
+        sent = ghostd.call("eth_sendTransaction", {"from": ALICE, "to": token, "data": data})
+        ghostd.wait_for_receipt(sent)
     head = str(int(ghostd.call("eth_blockNumber"), 16))
-    shown = forge(project, "test", "--fork-url", ghostd.url, TOKEN=token, HEAD=head)
-    assert "3 passed; 0 failed" in shown
+    variables = {"TOKEN": token, "HEAD": head, "URL": ghostd.url, "SENT": sent}
+    shown = forge(project, "test", "--fork-url", ghostd.url, **variables)
+    assert "4 passed; 0 failed" in shown
 
 
 def test_forge_scripts_broadcast(ghostd: Ghostd, project: Path) -> None:
@@ -149,3 +184,38 @@ def test_forge_scripts_broadcast(ghostd: Ghostd, project: Path) -> None:
         held = ghostd.call("eth_call", {"to": token, "data": "0x70a08231" + holder}, "latest")
         assert int(held, 16) == index
     assert int(ghostd.call("eth_getBalance", BOB, "latest"), 16) == before + 10**18
+
+
+def test_forge_resumes_a_script_that_was_stopped(project: Path) -> None:
+    """forge dies while all that it has sent waits; the blocks come, and it finds every receipt."""
+    written = project / "broadcast" / "Deploy.s.sol" / "31337" / "run-latest.json"
+    secret = project / "cache" / "Deploy.s.sol" / "31337" / "run-latest.json"
+
+    def is_noted() -> bool:
+        """forge notes what it has sent after it has sent it."""
+        try:
+            return secret.exists() and len(json.loads(written.read_text())["pending"]) == 22
+        except (OSError, ValueError):
+            return False
+
+    with Ghostd("--dev", "--no-mining") as node:
+        arguments = ("script/Deploy.s.sol:Deploy", "--rpc-url", node.url)
+        with subprocess.Popen(
+            [tool("forge"), "script", *arguments, "--broadcast"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=project,
+            env=os.environ | {"ALICE": ALICE, "BOB": BOB, "KEY": KEY},
+        ) as running:
+            try:
+                deadline = time.monotonic() + 120
+                while node.call("txpool_status")["pending"] != hex(22) or not is_noted():
+                    assert running.poll() is None, "forge ended before it was stopped"
+                    assert time.monotonic() < deadline, "forge has not sent what it was to send"
+                    time.sleep(0.05)
+            finally:
+                running.kill()
+        node.call("anvil_mine")
+        forge(project, "script", *arguments, "--private-key", KEY, "--resume")
+    receipts = json.loads(written.read_text())["receipts"]
+    assert [receipt["status"] for receipt in receipts] == ["0x1"] * 22
