@@ -31,6 +31,7 @@ from ghostchain.rpc.backend import Refusal, UnknownAccount
 from ghostchain.rpc.development import Impossible
 from ghostchain.rpc.errors import (
     INTERNAL_ERROR,
+    LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
     RpcError,
     invalid_params,
@@ -77,6 +78,8 @@ CHEAP, CONNECTION = Cost.CHEAP, Cost.CONNECTION
 # Items of a batch that are answered without letting others have the event loop in between.
 AT_ONCE_MAX = 100
 SLICE_S = 0.005
+# Of bodies that are read on the event loop.
+BODY_BYTES_AT_ONCE = 64 * 1024
 # What native code knows, and what is kept of the memory in which it answers.
 NATIVE_METHODS = {
     "eth_blockNumber",
@@ -171,12 +174,25 @@ class Dispatcher:
                 return self.finish_reads(reading, body, asker)
             self.give_back(reading, len(body) + len(answer))
             return answer
+        if len(body) > BODY_BYTES_AT_ONCE:
+            return self.answer_large(body, asker, turn)
         parsed = parse(body, self.limits)
         wait_s = asker.wait_s(len(parsed.items))
         if wait_s:
             raise TooFast(wait_s)
         items = [self.bind(item, asker.is_operator) for item in parsed.items]
-        if not parsed.is_batch:
+        return self.begin_items(items, asker, turn, is_batch=parsed.is_batch)
+
+    def begin_items(
+        self,
+        items: list[Bound | Fault],
+        asker: Asker,
+        turn: Turn | None,
+        *,
+        is_batch: bool,
+    ) -> bytes | Coroutine[Any, Any, bytes]:
+        """As `begin`, of a request that is read."""
+        if not is_batch:
             response = self.answer_quickly(items[0], turn)
             if response is None:
                 return self.answer_alone(items[0], asker, turn)
@@ -193,6 +209,36 @@ class Dispatcher:
         if len(responses) == len(items):
             return self.join(items, responses)
         return self.answer_in_turn(items, responses, asker, turn)
+
+    async def answer_large(self, body: bytes, asker: Asker, turn: Turn | None) -> bytes:
+        """Of a request that takes long to read and to check: both in a worker thread. Who asks too
+        fast is told so by the answer."""
+
+        def job(deadline: Deadline) -> tuple[list[Bound | Fault], bool]:
+            parsed = parse(body, self.limits)
+            items = [self.bind(item, asker.is_operator, routes=False) for item in parsed.items]
+            return items, parsed.is_batch
+
+        try:
+            items, is_batch = await self.workers.run(job, asker)
+        except RpcError as error:
+            return encode_error(None, error)
+        wait_s = asker.wait_s(len(items))
+        if wait_s:
+            return encode_error(None, RpcError(LIMIT_EXCEEDED, str(TooFast(wait_s))))
+        if self.services.backend.remote is not None:
+            items = [self.bound_to(item) for item in items]
+        answer = self.begin_items(items, asker, turn, is_batch=is_batch)
+        return answer if isinstance(answer, bytes) else await answer
+
+    def bound_to(self, item: Bound | Fault) -> Bound | Fault:
+        """On a fork: `routed`, or why not."""
+        if isinstance(item, Fault):
+            return item
+        try:
+            return self.routed(item)
+        except RpcError as error:
+            return fault_of(item.call, error)
 
     def take(self, body: bytes, asker: Asker) -> Reading | None:
         """The body as one of reads alone, in the form that native code knows. Raises: TooFast."""
@@ -219,9 +265,9 @@ class Dispatcher:
     async def finish_reads(self, reading: Reading, body: bytes, asker: Asker) -> bytes:
         """The rest in a worker thread: what takes longer, fails, or needs more gas than is for
         nothing."""
-        items = [self.bind(item) for item in parse(body, self.limits).items]
 
         def job(deadline: Deadline) -> bytes:
+            items = [self.bind(item) for item in parse(body, self.limits).items]
             answer = None
             while answer is None:
                 if reading.is_elsewhere or deadline.has_passed():
@@ -234,7 +280,8 @@ class Dispatcher:
         try:
             return await self.workers.run(job, asker)
         except RpcError as error:
-            failed = [encode_error(identity_of(item), error) for item in items]
+            items = parse(body, self.limits).items
+            failed = [encode_error(item.id, error) for item in items]
             return encode_batch(failed) if body.lstrip().startswith(b"[") else failed[0]
 
     def answer_read(self, item: Bound | Fault, deadline: Deadline, size: int) -> bytes:
@@ -314,7 +361,11 @@ class Dispatcher:
             return run_on_connection(item, turn)
         return answer_of(item, self.services, *item.arguments)
 
-    def bind(self, item: Call | Fault, is_operator: bool = False) -> Bound | Fault:
+    def bind(
+        self, item: Call | Fault, is_operator: bool = False, *, routes: bool = True
+    ) -> Bound | Fault:
+        """The call, its parameters checked, or what is wrong with it. routes: asks too, on a fork,
+        whether it is about the other chain, which the event loop alone may."""
         if isinstance(item, Fault):
             return item
         method = self.methods.get(item.method)
@@ -326,7 +377,8 @@ class Dispatcher:
             return fault_of(item, invalid_params("non-array args"))
         try:
             bound = Bound(item, method, bind(method.parameters, item.params))
-            return bound if self.services.backend.remote is None else self.routed(bound)
+            is_here = self.services.backend.remote is None or not routes
+            return bound if is_here else self.routed(bound)
         except RpcError as error:
             return fault_of(item, error)
 
