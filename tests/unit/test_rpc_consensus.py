@@ -57,7 +57,7 @@ def test_a_chain_that_one_node_seals(node: RunningServer) -> None:
     assert asked(node, "ghost_voters") is None
     assert asked(node, "ghost_certificate") is None
     assert asked(node, "ghost_peers") == []
-    assert node.ask("net_listening") is False
+    assert node.ask("net_listening") is True
 
 
 def test_votes_of_the_round(node: RunningServer) -> None:
