@@ -284,6 +284,8 @@ class Connection(asyncio.Protocol):
         if self.closing_since is not None:
             return
         self.closing_since = self.loop.time()
+        # Nobody is told what comes of it any more.
+        self.waiting.clear()
         if self.frames.state is State.OPEN:
             try:
                 self.frames.send_close(code, reason)

@@ -76,12 +76,17 @@ def amend(document: dict[str, Any]) -> None:
     """Where the document cannot be met as it stands:
 
     - an empty list is as much one of logs as one of hashes, so `oneOf` refuses it;
+    - a transaction of a block that its trace's time or size ended has an error in place of a
+      result, of which the document says nothing;
     - a waiting transaction has no block, which the same document says of txpool_content; clients
       tell it by that.
     """
     schemas = document["components"]["schemas"]
     schemas["FilterResults"]["anyOf"] = schemas["FilterResults"].pop("oneOf")
     for item in document["methods"]:
+        if item["name"].startswith("debug_traceBlock"):
+            ended = {"type": "object", "required": ["txHash", "error"]}
+            item["result"]["schema"]["items"]["anyOf"].append(ended)
         if item["name"] == "eth_getTransactionByHash":
             waiting = {"$ref": "#/components/schemas/PendingTransactionInfo"}
             item["result"]["schema"]["oneOf"].append(waiting)
