@@ -8,10 +8,11 @@ forgotten, WebSocket clients that subscribe, listen and leave, transactions to f
 addresses. Once a second resident memory is read, and how long a request for the block's number
 took: that is what a blocked event loop would delay.
 
-Printed: a JSON object. `slope_mib_per_hour` is that of a line through the memory after the warm-up
-(a quarter of the time, at most ten minutes); memory is flat when it grows by less than FLAT_SHARE
-of what it was then. What grows with the chain and is bounded (caches, mapped tables) fills during
-the warm-up, or shows as what it is. Exit code 1 when memory was not flat or a request failed.
+Printed: the memory each minute, on the error stream, and at the end a JSON object.
+`slope_mib_per_hour` is that of a line through the memory after the warm-up (a quarter of the time,
+at most ten minutes); memory is flat when it grows by less than FLAT_SHARE of what it was then. What
+grows with the chain and is bounded (caches, mapped tables) fills during the warm-up, or shows as
+what it is. Exit code 1 when memory was not flat or a request failed.
 """
 
 from __future__ import annotations
@@ -211,7 +212,10 @@ async def keep_watching(client: Client, pid: int, start: float, end: float) -> N
         await client.call("eth_chainId")
         now = time.monotonic()
         client.seen.lag_ms.append((now - before) * 1e3)
-        client.seen.memory.append((now - start, resident_mib(pid)))
+        memory = client.seen.memory
+        memory.append((now - start, resident_mib(pid)))
+        if len(memory) % 60 == 1:
+            print(f"{memory[-1][0]:6.0f} s  {memory[-1][1]:7.1f} MiB", file=sys.stderr, flush=True)
         await asyncio.sleep(1.0)
 
 
@@ -277,8 +281,7 @@ def summary(seen: Seen, seconds: float, blocks: int) -> dict[str, Any]:
 
 def loop_lags(node: Ghostd) -> dict[str, int]:
     """How late the node's event loop was, from its own metrics: samples up to each bound."""
-    ready = next(event for event in node.events if event.get("message") == "json-rpc ready")
-    with urllib.request.urlopen(ready["metrics"], timeout=10) as response:
+    with urllib.request.urlopen(node.metrics_url, timeout=10) as response:
         lines = response.read().decode().splitlines()
     name = "ghost_loop_lag_seconds_bucket"
     return {
@@ -293,7 +296,7 @@ def soak(seconds: float, rate: float, seed: int, data_dir: Path) -> dict[str, An
         seen = asyncio.run(run(node, seconds, rate, seed))
         blocks = int(node.call("eth_blockNumber"), 16)
         lags = loop_lags(node)
-        faults = [event for event in node.events if event.get("level") in ("error", "raw")]
+        faults = list(node.faults)
     found = summary(seen, seconds, blocks)
     found["loop_lag_samples_up_to_s"] = lags
     found["faults_logged"] = [str(event)[:300] for event in faults[:20]]

@@ -48,7 +48,10 @@ class Ghostd:
             command += ["--data-dir", str(data_dir)]
         command += ["--log-json", *arguments]
         self.events: deque[dict[str, Any]] = deque(maxlen=10_000)
+        # Of all that was logged, however long the node runs; `events` forgets.
+        self.faults: deque[dict[str, Any]] = deque(maxlen=1_000)
         self.url = ""
+        self.metrics_url = ""
         self._ready = threading.Event()
         self.process = subprocess.Popen(
             command,
@@ -70,7 +73,10 @@ class Ghostd:
             except ValueError:
                 event = {"message": line.rstrip(), "level": "raw"}
             self.events.append(event)
+            if event.get("level") in ("error", "raw"):
+                self.faults.append(event)
             if event.get("message") == "json-rpc ready":
+                self.metrics_url = event["metrics"]
                 self.url = event["url"]
                 self._ready.set()
         self._ready.set()
