@@ -7,20 +7,13 @@ See `state/remote.py` for the state, `ghostchain/fork/` for how the other chain 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ghostchain.chain import index
 from ghostchain.chain.genesis import Genesis
-from ghostchain.chain.opening import (
-    BLOCKS_NAME,
-    BLOOMS_NAME,
-    STATE_NAME,
-    OpenedStorage,
-    open_storage,
-)
+from ghostchain.chain.opening import STATE_NAME
 from ghostchain.chain.snapshot import holds_a_chain
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import encode_header
@@ -29,10 +22,9 @@ from ghostchain.primitives.types import Address
 from ghostchain.state import keys
 from ghostchain.state.changes import compact
 from ghostchain.state.keys import number_bytes
-from ghostchain.state.remote import RemoteView
 from ghostchain.storage.database import Database
-from ghostchain.storage.directory import DataDirectory, change_identity
-from ghostchain.storage.files import FIRST, storage_failure
+from ghostchain.storage.directory import DataDirectory
+from ghostchain.storage.files import FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,10 @@ def begin_fork(data_dir: Path, genesis: Genesis, start: ForkStart) -> None:
     )
     try:
         if holds_a_chain(data_dir):
-            raise ForeignDirectory(f"{data_dir} holds blocks already")
+            raise ForeignDirectory(
+                f"{data_dir} holds a chain that is no fork: start it without --fork-url, or choose "
+                "another --data-dir"
+            )
         database = Database.open(data_dir / STATE_NAME)
         try:
             _write(database, genesis, start)
@@ -63,30 +58,6 @@ def begin_fork(data_dir: Path, genesis: Genesis, start: ForkStart) -> None:
             database.close()
     finally:
         directory.close()
-
-
-def begin_fork_again(
-    data_dir: Path,
-    genesis: Genesis,
-    start: ForkStart,
-    remote: RemoteView,
-    *,
-    prune: int | None,
-    is_durable: bool,
-) -> OpenedStorage:
-    """The directory, which is not open, holds a fork's chain instead of what it held.
-
-    Raises: StorageError. A kill on the way leaves a directory that says what it is no more.
-    """
-    try:
-        for name in (STATE_NAME, BLOCKS_NAME):
-            shutil.rmtree(data_dir / name, ignore_errors=True)
-        (data_dir / BLOOMS_NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise storage_failure(error, data_dir) from error
-    change_identity(data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id)
-    begin_fork(data_dir, genesis, start)
-    return open_storage(data_dir, genesis, prune=prune, is_durable=is_durable, remote=remote)
 
 
 def _write(database: Database, genesis: Genesis, start: ForkStart) -> None:
@@ -111,7 +82,7 @@ def fork_description(data_dir: Path) -> bytes | None:
 
     Raises: StorageError; DirectoryLocked while a node runs on it.
     """
-    if not holds_a_chain(data_dir):
+    if not (data_dir / STATE_NAME / "CURRENT").exists():
         return None
     database = Database.open(data_dir / STATE_NAME)
     try:

@@ -5,14 +5,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ghostchain.chain.chain import Chain
-from ghostchain.chain.fork import ForkStart, begin_fork_again
 from ghostchain.chain.genesis import Genesis
+from ghostchain.chain.opening import OpenedStorage, open_storage
+from ghostchain.chain.replacing import (
+    begin_replacing,
+    end_replacing,
+    finish_replacing,
+    prepare_next,
+    put_in_place,
+)
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork as Rules
 from ghostchain.fork.client import RemoteClient, RemoteSettings, check_url
@@ -28,17 +35,21 @@ from ghostchain.rpc.development import Fork, ForkStanding
 logger = logging.getLogger("ghostd")
 
 
+# Of pool and diary, whose names running.py and development/diary.py know.
+KEPT_BESIDE = ("pool.journal*", "development", "development.next")
+
+
 class NoSuchFork(GhostError):
     """What was asked for cannot be forked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A fork that could begin now: all that is needed of the remote is here."""
+    """A fork that could begin now: all that is needed of the remote is here, and its directory
+    beside the present one. fork None: the chain without any fork."""
 
-    fork: OpenFork
+    fork: OpenFork | None
     genesis: Genesis
-    start: ForkStart
 
 
 class Forking:
@@ -160,10 +171,21 @@ class Forking:
         fork = open_fork(self._settings(wanted), None)
         try:
             genesis, start = learned(fork, self._terms)
+            prepare_next(self._data_dir, genesis, start)
         except BaseException:
             fork.close()
             raise
-        return Prepared(fork, genesis, start)
+        return Prepared(fork, genesis)
+
+    def unforked(self) -> Prepared:
+        """The chain without a fork. As anvil has it, with the fork's chain id, but in a directory
+        that is kept, which must open without the fork. Waits. Raises: StorageError."""
+        genesis = genesis_of(replace(self._configuration, fork=None))
+        if self._configuration.data_dir is None:
+            config = replace(genesis.config, chain_id=self.genesis.config.chain_id)
+            genesis = replace(genesis, config=config)
+        prepare_next(self._data_dir, genesis, None)
+        return Prepared(None, genesis)
 
     def _settings(self, wanted: Fork) -> ForkSettings:
         given = self._configuration.fork
@@ -191,24 +213,35 @@ class Forking:
         except ValueError as failure:
             raise NoSuchFork("expected a URL: http://... or https://...") from failure
 
-    def enter(self, chain: Chain, prepared: Prepared) -> None:
-        """The chain is the prepared fork. On the thread that writes the chain.
+    def enter(self, chain: Chain, prepared: Prepared, forget: Callable[[], None]) -> None:
+        """The chain is the prepared one. On the thread that writes the chain. forget: leaves
+        nothing of the old chain in pool and diary.
 
-        Raises: StorageError; the chain is closed then.
+        Raises: StorageError; the chain is closed then, and the next start finishes this.
         """
-        chain.begin_again(
-            prepared.genesis,
-            lambda: begin_fork_again(
-                self._data_dir,
-                prepared.genesis,
-                prepared.start,
-                prepared.fork.state,
-                prune=self._configuration.prune,
-                is_durable=self._configuration.data_dir is not None,
-            ),
-        )
+        leniency = chain.config.leniency
+        begin_replacing(self._data_dir)
+        forget()
+        chain.begin_again(prepared.genesis, lambda: self._reopened(prepared))
+        if chain.config.leniency != leniency:
+            chain.relax(leniency)
+        end_replacing(self._data_dir)
         self.genesis = prepared.genesis
-        self._adopt(prepared.fork)
+        if prepared.fork is not None:
+            self._adopt(prepared.fork)
+        elif self._fork is not None:
+            before, self._fork, self._history = self._fork, None, None
+            before.close()
+
+    def _reopened(self, prepared: Prepared) -> OpenedStorage:
+        put_in_place(self._data_dir)
+        return open_storage(
+            self._data_dir,
+            prepared.genesis,
+            prune=self._configuration.prune,
+            is_durable=self._configuration.data_dir is not None,
+            remote=None if prepared.fork is None else prepared.fork.state,
+        )
 
     def ask_elsewhere(self, url: str) -> None:
         """The same fork, read from another endpoint of its chain from here on. Waits.
@@ -244,6 +277,7 @@ def forking(configuration: NodeConfiguration, data_dir: Path) -> Iterator[Forkin
 
     Raises: RemoteError, StorageError.
     """
+    finish_replacing(data_dir, KEPT_BESIDE)
     found = Forking(configuration, data_dir)
     try:
         if configuration.fork is not None:

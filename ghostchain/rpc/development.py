@@ -129,7 +129,8 @@ class Development(Protocol):
         """As many other blocks instead of the last ones. Raises Impossible."""
 
     async def reset(self, fork: Fork | None) -> None:
-        """The chain begins anew: pool, settings and snapshots are gone. Raises Impossible."""
+        """The chain begins anew: pool, settings and snapshots are gone. None: without a fork; a
+        fork of nothing said: where it began. Raises Impossible."""
 
     # accounts that nobody has the key of
 

@@ -132,14 +132,12 @@ def mine_options(value: Any) -> Mining:
 
 
 def fork_options(value: Any) -> Fork | None:
-    """What anvil_reset takes: {forking: {jsonRpcUrl, blockNumber}}. None: no fork."""
-    forking = fields(value).get("forking")
-    if forking is None:
-        return None
-    members = fields(forking)
+    """What anvil_reset takes: {forking: {jsonRpcUrl, blockNumber}}; the fork that there is, where
+    neither is said."""
+    members = fields(fields(value).get("forking") or {})
     url = optional(members, "jsonRpcUrl", url_text)
     block = optional(members, "blockNumber", number_64)
-    return None if url is None and block is None else Fork(url, block)
+    return Fork(url, block)
 
 
 def url_text(value: Any) -> str:

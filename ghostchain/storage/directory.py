@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,7 +118,7 @@ class DataDirectory:
             raise storage_failure(error, path) from error
         try:
             if check_identity(path, wanted) is None:
-                _write_durably(path / IDENTITY_NAME, wanted.to_json().encode())
+                write_durably(path / IDENTITY_NAME, wanted.to_json().encode())
         except OSError as error:
             os.close(lock)
             raise storage_failure(error, path) from error
@@ -133,14 +135,17 @@ class DataDirectory:
             self._lock = None
 
 
-def change_identity(path: Path, *, genesis_hash: bytes, chain_id: int) -> None:
-    """The directory, whose chain was deleted, is another one's. Raises: StorageFailed."""
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Nobody has the directory open meanwhile. Raises: DirectoryLocked, StorageFailed."""
     try:
-        _write_durably(
-            path / IDENTITY_NAME, Identity(LAYOUT, genesis_hash, chain_id).to_json().encode()
-        )
+        lock = _lock(directory)
     except OSError as error:
-        raise storage_failure(error, path) from error
+        raise storage_failure(error, directory) from error
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(directory: Path) -> int:
@@ -160,7 +165,7 @@ def _lock(directory: Path) -> int:
     return file
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes) -> None:
     """The file holds exactly data after this, or is as it was before, whatever happens."""
     scratch = path.with_name(path.name + ".new")
     with scratch.open("wb") as file:

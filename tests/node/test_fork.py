@@ -162,7 +162,7 @@ def test_a_reset_goes_back_or_elsewhere(remote: Ghostd, tmp_path: Path) -> None:
     with fork_of(remote, tmp_path / "cache", data_dir=tmp_path / "data") as fork:
         send(fork, BOB, STRANGER, value=7)
         fork.call("evm_snapshot")
-        fork.call("anvil_reset")
+        fork.call("anvil_reset", {})
         assert int(fork.call("eth_blockNumber"), 16) == head
         before = int(fork.call("eth_getBalance", STRANGER, "latest"), 16)
         assert before == int(remote.call("eth_getBalance", STRANGER, "latest"), 16)

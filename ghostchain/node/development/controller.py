@@ -25,7 +25,7 @@ from ghostchain.node.development.clock import after_block, next_timestamp, set_t
 from ghostchain.node.development.diary import Diary
 from ghostchain.node.development.past import Past
 from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettings
-from ghostchain.node.forking import Forking, NoSuchFork
+from ghostchain.node.forking import Forking, NoSuchFork, Prepared
 from ghostchain.node.sealer import BlockMaker, Sealer, Terms, randomness
 from ghostchain.node.sealing import SealingPolicy
 from ghostchain.node.warming import Warming, when_here
@@ -363,7 +363,9 @@ class Controller:
         await self._turn(job)
 
     async def reset(self, fork: Fork | None) -> None:
-        if fork is None:
+        if fork is None and self.fork is not None:
+            await self._leave()
+        elif fork is None or fork == Fork(None, None):
             await self._turn(self._reset)
         else:
             await self._enter(fork)
@@ -386,21 +388,28 @@ class Controller:
         forking = self._forking
         if forking is None:
             raise Impossible("this node cannot fork another chain")
-        loop = asyncio.get_running_loop()
         try:
-            prepared = await loop.run_in_executor(None, forking.prepared, wanted)
+            prepared = await asyncio.to_thread(forking.prepared, wanted)
         except (RemoteError, NoSuchFork) as failure:
             raise Impossible(str(failure)) from failure
+        await self._turn(lambda: self._begin_anew(forking, prepared))
 
-        def job() -> ChainSettings:
+    async def _leave(self) -> None:
+        """The chain without a fork."""
+        forking = self._forking
+        assert forking is not None, "there is a fork"
+        prepared = await asyncio.to_thread(forking.unforked)
+        await self._turn(lambda: self._begin_anew(forking, prepared))
+
+    def _begin_anew(self, forking: Forking, prepared: Prepared) -> ChainSettings:
+        def forget() -> None:
             pooling.empty(self._pool)
             self._past.forget()
-            forking.enter(self._chain, prepared)
-            settings = self._at_head()
-            self._diary.chain(settings, self._chain.head.number)
-            return settings
 
-        await self._turn(job)
+        forking.enter(self._chain, prepared, forget)
+        settings = ChainSettings() if prepared.fork is None else self._at_head()
+        self._diary.chain(settings, self._chain.head.number)
+        return settings
 
     async def _turn(self, job: Callable[[], ChainSettings | None]) -> bool:
         """Runs what turns the past; the settings that it returns hold from then on."""
