@@ -1,4 +1,4 @@
-"""Asks a remote node over HTTP, for any number of threads at once.
+"""Asks a remote node, for any number of threads at once.
 
 All of it happens on one thread with an event loop of its own: connections that stay open, requests
 that wait a moment to travel together, equal ones that are asked once, retries, pace. Whoever asks
@@ -17,7 +17,6 @@ once); no error names more of the URL than its host.
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 import threading
 import time
@@ -27,22 +26,19 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import aiohttp
 import orjson
 import uvloop
 
 from ghostchain.fork.answers import Malformed, Refusal, outcomes_of
+from ghostchain.fork.endpoints import CONNECTIONS_MAX, Answer, NoAnswer, endpoint_of, host_of
 from ghostchain.fork.pacing import Pace, units_of
 from ghostchain.primitives.errors import RemoteFailed, RemoteRefused
 
 BATCH_MAX = 100
-CONNECTIONS_MAX = 8
 REQUESTS_MAX = 50_000
 # While others are under way, a question waits so long for company; else it leaves at once.
 WINDOW_S = 0.002
-ANSWER_BYTES_MAX = 64 << 20
 # After a lookup that nothing answered in all its time, others fail at once for so long.
 SILENCE_S = 1.0
 HTTP_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -54,7 +50,8 @@ HTTP_TOO_MUCH = frozenset({400, 405, 413, 414, 422, 500, 501})
 class RemoteSettings:
     """Where and how to ask.
 
-    url: http or https; user and password in it are sent as Basic authorization. timeout_s: for one
+    url: http, https, ws or wss, where user and password in it are sent as Basic authorization; or a
+    local socket's path. timeout_s: for one
     question, all retries included. retries: how often one is asked again. backoff_s: before the
     first retry; it doubles. units_per_second: compute units, None to pace only after a complaint.
     """
@@ -69,27 +66,14 @@ class RemoteSettings:
 
     @property
     def host(self) -> str:
-        """Host and port, for messages."""
-        parts = urlsplit(self.url)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        """Host and port, or a socket's name, for messages."""
+        return host_of(self.url)
 
     def moved_to(self, url: str) -> RemoteSettings:
         """The same for another endpoint. Headers may hold a key, which is for the host that it was
         given for."""
         moved = replace(self, url=url)
         return moved if moved.host == self.host else replace(moved, headers=())
-
-
-def check_url(url: str) -> str:
-    """The URL. Raises: ValueError in words that do not repeat what may be secret in it."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as failure:
-        raise ValueError("--fork-url: this is no URL") from failure
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("--fork-url: expected http://... or https://...")
-    return url
 
 
 def shared_future() -> Future[Any]:
@@ -131,7 +115,7 @@ class RemoteClient:
     def __init__(self, settings: RemoteSettings) -> None:
         self.settings = settings
         self.counters = Counters()
-        self._endpoint = Endpoint(settings)
+        self._endpoint = endpoint_of(settings.url, settings.headers)
         self._pace = Pace(settings.units_per_second, settings.is_paced)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fork", daemon=True)
@@ -174,7 +158,8 @@ class RemoteClient:
         settings = self.settings.moved_to(url)
 
         def swap() -> None:
-            before, self._endpoint = self._endpoint, Endpoint(settings)
+            before = self._endpoint
+            self._endpoint = endpoint_of(settings.url, settings.headers)
             self.settings = settings
             self._silent_until = 0.0
             self._spawn(before.close())
@@ -353,6 +338,10 @@ class RemoteClient:
             if answer.status not in HTTP_RETRIED:
                 return questions
         why = f"HTTP status {answer.status}"
+        if 300 <= answer.status < 400:
+            why += ", which sends elsewhere: give that URL"
+        elif answer.status in (401, 403):
+            why += ": it wants a key, in the URL or in --fork-header"
         if answer.status in HTTP_RETRIED:
             return self._again(questions, why)
         for question in questions:
@@ -442,77 +431,3 @@ def body_of(questions: Sequence[Question]) -> bytes:
         for number, one in enumerate(questions)
     ]
     return orjson.dumps(items[0] if len(items) == 1 else items)
-
-
-class NoAnswer(Exception):
-    """The connection failed, or time ran out; the message says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer. body: only with status 200."""
-
-    status: int
-    body: bytes
-    retry_after_s: float | None
-
-
-class Endpoint:
-    """HTTP: connections that are kept, headers, limits."""
-
-    def __init__(self, settings: RemoteSettings) -> None:
-        parts = urlsplit(settings.url)
-        host = parts.hostname or ""
-        netloc = f"[{host}]" if ":" in host else host
-        if parts.port is not None:
-            netloc += f":{parts.port}"
-        self._url = parts._replace(netloc=netloc, path=parts.path or "/", fragment="").geturl()
-        self._headers = {"content-type": "application/json", "user-agent": "ghostd"}
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            self._headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        self._headers |= dict(settings.headers)
-        # Proxies of the environment are for what is far away.
-        self._trusts_environment = host not in ("localhost", "127.0.0.1", "::1")
-        self._session: aiohttp.ClientSession | None = None
-
-    async def post(self, body: bytes, seconds: float) -> Answer:
-        """Raises: NoAnswer."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=55),
-                trust_env=self._trusts_environment,
-            )
-        try:
-            async with (
-                asyncio.timeout(seconds),
-                self._session.post(
-                    self._url, data=body, headers=self._headers, allow_redirects=False
-                ) as response,
-            ):
-                if response.status != 200:
-                    return Answer(response.status, b"", retry_after(response.headers))
-                parts, size = [], 0
-                async for part in response.content.iter_chunked(1 << 16):
-                    size += len(part)
-                    if size > ANSWER_BYTES_MAX:
-                        raise NoAnswer(f"its answer is longer than {ANSWER_BYTES_MAX} bytes")
-                    parts.append(part)
-                return Answer(200, b"".join(parts), None)
-        except TimeoutError:
-            raise NoAnswer(f"nothing within {seconds:.3g} s") from None
-        except aiohttp.ClientConnectorError as failure:
-            raise NoAnswer(f"no connection: {failure.strerror or 'refused'}") from None
-        except (aiohttp.ClientError, OSError, ValueError) as failure:
-            # The text of these may hold the URL.
-            raise NoAnswer(f"the connection broke ({type(failure).__name__})") from None
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-
-def retry_after(headers: Any) -> float | None:
-    """Seconds that the header of that name gives; None where it is absent or a date."""
-    text = headers.get("retry-after", "")
-    return float(text) if text.isdecimal() and len(text) < 6 else None

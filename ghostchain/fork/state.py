@@ -9,6 +9,7 @@ future to wait for.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -32,6 +33,17 @@ CODE_BYTES_MAX = 64 << 20
 ABSENT_TABLES = frozenset({"accounts", "slots"})
 # A remote that answers with these never lists what a call touches.
 UNKNOWN_METHOD_CODES = frozenset({-32600, -32601, -32604})
+# How nodes say that a state is pruned, and that a block is none of their chain's.
+PRUNED_WORDS = re.compile(
+    r"missing trie node|state (is )?(not available|unavailable)|historical state|pruned|archive|"
+    r"too old|distance to target block",
+    re.IGNORECASE,
+)
+GONE_WORDS = re.compile(
+    r"header not found|unknown block|block not found|not canonical|resource not found|"
+    r"hash .{0,80}not (currently )?canonical",
+    re.IGNORECASE,
+)
 # Of what it lists so much is believed.
 LISTED_MAX = 4_096
 
@@ -314,6 +326,17 @@ class RemoteState:
         asked = self._client.ask("eth_getBlockByNumber", [hex(number), False])
         return self._joined([asked], made)
 
+    def _advice(self, words: str) -> str:
+        """What to do about a failure, where its words tell."""
+        if PRUNED_WORDS.search(words):
+            return (
+                f" (it keeps the state of block {self.number} no more: an archive node does, or "
+                "fork a later block)"
+            )
+        if GONE_WORDS.search(words):
+            return f" (its chain has that block {self.number} no more: fork a final one)"
+        return ""
+
     def _joined(
         self, parts: list[Future[Any]], made: Callable[[list[Any]], bytes]
     ) -> Future[bytes]:
@@ -332,7 +355,7 @@ class RemoteState:
                 joined.set_result(made([part.result() for part in parts]))
             except RemoteError as failure:
                 # A refusal is not what whoever runs a call here asked for.
-                joined.set_exception(RemoteFailed(str(failure)))
+                joined.set_exception(RemoteFailed(str(failure) + self._advice(str(failure))))
             except Malformed as failure:
                 words = f"fork: {self._client.host} answered with nonsense: {failure}"
                 joined.set_exception(RemoteFailed(words))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ghostchain.fork.client import RemoteSettings, check_url
+from ghostchain.fork.client import RemoteSettings
+from ghostchain.fork.endpoints import check_url
 from ghostchain.fork.opening import ForkSettings
 from ghostchain.node.development.configuration import (
     GAS_LIMIT_MAX,

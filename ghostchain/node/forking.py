@@ -22,7 +22,8 @@ from ghostchain.chain.replacing import (
 )
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork as Rules
-from ghostchain.fork.client import RemoteClient, RemoteSettings, check_url
+from ghostchain.fork.client import RemoteClient, RemoteSettings
+from ghostchain.fork.endpoints import check_url
 from ghostchain.fork.history import RemoteHistory
 from ghostchain.fork.opening import ForkSettings, ForkTerms, OpenFork, begin, learned, open_fork
 from ghostchain.fork.state import RemoteState
@@ -77,7 +78,7 @@ class Forking:
         fork = self._fork
         if fork is None:
             return None
-        scheme = urlsplit(fork.client.settings.url).scheme
+        scheme = urlsplit(fork.client.settings.url).scheme or "ipc"
         where = f"{scheme}://{fork.client.host}"
         return ForkStanding(where, fork.origin.chain_id, fork.origin.number, fork.origin.hash)
 
@@ -211,7 +212,9 @@ class Forking:
         try:
             return check_url(url)
         except ValueError as failure:
-            raise NoSuchFork("expected a URL: http://... or https://...") from failure
+            raise NoSuchFork(
+                "expected a URL: http://..., https://..., ws://... or wss://..."
+            ) from failure
 
     def enter(self, chain: Chain, prepared: Prepared, forget: Callable[[], None]) -> None:
         """The chain is the prepared one. On the thread that writes the chain. forget: leaves

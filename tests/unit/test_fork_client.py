@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ghostchain.fork.client import RemoteClient, RemoteSettings, check_url
+from ghostchain.fork.client import RemoteClient, RemoteSettings
+from ghostchain.fork.endpoints import check_url
 from ghostchain.fork.pacing import PACED_NS, Pace
 from ghostchain.primitives.errors import RemoteFailed, RemoteRefused
 from tests.unit import fork_remote as faults

@@ -196,8 +196,8 @@ FORK_OPTIONS = (
     click.option(
         "--fork-url",
         metavar="URL",
-        help="With --dev: begin where the chain behind this JSON-RPC endpoint stands (http or "
-        "https; URL@BLOCK names a block).",
+        help="With --dev: begin where the chain behind this JSON-RPC endpoint stands (http, "
+        "https, ws, wss, or a local socket's path; URL@BLOCK names a block).",
     ),
     click.option(
         "--fork-block-number",
