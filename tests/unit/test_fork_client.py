@@ -204,7 +204,7 @@ def test_closing_fails_what_waits(remote: FaultyRemote) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x", "ws://127.0.0.1:1", "nonsense", "http://:80", "http://[", ""]
+    "url", ["ftp://x", "ws://:1", "ipc://", "nonsense", "http://:80", "http://[", ""]
 )
 def test_urls_that_are_none_are_refused_unrepeated(url: str) -> None:
     with pytest.raises(ValueError, match="--fork-url") as refusal:
