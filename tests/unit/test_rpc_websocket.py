@@ -309,3 +309,57 @@ def test_stop_tells_clients() -> None:
         await stopping
 
     play(scenario)
+
+
+def test_frames_come_whole_in_pieces_and_together() -> None:
+    """Whatever the pieces in which they come, messages are answered in order."""
+
+    def frame(text: bytes, *, first: int = 0x81, mask: bytes = b"\x01\x02\x03\x04") -> bytes:
+        head = bytes([first, 0x80 | min(len(text), 126)])
+        if len(text) > 125:
+            head += len(text).to_bytes(2, "big")
+        return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(text))
+
+    def asked(identity: int, more: str = "") -> bytes:
+        call = {"jsonrpc": "2.0", "id": identity, "method": "eth_chainId", "params": []}
+        return json.dumps(call | {"more": more}, ensure_ascii=False).encode()
+
+    async def scenario(client: Client, backend: MemoryBackend, server: RpcServer) -> None:
+        transport = client.socket._conn.transport  # type: ignore[attr-defined]
+        wanted = []
+
+        async def send(*pieces: bytes, answers: list[int]) -> None:
+            for piece in pieces:
+                transport.write(piece)
+                await asyncio.sleep(0.01)
+            wanted.extend(answers)
+            for identity in answers:
+                assert (await client.receive())["id"] == identity
+
+        await send(frame(asked(1)), answers=[1])
+        await send(frame(asked(2)) + frame(asked(3)), answers=[2, 3])
+        await send(frame(asked(4))[:1], frame(asked(4))[1:9], frame(asked(4))[9:], answers=[4])
+        await send(frame(asked(5, "x" * 300)), answers=[5])
+        await send(frame(asked(6, "ü")), answers=[6])
+        half = asked(7)
+        pieces = frame(half[:20], first=0x01), frame(b"", first=0x89), frame(half[20:], first=0x80)
+        await send(*pieces, answers=[7])
+        await send(frame(asked(8)) + frame(asked(9))[:7], answers=[8])
+        await send(frame(asked(9))[7:], answers=[9])
+        await send(frame(asked(10), first=0x82), answers=[10])
+
+    play(scenario)
+
+
+def test_a_text_within_another_is_refused() -> None:
+    """A message that begins before the one before it has ended."""
+
+    async def scenario(client: Client, backend: MemoryBackend, server: RpcServer) -> None:
+        transport = client.socket._conn.transport  # type: ignore[attr-defined]
+        transport.write(b"\x01\x81\0\0\0\0{")
+        await asyncio.sleep(0.01)
+        transport.write(b"\x81\x82\0\0\0\0{}")
+        message = await client.socket.receive(PATIENCE_S)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1002)
+
+    play(scenario)
