@@ -116,10 +116,12 @@ class Connection(asyncio.Protocol):
     # ---- sending ----
 
     def send(self, message: bytes) -> None:
-        """Queues a message; a client whose queue is full is closed instead."""
+        """Queues a message; a client whose queue is full is closed instead. One alone may be larger
+        than the queue: answers have a bound of their own."""
         if self.closing_since is not None or self.is_gone:
             return
-        if self.queue_bytes + len(message) > self.options.connection_queue_bytes_max:
+        most = self.options.connection_queue_bytes_max
+        if self.queue and self.queue_bytes + len(message) > most:
             self.queue.clear()
             self.queue_bytes = 0
             logger.info("closed a WebSocket client that reads too slowly")

@@ -336,6 +336,20 @@ def test_socket_whose_answers_nobody_reads_is_let_go() -> None:
         assert gone(node, 10)
 
 
+def test_an_answer_larger_than_the_queue_reaches_who_reads() -> None:
+    chain = MemoryBackend()
+    chain.install(TOKEN, speaker(1_000_000))
+    with RunningServer(chain, connection_queue_bytes_max=100_000) as node, RawSocket(node) as one:
+        for _ in range(2):
+            one.client.sendall(one.frame(1, asked("eth_call", CALL_WITH_GAS)))
+            found = b""
+            while not found.endswith(b'"}'):
+                found += one.client.recv(1 << 20)
+            assert len(found) > 2_000_000
+        one.client.sendall(one.frame(8, b"\x03\xe8"))
+        assert one.close_code() == 1000
+
+
 def test_pings_of_a_client_that_never_reads_do_not_pile_up() -> None:
     with RunningServer(MemoryBackend(), send_timeout_s=0.5) as node, RawSocket(node) as client:
         flooding(client, client.frame(9, bytes(125)) * 200_000)
