@@ -620,6 +620,9 @@ def test_send_sync_waits_for_the_receipt() -> None:
         receipt = node.ask("eth_sendTransactionSync", {"from": ALICE, "to": BOB})
         assert receipt["blockNumber"] == "0x2"
         chain.automine = False
+        failure = node.refuse("eth_sendRawTransactionSync", hexed(chain.signed()), 50)
+        assert failure.message.endswith("wasn't processed in 50ms")
+        chain.pool.clear()
         failure = node.refuse("eth_sendRawTransactionSync", hexed(chain.signed()), "0x32")
         assert failure.code == 4
         assert failure.data == hexed(next(iter(chain.pool)))

@@ -26,7 +26,7 @@ from ghostchain.rpc.accounts import (
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import refusal_error, server_error
-from ghostchain.rpc.methods.transactions import receipt_when_included
+from ghostchain.rpc.methods.transactions import TIMEOUT, receipt_when_included
 from ghostchain.rpc.parameters import (
     CallRequest,
     Parameter,
@@ -166,7 +166,6 @@ def typed_data(value: Any) -> Any:
 REQUEST = Parameter("transaction", call_request)
 ADDRESS = Parameter("address", address)
 MESSAGE = Parameter("message", data)
-TIMEOUT = Parameter("timeout in milliseconds", quantity_64, required=False)
 GAS_PRICE = Parameter("gas price", quantity, required=False)
 GAS_LIMIT = Parameter("gas limit", quantity_64, required=False)
 PASSWORD = Parameter("password", lambda value: value, required=False)

@@ -137,12 +137,12 @@ async def receipt_when_included(
     services: Services, transaction_hash: Hash32, timeout_ms: int | None
 ) -> Any:
     options = services.options
-    wanted = options.inclusion_timeout_ms if timeout_ms is None else timeout_ms
+    wanted = timeout_ms or options.inclusion_timeout_ms
     wanted = min(wanted, options.inclusion_timeout_ms_max)
     if not await services.inclusion.wait(transaction_hash, wanted / 1000):
         message = (
             "The transaction was added to the transaction pool but wasn't processed in "
-            f"{wanted / 1000:g}s"
+            f"{duration(wanted)}"
         )
         raise RpcError(NOT_INCLUDED_IN_TIME, message, format_data(transaction_hash))
     return services.blocks.receipt(transaction_hash)
@@ -158,7 +158,25 @@ BLOCK_HASH = Parameter("block hash", hash32)
 NUMBER = Parameter("block", block_number)
 INDEX = Parameter("transaction index", quantity_64)
 RAW = Parameter("transaction", data)
-TIMEOUT = Parameter("timeout in milliseconds", quantity_64, required=False)
+
+
+def milliseconds(value: Any) -> int:
+    """A plain number, as EIP-7966 and geth have it, or a quantity; 0 is as if nothing was said."""
+    if type(value) is int and 0 <= value < 1 << 64:
+        return value
+    return quantity_64(value)
+
+
+def duration(time_ms: int) -> str:
+    """As Go words it, which clients of geth read: 50ms, 1.5s, 1m0s."""
+    if time_ms < 1000:
+        return f"{time_ms}ms"
+    minutes, rest_ms = divmod(time_ms, 60_000)
+    seconds = f"{rest_ms / 1000:g}s"
+    return f"{minutes}m{seconds}" if minutes else seconds
+
+
+TIMEOUT = Parameter("timeout in milliseconds", milliseconds, required=False)
 
 METHODS = (
     Method("eth_getTransactionByHash", by_hash, (HASH,), Cost.SLOW),
