@@ -16,7 +16,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from websockets.exceptions import InvalidState
-from websockets.frames import Frame, Opcode, apply_mask
+from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
             if self.frames.state is not State.OPEN:
                 return
             size = 0
-            parts = []
+            parts: list[bytes] = []
             while self.queue and size < WRITE_BYTES:
                 message = self.queue.popleft()
                 size += len(message)
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
             length, at = int.from_bytes(data[2:4], "big"), 4
         if len(data) != at + 4 + length:
             return None
-        message = apply_mask(data[at + 4 :], data[at : at + 4])
+        message: bytes = apply_mask(data[at + 4 :], data[at : at + 4])
         return message if message.isascii() else None
 
     def eof_received(self) -> bool:
