@@ -12,6 +12,7 @@ from ghostchain.chain.networks import TEST_KEYS
 from ghostchain.crypto.secp256k1 import address_of
 from tests.node.document import Document
 from tests.node.process import Ghostd
+from tests.node.test_rpc_surface import NUMBER_TAKERS, PARAMETERLESS, STATE_READERS, TAGS
 
 ALICE, BOB = ("0x" + address_of(key).hex() for key in TEST_KEYS[:2])
 FEES = {"gas": "0x5208", "maxFeePerGas": "0x1000000000", "maxPriorityFeePerGas": "0x1"}
@@ -42,6 +43,32 @@ def test_a_fresh_chain_has_an_empty_one(arguments: tuple[str, ...], document: Do
     with Ghostd(*arguments) as node:
         assert pending(node, document)["transactions"] == []
         assert pending(node, document, full=True)["gasUsed"] == "0x0"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--dev",), ("--network", "testnet", "--no-p2p"), ("--dev", "--hardfork", "cancun")],
+    ids=["dev", "testnet", "cancun"],
+)
+def test_a_chain_at_block_0_answers_in_shape(
+    arguments: tuple[str, ...], document: Document
+) -> None:
+    """What there is little of is of the document's shape too; so is a chain moved to before its
+    genesis."""
+    calls: list[tuple[str, list[Any]]] = [(method, []) for method in PARAMETERLESS]
+    calls += [(method, [tag]) for method in NUMBER_TAKERS for tag in TAGS]
+    calls += [(method, [*params, tag]) for method, params in STATE_READERS for tag in TAGS]
+    calls += [("eth_feeHistory", [count, "latest", [50]]) for count in ("0x0", "0x1", "0x400")]
+    calls += [("eth_getLogs", [{}]), ("eth_gasPrice", []), ("eth_maxPriorityFeePerGas", [])]
+    calls += [("eth_getTransactionByBlockNumberAndIndex", [tag, "0x0"]) for tag in TAGS]
+    with Ghostd(*arguments) as node:
+        for moves in ([], [("evm_setTime", ["0x1"]), ("evm_mine", [])]):
+            if moves and "--dev" not in arguments:
+                continue
+            node.batch(moves) if moves else None
+            for (method, params), answer in zip(calls, node.batch(calls), strict=True):
+                assert not document.judge(method, answer), (method, params)
+                assert "result" in answer, (method, params, answer)
 
 
 @pytest.fixture(scope="module")
