@@ -149,6 +149,12 @@ def impersonate(talk: Comparison) -> None:
     mine(talk)
     look_at_head(talk)
     look_at(talk, STRANGER, BOB)
+    signature = "0x" + "12" * 65
+    talk.ask("anvil_impersonateSignature", [signature, BOB])
+    digest = "0x" + "34" * 32
+    # ECRECOVER answers whom the signature is said to be of.
+    asked = digest + f"{0x12:064x}" + signature[2:130]
+    talk.ask("eth_call", {"to": f"0x{1:040x}", "data": asked}, "latest")
     talk.ask("evm_setAutomine", True)
 
 
@@ -168,6 +174,7 @@ def sign(talk: Comparison) -> None:
         ("eth_sign", (ALICE, "0x68656c6c6f")),
         ("personal_sign", ("0x68656c6c6f", ALICE)),
         ("eth_signTypedData", (ALICE, TYPED)),
+        ("eth_signTypedData_v3", (ALICE, TYPED)),
         ("eth_signTypedData_v4", (ALICE, TYPED)),
         ("eth_signTypedData_v4", (ALICE, json.dumps(TYPED))),
         ("eth_sign", (STRANGER, "0x68656c6c6f")),

@@ -28,6 +28,7 @@ OF_THE_NODE: tuple[Question, ...] = tuple(
         *("net_version", "net_listening", "txpool_status", "txpool_content", "txpool_inspect"),
         *("anvil_nodeInfo", "anvil_getAutomine", "hardhat_getAutomine"),
         *("anvil_getIntervalMining", "ots_getApiLevel"),
+        *("eth_protocolVersion", "eth_hashrate", "eth_networkId"),
     )
 )
 OF_A_BLOCK = (
@@ -76,6 +77,8 @@ def questions(pair: Pair) -> Iterator[Question]:
     token = pair.addresses["token"]
     yield from OF_THE_NODE
     yield "web3_sha3", ("0x68656c6c6f",)
+    yield "debug_codeByHash", (UNKNOWN_HASH,)
+    yield "debug_dbGet", ("0x12",)
     tags = ("latest", "earliest", "safe", "finalized", "pending", "0x40")
     for block in (*map(hex, range(HEAD + 1)), *tags):
         yield from of_block(block, token)

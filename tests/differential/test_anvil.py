@@ -7,6 +7,7 @@ does an entry that nothing needs any more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,11 @@ from tests.differential.dumps import accounts_of, root_of
 from tests.differential.questions import questions
 from tests.differential.reasons import UNCOMPARED
 from tests.differential.subscribing import subscribe
+from tests.differential.twins import run_chain
 
 NAMES = ("anvil", "hardhat")
+SEEDS = range(101, 105)
+QUESTIONS = 150
 METHOD_NOT_FOUND = -32601
 # What no method takes.
 WRONG: list[Any] = [{"no": "parameters"}] * 9
@@ -87,6 +91,16 @@ def test_chains_begin_anew(comparison: Comparison) -> None:
     comparison.require_same()
 
 
+def test_random_chains(comparison: Comparison, tmp_path: Path) -> None:
+    """A few of those that `python -m tests.differential.twins` makes."""
+    with running_pair(tmp_path) as pair:
+        for seed in SEEDS:
+            talk = run_chain(pair, seed, QUESTIONS)
+            comparison.used |= talk.used
+            comparison.unexplained += [f"seed {seed}: {line}" for line in talk.unexplained]
+    comparison.require_same()
+
+
 def test_every_common_method_is_compared(comparison: Comparison) -> None:
     """Or it has a reason not to be. Common is what anvil does not call unknown."""
     url = comparison.pair.anvil
@@ -96,7 +110,8 @@ def test_every_common_method_is_compared(comparison: Comparison) -> None:
 
 
 def test_no_reason_is_idle(comparison: Comparison) -> None:
-    assert not comparison.idle(), "nothing differs so any more"
+    idle = comparison.idle()
+    assert not idle, "nothing differs so any more:\n" + "\n".join(idle)
 
 
 def is_known(answer: dict[str, Any]) -> bool:
