@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -45,7 +46,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(OSError):  # who asked may have left
+            self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         return
@@ -83,7 +85,7 @@ class FaultyRemote(ThreadingHTTPServer):
     def answer_to(self, item: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": item["id"]}
         try:
-            answer["result"] = self.answerer(item["method"], item["params"])
+            answer["result"] = self.answerer(item["method"], item.get("params", []))
         except RpcRefusal as refusal:
             code, message = refusal.args
             answer["error"] = {"code": code, "message": message}
