@@ -130,9 +130,21 @@ def test_what_anvil_writes_is_read_here() -> None:
         live(anvil)
         before, dumped = seen(anvil), anvil.call("anvil_dumpState")
         timestamp = anvil.call("eth_getBlockByNumber", "latest", False)["timestamp"]
+        height = int(anvil.call("eth_blockNumber"), 16)
+        told = [anvil.call("eth_getBlockByNumber", hex(one), False) for one in range(1, height + 1)]
     with Ghostd("--dev") as other:
+        mine = other.call("eth_coinbase")
         assert other.call("anvil_loadState", dumped) is True
         assert seen(other) == before
+        for block in told:
+            found = other.call("eth_getBlockByNumber", block["number"], False)
+            for name in ("timestamp", "miner", "baseFeePerGas", "mixHash"):
+                assert found[name] == block[name], (block["number"], name)
+        other.call("evm_mine")
+        after = other.call("eth_getBlockByNumber", "latest", False)
+        assert after["miner"] == mine
+        assert int(after["timestamp"], 16) >= int(timestamp, 16)
+        other.call("anvil_rollback")
         plain = gzip.decompress(bytes.fromhex(dumped[2:]))
         assert other.call("anvil_loadState", "0x" + plain.hex()) is True
         shown = int(other.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)

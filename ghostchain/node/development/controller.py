@@ -23,6 +23,7 @@ from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.node.development import dump, pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
+from ghostchain.node.development.dump import Loaded
 from ghostchain.node.development.past import Past
 from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettings
 from ghostchain.node.forking import Forking, NoSuchFork, Prepared
@@ -263,7 +264,7 @@ class Controller:
             lambda: self._set(self._later(interval)) if interval else None,
         )
 
-    async def _make_blocks(self, count: int, before_each: Callable[[], None]) -> None:
+    async def _make_blocks(self, count: int, before_each: Callable[[], object]) -> None:
         """So many blocks, empty ones too. What a fork's block needs of the remote is waited for
         here, and holds up nobody. Raises: RemoteError."""
         left = count
@@ -519,17 +520,42 @@ class Controller:
             await self.amend(loaded.amendments)
             return
         # Empty blocks up to where the dump stands, its accounts in the last of them.
-        await self.mine(missing - 1)
+        kept = self.settings
+        await self._make_blocks(missing - 1, lambda: self._set_as(loaded))
 
         await self._bring(loaded.amendments)
 
         def last() -> None:
             self._amend(loaded.amendments)
             oldest = self._chain.head.timestamp
-            if loaded.timestamp is not None and loaded.timestamp >= oldest:
+            if not self._set_as(loaded) and (loaded.timestamp or 0) >= oldest:
                 self._set(replace(self.settings, next_timestamp=loaded.timestamp))
 
         await self._make_blocks(1, last)
+        await self._change(
+            lambda chain: replace(
+                chain,
+                coinbase=kept.coinbase,
+                offset_s=max(kept.offset_s, chain.offset_s),
+            )
+        )
+
+    def _set_as(self, loaded: Loaded) -> bool:
+        """The next block is to be as the dump's of its number. False: it holds none."""
+        old = loaded.blocks.get(self._chain.head.number + 1)
+        if old is None:
+            return False
+        self._set(
+            replace(
+                self.settings,
+                next_timestamp=old.timestamp,
+                next_oldest=old.timestamp,
+                next_base_fee=old.base_fee,
+                next_prev_randao=old.prev_randao,
+                coinbase=old.coinbase,
+            )
+        )
+        return True
 
     # ---- what blocks are made with ----
 

@@ -1,9 +1,9 @@
 """Anvil's state dump, written and read: JSON of all accounts, and of blocks and transactions.
 
 Anvil takes what is written here, and this node what anvil wrote (its older forms too). Reading, the
-accounts are what counts: blocks of another chain do not follow ours, so of them only the last one's
-number and time are taken. Transactions of types that anvil does not know are left out of its view
-of a block, and traces and historical states are not written.
+accounts are what counts: blocks of another chain do not follow ours, so of them times, coinbases,
+base fees and randomness are taken, and no transactions. Transactions of types that anvil does not
+know are left out of its view of a block, and traces and historical states are not written.
 
 Addresses and keys stand in the database under their hashes; what they hash from is kept beside them
 on a chain without consensus (`state/keys.py`).
@@ -14,7 +14,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ import orjson
 
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.fees import BASE_FEE_END
 from ghostchain.crypto.hashes import contract_address
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.hexadecimal import format_data, parse_data
@@ -57,13 +58,24 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class OldBlock:
+    """What a dump says of a block, and a block of ours can say too."""
+
+    timestamp: int
+    coinbase: Address
+    prev_randao: Hash32
+    base_fee: int
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What is taken of a dump. number and timestamp: of its last block, None where it does not
-    say."""
+    say. blocks: by number, those that it holds."""
 
     amendments: Amendments
     number: int | None
     timestamp: int | None
+    blocks: Mapping[int, OldBlock]
 
 
 # ---- writing ----
@@ -264,9 +276,28 @@ def parse(dumped: bytes) -> Loaded:
             amendments,
             None if height is None else number(height),
             None if timestamp is None else number(timestamp),
+            dict(map(old_block_of, document.get("blocks") or [])),
         )
     except (InvalidEncoding, AttributeError, TypeError, KeyError) as error:
         raise ValueError(f"no dump: {error}") from error
+
+
+def old_block_of(record: Any) -> tuple[int, OldBlock]:
+    """By its number. Raises: as `amendment_of`."""
+    header = record["header"]
+    old = OldBlock(
+        timestamp=below(number(header["timestamp"]), 1 << 63),
+        coinbase=Address(parse_data(header.get("miner") or header["beneficiary"], length=20)),
+        prev_randao=word(header.get("mixHash") or 0),
+        base_fee=below(number(header.get("baseFeePerGas") or 0), BASE_FEE_END),
+    )
+    return number(header["number"]), old
+
+
+def below(value: int, end: int) -> int:
+    if value >= end:
+        raise ValueError(f"{value} is too much")
+    return value
 
 
 def unpacked(dumped: bytes) -> bytes:
