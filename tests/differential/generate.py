@@ -23,6 +23,9 @@ GAS_LIMIT = 30_000_000
 COINBASE = Address(b"\xc0" * 20)
 
 KEYS = tuple((index + 1).to_bytes(32, "big") for index in range(5))
+# Of accounts that hold nothing, some of which are touched.
+EMPTY_KEYS = tuple((index + 51).to_bytes(32, "big") for index in range(3))
+EMPTY = tuple(address_of(key) for key in EMPTY_KEYS)
 SENDERS = tuple(address_of(key) for key in KEYS)
 CONTRACTS = tuple(Address(bytes([0xC0, index]) + bytes(17) + b"\x01") for index in range(6))
 PRECOMPILES = tuple(
@@ -277,13 +280,16 @@ def access_list(chance: random.Random) -> tuple[AccessEntry, ...]:
 
 
 def authorizations(chance: random.Random, nonces: dict[Address, int]) -> tuple[Authorization, ...]:
-    """Some valid, some with a wrong chain, nonce or signature."""
+    """Some valid, some with a wrong chain, nonce or signature, some of accounts that are empty."""
     signed = []
     for _ in range(chance.randrange(1, 4)):
         index = chance.randrange(len(KEYS))
         nonce = nonces[SENDERS[index]] + chance.choice((0, 0, 0, 1, 1))
+        key = KEYS[index]
+        if chance.random() < 0.3:
+            key, nonce = chance.choice(EMPTY_KEYS), chance.choice((0, 0, 1))
         good = sign_authorization(
-            KEYS[index],
+            key,
             chain_id=chance.choice((0, 1, 1, 1, 2)),
             address=chance.choice((*CONTRACTS, *PRECOMPILES, Address(bytes(20)))),
             nonce=nonce,
@@ -314,7 +320,7 @@ def transaction(chance: random.Random, fork: str, nonces: dict[Address, int]) ->
         max_fee_per_gas=fee,
         max_priority_fee_per_gas=fee if kind < 2 else min(tip, fee),
         gas_limit=chance.choice((21_000, 60_000, 200_000, 1_000_000, 3_000_000)),
-        to=None if create else chance.choice((*CONTRACTS * 4, *SENDERS, *PRECOMPILES)),
+        to=None if create else chance.choice((*CONTRACTS * 4, *SENDERS, *EMPTY, *PRECOMPILES)),
         value=chance.choice((0, 0, 1, 10**15, 10**21)),
         data=data,
         access_list=access_list(chance) if kind else (),
