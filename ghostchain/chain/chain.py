@@ -480,7 +480,7 @@ class Chain:
             self.state_at(number - 1),
             self.environment_for(header),
             own_batch(body, count),
-            body.block().withdrawals,
+            body.paid(),
             self.amendments_of(number) or NO_AMENDMENTS,
         )
 

@@ -120,12 +120,15 @@ class BodyRecord:
         joined = self.data[self.senders_at : self.raws_at]
         return [Address(joined[start : start + 20]) for start in range(0, len(joined), 20)]
 
-    def block(self) -> Block:
-        withdrawals = tuple(
+    def paid(self) -> tuple[Withdrawal, ...]:
+        """The withdrawals, decoded."""
+        return tuple(
             Withdrawal(index, validator, Address(address), amount)
             for index, validator, address, amount in WITHDRAWAL.iter_unpack(self.withdrawals)
         )
-        return Block(decode_header(self.header), self.raws(), withdrawals)
+
+    def block(self) -> Block:
+        return Block(decode_header(self.header), self.raws(), self.paid())
 
 
 def receipts_parts(
