@@ -4,8 +4,8 @@
                     │ no
                     ▼
                 RemoteState (state.py) ─▶ memory ─▶ disk (cache.py) ─▶ RemoteClient (client.py)
-                                                                          batches, retries ─▶
-                                                                          endpoints.py: HTTP, ws, ipc
+                                                            batches, retries ─▶ endpoints.py
+                                                            (HTTP, WebSocket, local sockets)
 
 The remote chain is read at one block, named by its hash where the remote allows it, so every answer
 is for ever: it is kept on disk by chain and block, and the next run asks nothing that an earlier
