@@ -45,7 +45,7 @@ from tests.node.clients import tool
 from tests.node.process import Ghostd
 
 FULL = os.environ.get("GHOSTCHAIN_BENCH") == "full" or __name__ == "__main__"
-BLOCKS = 10_000 if FULL else 60
+BLOCKS = 10_000 if FULL else 150
 SECONDS = 1.0 if FULL else 0.05
 TURNS = 3 if FULL else 1
 BATCH = 100
