@@ -89,6 +89,34 @@ def test_difference_leads_from_before_to_after(traced: Traced, storing: dict[str
     }
 
 
+@pytest.mark.parametrize("opcode", ["f1", "f2", "f4", "fa"])
+@pytest.mark.parametrize("value", [0, 3])
+def test_calls_of_precompiles(traced: Traced, opcode: str, value: int) -> None:
+    """Those that move nothing are left out and not counted, of whatever kind; the others are there.
+    The value of a DELEGATECALL is the caller's. At the top they are listed in any case."""
+    somebody = "0x" + "98" * 20
+    words = {"f1": f"60{value:02x}", "f2": f"60{value:02x}", "f4": "", "fa": ""}[opcode]
+    to_identity = f"5f5f60015f{words}600461ffff{opcode}50"
+    to_somebody = f"5f5f5f5f5f73{somebody[2:]}5af150"
+    code = bytes.fromhex(to_identity + to_somebody + "00")
+    init = bytes.fromhex(f"60{len(code):02x}600a5f3960{len(code):02x}5ff3").ljust(10, b"\0") + code
+    holder = traced.send({"data": shown(init)})["contractAddress"]
+    sent = traced.send({"to": holder, "value": hex(value), "gas": "0x30d40"})["transactionHash"]
+    calls = traced.node.call("trace_transaction", sent)
+    identity = "0x" + f"{4:040x}"
+    wanted = [identity, somebody] if value and opcode != "fa" else [somebody]
+    assert [call["action"]["to"] for call in calls] == [holder, *wanted]
+    assert calls[0]["subtraces"] == len(wanted)
+    assert [call["traceAddress"] for call in calls[1:]] == [[at] for at in range(len(wanted))]
+    if identity in wanted:
+        assert (calls[1]["action"]["value"], calls[1]["subtraces"]) == (hex(value), 0)
+    replayed = traced.node.call("trace_replayTransaction", sent, ["trace"])["trace"]
+    assert [call["action"] for call in replayed] == [call["action"] for call in calls]
+    message = {"from": ALICE, "to": identity, "value": hex(value)}
+    top = traced.node.call("trace_call", message, ["trace"], "latest")["trace"]
+    assert [call["action"]["to"] for call in top] == [identity]
+
+
 def changed(member: Any) -> tuple[str, str] | None:
     """(before, after) of a member of a difference; a new account's members begin at nothing."""
     if member == "=":

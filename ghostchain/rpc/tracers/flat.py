@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from ghostchain.rpc.tracers.calls import CREATIONS, ENGINES, shown_data
 from ghostchain.rpc.tracers.failures import REVERTED, failure_of, is_precompile
 from ghostchain.rpc.tracers.runs import Run
 
-# Parity leaves these calls of precompiles out, and no others.
+# geth leaves these calls of precompiles out, and no others.
 PLAIN_CALLS = (FrameKind.CALL, FrameKind.STATICCALL)
 
 PARITY_ERRORS = {
@@ -51,16 +52,23 @@ class FlatFrame:
     children: int
 
 
-def flat_frames(run: Run, *, include_precompiles: bool) -> list[FlatFrame]:
+def is_plain_call_of_precompile(frame: CallFrame) -> bool:
+    return frame.kind in PLAIN_CALLS and is_precompile(frame)
+
+
+def flat_frames(
+    run: Run, is_hidden: Callable[[CallFrame], bool] = lambda frame: False
+) -> list[FlatFrame]:
     """All frames that are shown, parents first. Those of a GhostTx with several calls have a place
-    each at the top."""
+    each at the top.
+
+    is_hidden: of a frame below the top, one that calls nothing, whether it is left out."""
     several = len(run.roots) > 1
     shown: list[tuple[CallFrame, tuple[int, ...], list[int]]] = []
     ways: list[tuple[tuple[int, ...], list[int]]] = []
     tops = 0
     for frame in run.trace.frames:
-        is_hidden = frame.kind in PLAIN_CALLS and is_precompile(frame) and frame.depth > 0
-        if is_hidden and not include_precompiles:
+        if frame.depth > 0 and is_hidden(frame):
             continue
         del ways[frame.depth :]
         if frame.depth == 0:
@@ -87,9 +95,11 @@ def flat_trace(run: Run, settings: FlatSettings) -> list[dict[str, Any]]:
         "transactionPosition": around.transaction_index,
     }
     items = []
-    for index, item in enumerate(
-        flat_frames(run, include_precompiles=settings.include_precompiles)
-    ):
+    if settings.include_precompiles:
+        frames = flat_frames(run)
+    else:
+        frames = flat_frames(run, is_plain_call_of_precompile)
+    for index, item in enumerate(frames):
         shown = flat_json(item, parity_errors=settings.parity_errors)
         if index == 0 and len(run.roots) == 1:
             shown["action"]["gas"] = hex(around.gas_limit)

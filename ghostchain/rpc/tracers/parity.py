@@ -25,6 +25,7 @@ from ghostchain.execution.traces import (
 )
 from ghostchain.primitives.types import EMPTY_CODE_HASH, Address
 from ghostchain.rpc.tracers.calls import CREATIONS
+from ghostchain.rpc.tracers.failures import is_precompile
 from ghostchain.rpc.tracers.flat import flat_frames, flat_json
 from ghostchain.rpc.tracers.runs import Run
 
@@ -82,10 +83,17 @@ FAILURES: Mapping[Exit, str] = {
 }
 
 
+def is_worthless_call_of_precompile(frame: CallFrame) -> bool:
+    """Left out, of whatever kind the call is, as by Erigon and reth; of a DELEGATECALL the value is
+    the caller's. Parity lists DELEGATECALL and CALLCODE in any case, and geth's flatCallTracer
+    those two alone."""
+    return frame.value == 0 and is_precompile(frame)
+
+
 def call_list(run: Run) -> list[Json]:
-    """The calls, parents first; those of precompiles are left out, as Parity does."""
+    """The calls, parents first, but for what `is_worthless_call_of_precompile`."""
     listed = []
-    for item in flat_frames(run, include_precompiles=False):
+    for item in flat_frames(run, is_worthless_call_of_precompile):
         shown = {"result": None} | flat_json(item, parity_errors=True)
         if "error" in shown:
             is_static = item.frame.fault.kind is FaultKind.STATIC
