@@ -115,7 +115,17 @@ class Replays:
         is_large = body is not None and len(body) > TRANSACTIONS_KEPT_MAX
         count = only + 1 if is_large and only is not None else None
         replay = self._chain.replay(number, count)
-        return Warm(replay, new_executor(replay.view))
+        return Warm(replay, new_executor(replay.view) if is_large else self._executor(replay.view))
+
+    def _executor(self, view: StateView) -> Executor:
+        """That of the block which would be forgotten for the next, since making and freeing one
+        takes longer than a small block; a new one while there is room."""
+        with self._lock:
+            if len(self._idle) < BLOCKS_KEPT_MAX:
+                return new_executor(view)
+            executor = self._idle.pop(next(iter(self._idle))).executor
+        executor.reset(view)
+        return executor
 
     def _give_back(self, number: int, warm: Warm, generation: int) -> None:
         with self._lock:

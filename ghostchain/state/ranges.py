@@ -90,7 +90,7 @@ class StateRanges:
     def _value(self, flat: bytes, history: bytes, key: bytes) -> bytes | None:
         if not self._is_latest:
             place = history + key
-            with self._reader.items(place + self._stamp, place + b"\xff" * 9) as items:
-                for _, value in items:
-                    return value
+            changed = self._reader.first(place + self._stamp, place + b"\xff" * 9)
+            if changed is not None:
+                return changed
         return self._reader.get(flat + key)

@@ -146,10 +146,7 @@ class HistoricalView:
 
     def _before_next_change(self, prefix: bytes) -> bytes | None:
         """The value before the first change after our block; None when none came."""
-        with self._reader.items(prefix + self._first_after, prefix + _HISTORY_END) as items:
-            for _, value in items:
-                return value
-        return None
+        return self._reader.first(prefix + self._first_after, prefix + _HISTORY_END)
 
     def code(self, code_hash: bytes) -> bytes:
         return read_code(self._reader.get, code_hash)

@@ -37,6 +37,7 @@ class Reader(Protocol):
     def items(
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> contextlib.AbstractContextManager[Iterator[tuple[bytes, bytes]]]: ...
+    def first(self, start: bytes, stop: bytes) -> bytes | None: ...
 
 
 def _ignore_step(_: str) -> None:
@@ -64,6 +65,10 @@ class Snapshot:
     ) -> contextlib.AbstractContextManager[Iterator[tuple[bytes, bytes]]]:
         """Pairs with start <= key < stop in order; use it in a `with`."""
         return _iterate(self._snapshot, start, stop, reverse)
+
+    def first(self, start: bytes, stop: bytes) -> bytes | None:
+        """The value of the first key with start <= key < stop; None where there is none."""
+        return _first(self._snapshot, start, stop)
 
 
 class Database:
@@ -123,6 +128,10 @@ class Database:
         """Pairs with start <= key < stop in order, as of now; use it in a `with`."""
         return _iterate(self._handle, start, stop, reverse)
 
+    def first(self, start: bytes, stop: bytes) -> bytes | None:
+        """As `Snapshot.first`, as of now."""
+        return _first(self._handle, start, stop)
+
     def snapshot(self) -> Snapshot:
         return Snapshot(self._handle.snapshot())
 
@@ -168,6 +177,20 @@ def _iterate(
         raise _read_failure(error) from error
     finally:
         iterator.close()
+
+
+def _first(handle: Any, start: bytes, stop: bytes) -> bytes | None:
+    try:
+        iterator = handle.iterator(start=start, stop=stop, include_key=False, verify_checksums=True)
+    except (plyvel.Error, RuntimeError) as error:
+        raise _read_failure(error) from error
+    try:
+        value: bytes | None = next(iterator, None)
+    except plyvel.Error as error:
+        raise _read_failure(error) from error
+    finally:
+        iterator.close()
+    return value
 
 
 def after(prefix: bytes) -> bytes:

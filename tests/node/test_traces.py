@@ -15,6 +15,7 @@ from eth_utils.crypto import keccak
 
 from ghostchain.contracts.addresses import FEE_MARKET, GCC, SPIRIT, STAKING
 from ghostchain.encoding.blocks import decode_block, encode_block
+from ghostchain.node.tracing import BLOCKS_KEPT_MAX
 from tests.node.process import Ghostd, RpcFailure
 from tests.wasm.build import wat
 
@@ -386,3 +387,21 @@ def test_the_same_again_at_once(traced: Traced) -> None:
         assert traced.node.call("debug_traceTransaction", sent, options) == first
     with pytest.raises(RpcFailure, match="execution timeout"):
         traced.node.call("debug_traceTransaction", sent, {"timeout": "0"})
+
+
+@pytest.mark.parametrize("options", [{}, {"tracer": "prestateTracer"}])
+def test_many_blocks_in_turn(traced: Traced, options: dict[str, Any]) -> None:
+    """A block that is traced after others, more than are kept, shows its own state: as when it is
+    the only one that was traced since the head moved."""
+    node, increment = traced.node, keccak(text="increment()")[:4]
+    data = aggregate((traced.counter, increment), (traced.counter, NUMBER))
+    sent = [
+        traced.send({"to": MULTICALL, "data": data})["transactionHash"]
+        for _ in range(BLOCKS_KEPT_MAX + 3)
+    ]
+    node.call("evm_mine")
+    in_turn = [node.call("debug_traceTransaction", one, options) for one in sent]
+    for one, found in zip(sent, in_turn, strict=True):
+        node.call("evm_mine")
+        assert node.call("debug_traceTransaction", one, options) == found
+    assert len({json.dumps(found) for found in in_turn}) == len(sent)

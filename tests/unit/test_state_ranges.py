@@ -37,6 +37,10 @@ class Store:
         found = ordered[bisect.bisect_left(ordered, start) : bisect.bisect_left(ordered, stop)]
         yield iter([(key, self.data[key]) for key in found])
 
+    def first(self, start: bytes, stop: bytes) -> bytes | None:
+        with self.items(start, stop) as found:
+            return next((value for _, value in found), None)
+
     def write(self, number: int, changes: dict[bytes, bytes]) -> None:
         for hashed, value in changes.items():
             flat = keys.SLOT + OWNER + hashed

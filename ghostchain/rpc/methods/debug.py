@@ -104,7 +104,7 @@ def around_of(services: Services, record: BlockRecord, index: int) -> Around:
     header = record.header
     return Around(
         sender=record.sender(index),
-        gas_limit=record.transaction(index).gas_limit,
+        gas_limit=record.batch.gas_limit(index),
         gas_used=record.gas_used(index),
         fork=services.backend.environment(header.number).fork,
         coinbase=header.coinbase,
