@@ -419,7 +419,7 @@ class Chain:
             self._refuse_by_hand()
             check_by_hand(proposal)
         with self._writing:
-            changes = self.pending_amendments
+            changes = self._published.amendments_of_child()
             pending = self._build(batch, replace(proposal, amendments=changes, waits=waits))
             self._stage(pending)
             self._commit((pending.sealed,), self._seal(), takes_pending=True)

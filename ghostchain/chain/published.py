@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Generic, TypeVar
 
 from ghostchain.chain import index
-from ghostchain.chain.amendments import read_pending
+from ghostchain.chain.amendments import NO_AMENDMENTS, AccountAmendment, Amendments, read_pending
 from ghostchain.chain.logs import (
     PAGE_OVERHEAD_BYTES,
     PAGES_AT_ONCE,
@@ -25,8 +25,10 @@ from ghostchain.chain.logs import (
 )
 from ghostchain.chain.opening import OpenedStorage
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.encoding.logs import LogChoice, LogsBound, log_page, select_logs
+from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
@@ -183,6 +185,36 @@ class Published:
             raise StateUnavailable(f"block {number} is not known")
         is_latest = number == self.header.number
         return StateRanges(self.snapshot, number, is_latest=is_latest)
+
+    def amendments_of_child(self) -> Amendments:
+        """What the next block begins with: what is pending. An account that is empty and whose
+        slots all become zero has its storage cleared, so that it is gone (EIP-161): its slots'
+        values alone do not tell the executor that there are no others. Of a fork, whose slots
+        cannot be listed, such an account stays. Cost: of an empty account one page of as many
+        slots as the amendment names."""
+        if self.pending is None:
+            return NO_AMENDMENTS
+        if self.remote is not None:
+            return self.pending.amendments
+        return {
+            address: replace(one, clear_storage=True) if self._empties(address, one) else one
+            for address, one in self.pending.amendments.items()
+        }
+
+    def _empties(self, address: Address, one: AccountAmendment) -> bool:
+        """Whether neither a field nor a slot of an account that has slots is left."""
+        if self.pending is None or one.clear_storage or not one.slots:
+            return False
+        if any(map(any, one.slots.values())):
+            return False
+        owner = keccak256(address)
+        before = LatestView(self.snapshot, self.block_hash).account(address, owner)
+        after = self.pending.account(address, before)
+        if before is None or after is None or not Account.decode(after).is_empty:
+            return False
+        zeroed = {keccak256(key) for key in one.slots}
+        page = self.ranges(self.header.number).slots(owner, bytes(32), len(zeroed))
+        return page.next is None and all(hashed in zeroed for hashed, _ in page.entries)
 
     def _over_remote(self, view: LatestView | HistoricalView) -> View:
         return view if self.remote is None else ForkedView(view, self.remote)

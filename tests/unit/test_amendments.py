@@ -184,6 +184,43 @@ def test_empty_accounts(chain: Chain) -> None:
     chain.close()
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_emptied_slot_by_slot(chain: Chain, blocks: int) -> None:
+    """An account that has lost its code and each of its slots is gone, whether in one block or in
+    some, and the root is of the other accounts; one that keeps a slot is there."""
+    build(chain)
+    slots = {word(key): word(key + 1) for key in range(3)}
+    chain.amend({SOMEBODY: AccountAmendment(nonce=1, balance=1, code=CODE, slots=slots)})
+    build(chain)
+    held = chain.head.state_root
+    changes = [AccountAmendment(nonce=0, balance=0, code=b"", slots={word(0): word(0)})]
+    changes += [AccountAmendment(slots={word(key): word(0)}) for key in (1, 2)]
+    for at, change in enumerate(changes):
+        chain.amend({SOMEBODY: change})
+        if at >= 3 - blocks:
+            build(chain)
+            found = account(chain.state_at(chain.head.number), SOMEBODY)
+            assert (found is None) is (at == 2)
+            assert verify_state(chain.storage.database).agrees
+    assert slot(chain.state_at(chain.head.number), SOMEBODY, 1) == 0
+    last = chain.head.number
+    replay = chain.replay(last)
+    result = Executor(replay.view, contracts=registry.RUN).run_block(
+        replay.environment, replay.batch, replay.withdrawals, amendments=replay.amendments
+    )
+    assert result.receipts_root == chain.head.receipts_root
+    # It comes back with nothing of what it had, and the past is as it was.
+    chain.amend({SOMEBODY: AccountAmendment(code=CODE, slots={word(7): word(8)})})
+    build(chain)
+    assert [slot(chain.state_at(last + 1), SOMEBODY, key) for key in (0, 1, 2, 7)] == [0, 0, 0, 8]
+    assert [slot(chain.state_at(2), SOMEBODY, key) for key in (0, 1, 2, 7)] == [1, 2, 3, 0]
+    chain.rewind(2)
+    assert chain.head.state_root == held
+    assert verify_state(chain.storage.database).agrees
+    assert [slot(chain.state_at(2), SOMEBODY, key) for key in (0, 1, 2, 7)] == [1, 2, 3, 0]
+    chain.close()
+
+
 def test_pending_ones_outlive_a_restart(tmp_path: Path) -> None:
     """Durable at once; the block that takes them takes them off the disk."""
     path = tmp_path / "data"
