@@ -76,7 +76,6 @@ node_settings = st.builds(
     order=st.sampled_from(["fees", "fifo"]),
     impersonated=st.frozensets(addresses, max_size=4),
     impersonates_all=st.booleans(),
-    signatures=st.dictionaries(st.binary(min_size=65, max_size=65), addresses, max_size=3),
     logging=st.booleans(),
 )
 

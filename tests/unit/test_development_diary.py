@@ -40,7 +40,7 @@ steps = st.one_of(
     st.tuples(st.just("node"), node_settings),
     st.tuples(st.just("add"), snapshots),
     st.tuples(st.just("forget"), st.lists(st.integers(0, 6), max_size=3)),
-    st.tuples(st.just("returning"), snapshots),
+    st.tuples(st.just("returning"), snapshots, st.lists(st.integers(0, 6), max_size=3)),
     st.tuples(st.just("returned"), chain_settings, st.integers(0, 1 << 40)),
     st.tuples(st.just("restart")),
 )
@@ -56,8 +56,9 @@ def act(diary: Diary, step: tuple[Any, ...]) -> None:
             diary.add(replace(snapshot, identity=diary.remembered.next_identity))
         case ("forget", identities):
             diary.forget(identities)
-        case ("returning", snapshot):
-            diary.returning(snapshot)
+        case ("returning", snapshot, identities):
+            held = diary.remembered.snapshots
+            diary.returning(snapshot, [one for one in dict.fromkeys(identities) if one in held])
         case ("returned", chain, height):
             diary.returned(chain, height)
 
