@@ -5,14 +5,16 @@
 A `ghostd --dev` that makes a block for each transaction, under a mixed load at a steady rate: reads
 of accounts and blocks, calls, estimates, logs, traces, batches, filters installed and polled and
 forgotten, WebSocket clients that subscribe, listen and leave, transactions to few and to ever new
-addresses. Once a second resident memory is read, and how long a request for the block's number
+addresses. Once a second its memory is read, and how long a request for the block's number
 took: that is what a blocked event loop would delay.
 
 Printed: the memory each minute, on the error stream, and at the end a JSON object.
+Memory is what the process holds for itself (RssAnon); pages of files that it has mapped, which the
+system takes back when somebody needs them, are told beside it (`mapped_mib_at_end`).
 `slope_mib_per_hour` is that of a line through the memory after the warm-up (a quarter of the time,
 at most ten minutes); memory is flat when it grows by less than FLAT_SHARE of what it was then. What
-grows with the chain and is bounded (caches, mapped tables) fills during the warm-up, or shows as
-what it is. Exit code 1 when memory was not flat or a request failed.
+grows with the chain and is bounded (caches) fills during the warm-up, or shows as what it is. Exit
+code 1 when memory was not flat or a request failed.
 """
 
 from __future__ import annotations
@@ -213,17 +215,17 @@ async def keep_watching(client: Client, pid: int, start: float, end: float) -> N
         now = time.monotonic()
         client.seen.lag_ms.append((now - before) * 1e3)
         memory = client.seen.memory
-        memory.append((now - start, resident_mib(pid)))
+        memory.append((now - start, held_mib(pid)))
         if len(memory) % 60 == 1:
             print(f"{memory[-1][0]:6.0f} s  {memory[-1][1]:7.1f} MiB", file=sys.stderr, flush=True)
         await asyncio.sleep(1.0)
 
 
-def resident_mib(pid: int) -> float:
+def held_mib(pid: int, name: str = "RssAnon") -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name + ":"):
             return int(line.split()[1]) / 1024
-    return 0.0
+    raise LookupError(f"the system tells no {name} of process {pid}")
 
 
 async def run(node: Ghostd, seconds: float, rate: float, seed: int) -> Seen:
@@ -295,9 +297,11 @@ def soak(seconds: float, rate: float, seed: int, data_dir: Path) -> dict[str, An
     with Ghostd("--dev", data_dir=data_dir) as node:
         seen = asyncio.run(run(node, seconds, rate, seed))
         blocks = int(node.call("eth_blockNumber"), 16)
+        mapped = held_mib(node.process.pid, "RssFile")
         lags = loop_lags(node)
         faults = list(node.faults)
     found = summary(seen, seconds, blocks)
+    found["mapped_mib_at_end"] = round(mapped, 1)
     found["loop_lag_samples_up_to_s"] = lags
     found["faults_logged"] = [str(event)[:300] for event in faults[:20]]
     return found

@@ -31,7 +31,7 @@ from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.importing import Steps, overlapped
 from ghostchain.chain.listeners import Listeners
 from ghostchain.chain.logs import LocatedLog, LogChoice, LogsBound, ShownLogs, Topics
-from ghostchain.chain.opening import OpenedStorage, Unacknowledged, open_storage
+from ghostchain.chain.opening import STATE_CACHE_BYTES, OpenedStorage, Unacknowledged, open_storage
 from ghostchain.chain.preparing import KnownSenders, Prepared, Preparer
 from ghostchain.chain.published import Published, first_published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
@@ -84,15 +84,7 @@ class Chain:
         self._committing = threading.Lock()
         self._published = first_published(storage)
         self._begin = index.read_begin(self._published.snapshot)
-        self._writer = BlockWriter(
-            self.config,
-            storage.database,
-            storage.files,
-            storage.state,
-            storage.blooms,
-            storage.head,
-            storage.remote,
-        )
+        self._writer = BlockWriter(self.config, storage)
         self._proofs = ProofService(self._trie_base)
         self._listeners = Listeners()
         # The draft whose changes stand in executor and trie.
@@ -110,6 +102,7 @@ class Chain:
         is_durable: bool = True,
         on_step: Callable[[str], None] | None = None,
         remote: RemoteView | None = None,
+        cache_bytes: int = STATE_CACHE_BYTES,
     ) -> Chain:
         """The chain in data_dir, created from genesis when the directory is free, recovered when
         the last process was killed.
@@ -119,10 +112,17 @@ class Chain:
         wait for the disk.
         on_step: told of each step that reaches the disk (tests cut there).
         remote: of a fork (`fork.py`), the state of the chain that it was forked from.
+        cache_bytes: about how much of the state is kept in memory, and as many of the trie.
         Raises: StorageError.
         """
         storage = open_storage(
-            data_dir, genesis, prune=prune, is_durable=is_durable, on_step=on_step, remote=remote
+            data_dir,
+            genesis,
+            prune=prune,
+            is_durable=is_durable,
+            on_step=on_step,
+            remote=remote,
+            cache_bytes=cache_bytes,
         )
         try:
             chain = cls(genesis, storage)

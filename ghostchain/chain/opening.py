@@ -47,6 +47,8 @@ STATE_NAME = "state"
 BLOCKS_NAME = "blocks"
 BLOOMS_NAME = "blooms"
 RECOVERY_CACHE_BYTES = 64 << 20
+# Of the state that the executor keeps between blocks, and as many of the trie's nodes.
+STATE_CACHE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Unacknowledged:
 
 @dataclass(slots=True)
 class OpenedStorage:
-    """An open data directory and its head. unacknowledged: blocks to be run again."""
+    """An open data directory and its head. unacknowledged: blocks to be run again. cache_bytes:
+    about how much of the state its writer keeps, and as many of the trie."""
 
     directory: DataDirectory
     database: Database
@@ -70,6 +73,7 @@ class OpenedStorage:
     head_hash: Hash32
     unacknowledged: list[Unacknowledged]
     remote: RemoteView | None = None
+    cache_bytes: int = STATE_CACHE_BYTES
 
     def close(self) -> None:
         self.database.close()
@@ -90,8 +94,9 @@ def open_storage(
     is_durable: bool = True,
     on_step: Callable[[str], None] | None = None,
     remote: RemoteView | None = None,
+    cache_bytes: int = STATE_CACHE_BYTES,
 ) -> OpenedStorage:
-    """remote: of a directory that `fork.begin_fork` made.
+    """remote: of a directory that `fork.begin_fork` made. cache_bytes: as in OpenedStorage.
 
     Raises: StorageError; nothing has been written into a directory that is not ours.
     """
@@ -124,13 +129,7 @@ def open_storage(
             keeps_images=not is_decided,
             is_forked=remote is not None,
         )
-        head = index.read_head(database)
-        if head is None:
-            head = _write_genesis(database, state, genesis)
-        header = _checked_head(database, head)
-        restore_records(database, files)
-        if database.get(CUT) is not None:
-            finish_cut(database, files, head.end)
+        head, header = _restored_head(database, files, state, genesis)
         unacknowledged = _unacknowledged(files, head)
         if is_decided:
             unacknowledged = []
@@ -144,8 +143,31 @@ def open_storage(
             close()
         raise
     return OpenedStorage(
-        directory, database, files, blooms, state, header, head.hash, unacknowledged, remote
+        directory,
+        database,
+        files,
+        blooms,
+        state,
+        header,
+        head.hash,
+        unacknowledged,
+        remote,
+        cache_bytes,
     )
+
+
+def _restored_head(
+    database: Database, files: SegmentLog, state: StateStore, genesis: Genesis
+) -> tuple[index.Head, Header]:
+    """The head, genesis where there was none, with the records as they were when it became that."""
+    head = index.read_head(database)
+    if head is None:
+        head = _write_genesis(database, state, genesis)
+    header = _checked_head(database, head)
+    restore_records(database, files)
+    if database.get(CUT) is not None:
+        finish_cut(database, files, head.end)
+    return head, header
 
 
 def _refuse_lost_database(data_dir: Path) -> None:

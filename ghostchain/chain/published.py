@@ -41,6 +41,9 @@ from ghostchain.storage.files import Locator, SegmentLog
 Value = TypeVar("Value")
 
 HEADERS_KEPT = 1024
+# So many blocks back, records and pages are kept for readers; fewer where they are large.
+RECORDS_KEPT = 4_096
+PAGES_KEPT = 12_288
 # Bytes of bodies kept for readers, and as many of receipts.
 RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
@@ -52,8 +55,9 @@ class Recent(Generic[Value]):
     """A bounded cache by block number for many threads; the oldest entries go first. What is in
     a block never changes, so nothing here is ever stale."""
 
-    def __init__(self, *, size_max: int) -> None:
+    def __init__(self, *, count_max: int, size_max: int) -> None:
         """size_max: of all entries together, in the unit of `put`."""
+        self._count_max = count_max
         self._entries: dict[int, tuple[Value, int]] = {}
         self._size = 0
         self._size_max = size_max
@@ -68,7 +72,7 @@ class Recent(Generic[Value]):
         with self._lock:
             if number in self._entries or size > self._size_max:
                 return
-            while self._size + size > self._size_max:
+            while self._size + size > self._size_max or len(self._entries) >= self._count_max:
                 self._size -= self._entries.pop(next(iter(self._entries)))[1]
             self._entries[number] = value, size
             self._size += size
@@ -84,10 +88,14 @@ class Kept:
 
     def __init__(self) -> None:
         self.is_cut = False
-        self.headers: Recent[tuple[Hash32, Header]] = Recent(size_max=HEADERS_KEPT)
-        self.bodies: Recent[BodyRecord] = Recent(size_max=RECORD_BYTES_KEPT)
-        self.receipts: Recent[ReceiptsRecord] = Recent(size_max=RECORD_BYTES_KEPT)
-        self.pages: Recent[bytes] = Recent(size_max=LOG_BYTES_KEPT)
+        self.headers: Recent[tuple[Hash32, Header]] = Recent(
+            count_max=HEADERS_KEPT, size_max=HEADERS_KEPT
+        )
+        self.bodies: Recent[BodyRecord] = Recent(count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT)
+        self.receipts: Recent[ReceiptsRecord] = Recent(
+            count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT
+        )
+        self.pages: Recent[bytes] = Recent(count_max=PAGES_KEPT, size_max=LOG_BYTES_KEPT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ from ghostchain.chain.logs import (
     PAGE_OVERHEAD_BYTES,
     RECEIPTS_PAGED_BYTES_MAX,
     SYNC_BLOCKS,
-    BloomFile,
 )
+from ghostchain.chain.opening import OpenedStorage
 from ghostchain.chain.preparing import WITHDRAWAL_BYTES_MAX, Checked, Prepared
 from ghostchain.chain.records import AMENDMENTS, ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
 from ghostchain.chain.rewinding import Arrived, Destination, Progress, Rewinder, finish_cut
@@ -74,15 +74,12 @@ from ghostchain.state.remote import (
     wiped_values,
     zeroed_by,
 )
-from ghostchain.state.store import StateStore, nodes_of
+from ghostchain.state.store import nodes_of
 from ghostchain.state.views import View, WriterView
-from ghostchain.storage.database import Database
-from ghostchain.storage.files import Position, SegmentLog
+from ghostchain.storage.files import Position
 from ghostchain.storage.memory import return_free_memory
 from ghostchain.trie.merkle import Forest
 
-EXECUTOR_CACHE_BYTES = 32 << 20
-FOREST_CACHE_BYTES = 32 << 20
 # Blocks that follow one another at once are written in groups, of at most so many blocks. Above
 # these sizes waiting for the disk is little beside the rest, and what is held in memory much.
 GROUP_BLOCKS_MAX = 32
@@ -241,23 +238,14 @@ def check_by_hand(proposal: Proposal) -> None:
 class BlockWriter:
     """Executor, trie and disk of a chain at its head. One thread at a time."""
 
-    def __init__(
-        self,
-        config: ChainConfig,
-        database: Database,
-        files: SegmentLog,
-        state: StateStore,
-        blooms: BloomFile,
-        head: Header,
-        remote: RemoteView | None = None,
-    ) -> None:
-        """remote: of a fork, the state of the chain that it was forked from."""
+    def __init__(self, config: ChainConfig, storage: OpenedStorage) -> None:
+        head, state, remote = storage.head, storage.state, storage.remote
         self.config = config
-        self._database = database
-        self._files = files
-        self._journal = RecordJournal(files)
+        self._database = storage.database
+        self._files = storage.files
+        self._journal = RecordJournal(storage.files)
         self._state = state
-        self._blooms = blooms
+        self._blooms = storage.blooms
         self._staged: list[_Staged] = []
         self._staged_bytes = 0
         # Of the block that was written last, if it was alone.
@@ -270,10 +258,10 @@ class BlockWriter:
         self._missed: Missed | None = None
         self._local = WriterView(state, self._ancestor_hash)
         self._executor = Executor(
-            self._view(), contracts=registry.RUN, cache_bytes_max=EXECUTOR_CACHE_BYTES
+            self._view(), contracts=registry.RUN, cache_bytes_max=storage.cache_bytes
         )
         self._forest: Forest | ChangeLedger = (
-            Forest(state.node, head.state_root, FOREST_CACHE_BYTES, deferred=True)
+            Forest(state.node, head.state_root, storage.cache_bytes, deferred=True)
             if remote is None
             else ChangeLedger(head.state_root)
         )

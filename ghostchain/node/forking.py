@@ -244,6 +244,7 @@ class Forking:
             prune=self._configuration.prune,
             is_durable=self._configuration.data_dir is not None,
             remote=None if prepared.fork is None else prepared.fork.state,
+            cache_bytes=self._configuration.state_cache_bytes,
         )
 
     def ask_elsewhere(self, url: str) -> None:

@@ -95,6 +95,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
             prune=configuration.prune,
             is_durable=configuration.data_dir is not None,
             remote=fork.state,
+            cache_bytes=configuration.state_cache_bytes,
         )
         stack.callback(chain.close)
         if configuration.dev:

@@ -487,8 +487,8 @@ def test_account_of_genesis_alloc() -> None:
 
 
 def test_recent_entries_are_bounded() -> None:
-    """The sum of sizes never passes the bound; the oldest entries go first."""
-    recent: Recent[str] = Recent(size_max=10)
+    """Neither count nor the sum of sizes passes its bound; the oldest entries go first."""
+    recent: Recent[str] = Recent(count_max=4, size_max=10)
     for number in range(5):
         recent.put(number, f"block {number}", 3)
     assert [recent.get(number) for number in range(5)] == [
@@ -502,6 +502,9 @@ def test_recent_entries_are_bounded() -> None:
     assert recent.get(9) is None
     recent.put(7, "fills all", 10)
     assert [recent.get(number) for number in (2, 3, 4, 7)] == [None, None, None, "fills all"]
+    for number in range(10, 16):
+        recent.put(number, "small", 1)
+    assert [number for number in range(16) if recent.get(number)] == [12, 13, 14, 15]
 
 
 def test_files_that_are_no_chain_files(tmp_path: Path) -> None:

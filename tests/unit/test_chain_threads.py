@@ -12,6 +12,7 @@ import pytest
 from ghostchain.chain import writer
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.networks import network
+from ghostchain.chain.opening import STATE_CACHE_BYTES
 from ghostchain.chain.verify import verify_state
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import encode_block
@@ -80,7 +81,7 @@ TOGETHER = pytest.mark.parametrize("together", [1, 3, 5, 32])
 
 
 @TOGETHER
-@pytest.mark.parametrize("cache_bytes", [1, writer.EXECUTOR_CACHE_BYTES])
+@pytest.mark.parametrize("cache_bytes", [1, STATE_CACHE_BYTES])
 def test_overlapping_import_equals_one_by_one(
     tmp_path: Path,
     blocks: list[Block],
@@ -93,9 +94,7 @@ def test_overlapping_import_equals_one_by_one(
     Without caches the next block reads everything of those that are on their way to disk.
     """
     monkeypatch.setattr(writer, "GROUP_BLOCKS_MAX", together)
-    monkeypatch.setattr(writer, "EXECUTOR_CACHE_BYTES", cache_bytes)
-    monkeypatch.setattr(writer, "FOREST_CACHE_BYTES", cache_bytes)
-    chain = Chain.open(tmp_path, DEV)
+    chain = Chain.open(tmp_path, DEV, cache_bytes=cache_bytes)
     heads: list[int] = []
     end = chain.subscribe(lambda header: heads.append(header.number))
     for number, sealed in enumerate(chain.import_blocks(map(encode_block, blocks)), start=1):
