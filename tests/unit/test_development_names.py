@@ -50,7 +50,6 @@ LEFT_OUT = {
     "anvil_setFeeAmmLiquidity": "Tempo's fee market",
     "anvil_setFeeToken": "Tempo's fee tokens; here a transaction names its own",
     "anvil_setValidatorFeeToken": "Tempo's fee tokens",
-    "anvil_impersonateSignature": "ECRECOVER is the same on every chain",
 }
 
 
