@@ -4,8 +4,11 @@ whatever is read of the remote, taken back, amended or opened again meanwhile.""
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +25,7 @@ from ghostchain.primitives.errors import RemoteFailed, StateUnavailable
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT, Address, Hash32
 from ghostchain.state import keys
 from ghostchain.state.changes import expand
-from ghostchain.state.remote import BEACON_ROOTS, HISTORY_STORAGE, REMOTE_ROOT, RING
+from ghostchain.state.remote import BEACON_ROOTS, HISTORY_STORAGE, REMOTE_ROOT, RING, Missed
 from ghostchain.state.views import View
 from ghostchain.storage.database import after
 from tests.differential.generate import (
@@ -72,6 +75,24 @@ class Mirror:
     def prefetch(
         self, addresses: Collection[bytes], slots: Collection[tuple[bytes, bytes]] = ()
     ) -> None:
+        return
+
+    def guessing(self, missed: Missed) -> AbstractContextManager[None]:
+        """All is here, so that nothing is ever missed."""
+        return nullcontext()
+
+    def impatient(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def fetched(self, missed: Missed) -> Future[None]:
+        answer: Future[None] = Future()
+        answer.set_result(None)
+        return answer
+
+    def wait_for(self, answer: Future[None]) -> None:
+        answer.result()
+
+    def hint(self, call: Mapping[str, Any]) -> None:
         return
 
     def ask(self, name: bytes) -> None:
