@@ -49,12 +49,14 @@ def answers_differ(ghost: Any, anvil: Any) -> Iterator[tuple[str, Any, Any]]:
 
 @dataclass(slots=True)
 class Comparison:
-    """What was asked of a pair, and what of it has no reason to differ."""
+    """What was asked of a pair, and what of it has no reason to differ. told: chapters of a story
+    that this process has told."""
 
     pair: Pair
     count: int = 0
     asked: set[str] = field(default_factory=set)
     used: set[int] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
     unexplained: list[str] = field(default_factory=list)
     ghost_names: dict[str, str] = field(default_factory=dict)  # hash of a block -> its name
     anvil_names: dict[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ does an entry that nothing needs any more.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,27 +42,12 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]
         yield Comparison(pair)
 
 
-def test_answers_are_anvils_but_for_reasons(comparison: Comparison) -> None:
-    comparison.learn_blocks()
+def answers_are_the_same(comparison: Comparison) -> None:
     for method, parameters in questions(comparison.pair):
         comparison.ask(method, *parameters)
-    comparison.require_same()
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
-def test_chains_are_moved_alike(comparison: Comparison, part: Callable[[Comparison], None]) -> None:
-    comparison.learn_blocks()
-    part(comparison)
-    comparison.require_same()
-
-
-def test_subscribers_are_told_the_same(comparison: Comparison) -> None:
-    comparison.learn_blocks()
-    subscribe(comparison)
-    comparison.require_same()
-
-
-def test_state_is_the_same(comparison: Comparison) -> None:
+def states_are_the_same(comparison: Comparison) -> None:
     """Each node's dump holds the same accounts, and ghostd's head names their root."""
     pair = comparison.pair
     pair.mine()
@@ -71,7 +57,7 @@ def test_state_is_the_same(comparison: Comparison) -> None:
     assert head["stateRoot"] == root_of(anvil)
 
 
-def test_dumps_are_read_by_the_other(comparison: Comparison) -> None:
+def dumps_are_read_by_the_other(comparison: Comparison) -> None:
     """Each node takes the other's dump; both have what was in it then."""
     pair = comparison.pair
     dumps = [post(url, "anvil_dumpState", [])["result"] for url in both(pair)]
@@ -86,23 +72,46 @@ def test_dumps_are_read_by_the_other(comparison: Comparison) -> None:
     comparison.asked |= {f"{name}_{what}State" for name in NAMES for what in ("load", "dump")}
 
 
-def test_chains_begin_anew(comparison: Comparison) -> None:
-    begin_anew(comparison)
-    comparison.require_same()
-
-
-def test_random_chains(comparison: Comparison, tmp_path: Path) -> None:
+def random_chains_are_the_same(comparison: Comparison) -> None:
     """A few of those that `python -m tests.differential.twins` makes."""
-    with running_pair(tmp_path) as pair:
+    with tempfile.TemporaryDirectory() as folder, running_pair(Path(folder)) as pair:
         for seed in SEEDS:
             talk = run_chain(pair, seed, QUESTIONS)
             comparison.used |= talk.used
             comparison.unexplained += [f"seed {seed}: {line}" for line in talk.unexplained]
+
+
+Chapter = Callable[[Comparison], None]
+CHAPTERS: tuple[Chapter, ...] = (
+    answers_are_the_same,
+    *PARTS,
+    subscribe,
+    states_are_the_same,
+    dumps_are_read_by_the_other,
+    begin_anew,
+    random_chains_are_the_same,
+)
+
+
+def tell(comparison: Comparison, chapter: Chapter) -> None:
+    """Once a process: what is asked about a whole story has to see all of it, and several processes
+    may share out the tests."""
+    if chapter.__name__ not in comparison.told:
+        comparison.told.add(chapter.__name__)
+        comparison.learn_blocks()
+        chapter(comparison)
     comparison.require_same()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.__name__)
+def test_answers_are_anvils_but_for_reasons(comparison: Comparison, chapter: Chapter) -> None:
+    tell(comparison, chapter)
 
 
 def test_every_common_method_is_compared(comparison: Comparison) -> None:
     """Or it has a reason not to be. Common is what anvil does not call unknown."""
+    for chapter in CHAPTERS:
+        tell(comparison, chapter)
     url = comparison.pair.anvil
     common = {name for name in METHODS if is_known(post(url, name, WRONG))}
     assert len(common) > 150
@@ -110,6 +119,8 @@ def test_every_common_method_is_compared(comparison: Comparison) -> None:
 
 
 def test_no_reason_is_idle(comparison: Comparison) -> None:
+    for chapter in CHAPTERS:
+        tell(comparison, chapter)
     idle = comparison.idle()
     assert not idle, "nothing differs so any more:\n" + "\n".join(idle)
 
