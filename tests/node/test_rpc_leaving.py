@@ -55,7 +55,7 @@ CALLS = [[SPIN, ["trace"]]] * 200
 WORK: dict[str, Any] = {
     "a batch of calls": [asked("eth_call", SPIN, "latest")] * 400,
     "estimates": [asked("eth_estimateGas", SPIN | {"gas": hex(16_000_000)})] * 400,
-    "blocks run again": asked("trace_filter", {"fromBlock": "0x1", "toBlock": hex(BLOCKS)}),
+    "blocks run again": [asked("trace_filter", {"fromBlock": "0x1", "toBlock": hex(BLOCKS)})] * 50,
     "traces of blocks": [asked("debug_traceBlockByNumber", hex(BLOCKS))] * 100,
     "a search": [asked("ots_searchTransactionsBefore", "0x" + "76" * 20, 0, 25)] * 20,
     "calls on calls": asked("trace_callMany", CALLS),
