@@ -1,16 +1,56 @@
-"""What blocks look like from inside: those of the chain, and the one after the head."""
+"""What blocks look like from inside, and their headers before they run: those of the chain, and the
+one after the head."""
 
 from __future__ import annotations
 
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.fees import GAS_PER_BLOB, BlockFees, blob_base_fee
-from ghostchain.chain.validation import child_fees
+from ghostchain.chain.validation import NO_NONCE, child_fees
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import ZERO_HASH, Hash32
+from ghostchain.primitives.types import EMPTY_BLOOM, EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
 
 # Of blocks that one node seals alone.
 SOLO_EXTRA_DATA = b"ghostchain"
+
+
+def unexecuted_header(
+    *,
+    parent_hash: Hash32,
+    number: int,
+    coinbase: Address,
+    gas_limit: int,
+    timestamp: int,
+    extra_data: bytes,
+    prev_randao: Hash32,
+    base_fee: int,
+    excess_blob_gas: int,
+    parent_beacon_block_root: Hash32,
+) -> Header:
+    """A block's header before its execution: what that yields (roots, bloom, gas used) is zero, and
+    there is no requests hash. Units: base_fee in wei per gas, timestamp in seconds."""
+    return Header(
+        parent_hash=parent_hash,
+        ommers_hash=EMPTY_OMMERS_HASH,
+        coinbase=coinbase,
+        state_root=ZERO_HASH,
+        transactions_root=ZERO_HASH,
+        receipts_root=ZERO_HASH,
+        bloom=EMPTY_BLOOM,
+        difficulty=0,
+        number=number,
+        gas_limit=gas_limit,
+        gas_used=0,
+        timestamp=timestamp,
+        extra_data=extra_data,
+        prev_randao=prev_randao,
+        nonce=NO_NONCE,
+        base_fee_per_gas=base_fee,
+        withdrawals_root=ZERO_HASH,
+        blob_gas_used=0,
+        excess_blob_gas=excess_blob_gas,
+        parent_beacon_block_root=parent_beacon_block_root,
+    )
 
 
 def environment_of(config: ChainConfig, header: Header) -> BlockEnvironment:

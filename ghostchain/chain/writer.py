@@ -28,7 +28,7 @@ from ghostchain.chain.columns import (
     transaction_columns,
 )
 from ghostchain.chain.config import ChainConfig
-from ghostchain.chain.environments import environment_of
+from ghostchain.chain.environments import environment_of, unexecuted_header
 from ghostchain.chain.fees import BASE_FEE_END, GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import (
@@ -61,7 +61,7 @@ from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import BlockReason, InvalidBlock, RemoteNeeded
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.leniency import STRICT
-from ghostchain.primitives.types import EMPTY_BLOOM, EMPTY_OMMERS_HASH, ZERO_HASH, Address, Hash32
+from ghostchain.primitives.types import EMPTY_BLOOM, ZERO_HASH, Address, Hash32
 from ghostchain.state.changes import Column, columns_of
 from ghostchain.state.keys import number_bytes
 from ghostchain.state.remote import (
@@ -85,7 +85,6 @@ from ghostchain.trie.merkle import Forest
 GROUP_BLOCKS_MAX = 32
 GROUP_BYTES_MAX = 1 << 20
 GROUP_ENTRIES_MAX = 1 << 14
-NO_NONCE = bytes(8)
 # A block of a fork is run so often without waiting, each time with what the last run missed.
 REMOTE_ROUNDS_MAX = 64
 # By hand: a blob base fee that can still be computed at once.
@@ -443,30 +442,20 @@ class BlockWriter:
             raise InvalidBlock(BlockReason.EXTRA_DATA_TOO_BIG)
 
     def _draft(self, proposal: Proposal, parent: Header, parent_hash: Hash32) -> Header:
-        """The header before execution; what execution yields is zero."""
+        """The header before execution."""
         demanded = child_fees(self.config, parent, proposal.timestamp)
         base_fee, excess = proposal.base_fee, proposal.excess_blob_gas
         wanted = parent.gas_limit if proposal.gas_limit is None else proposal.gas_limit
         gas_limit = wanted if proposal.is_free else next_gas_limit(parent.gas_limit, wanted)
-        return Header(
+        return unexecuted_header(
             parent_hash=parent_hash,
-            ommers_hash=EMPTY_OMMERS_HASH,
-            coinbase=proposal.coinbase,
-            state_root=ZERO_HASH,
-            transactions_root=ZERO_HASH,
-            receipts_root=ZERO_HASH,
-            bloom=bytes(256),
-            difficulty=0,
             number=parent.number + 1,
+            coinbase=proposal.coinbase,
             gas_limit=gas_limit,
-            gas_used=0,
             timestamp=proposal.timestamp,
             extra_data=proposal.extra_data,
             prev_randao=proposal.prev_randao,
-            nonce=NO_NONCE,
-            base_fee_per_gas=demanded.base_fee if base_fee is None else base_fee,
-            withdrawals_root=ZERO_HASH,
-            blob_gas_used=0,
+            base_fee=demanded.base_fee if base_fee is None else base_fee,
             excess_blob_gas=demanded.excess_blob_gas if excess is None else excess,
             parent_beacon_block_root=proposal.parent_beacon_block_root,
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ghostchain.chain.environments import SOLO_EXTRA_DATA
+from ghostchain.chain.environments import SOLO_EXTRA_DATA, unexecuted_header
 from ghostchain.chain.fee_tokens import is_coin
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.blocks import encode_block
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import EMPTY_OMMERS_HASH, EMPTY_ROOT, ZERO_HASH, Hash32
+from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.building import Built, Included, build, waiting
 from ghostchain.rpc.render import Json, effective_gas_price, header_json, signed_json
 from ghostchain.rpc.services import Services
@@ -55,25 +55,15 @@ def build_pending(services: Services, deadline: Deadline) -> Built:
     head = backend.head()
     environment = backend.environment(head.number + 1)
     is_solo = backend.development is not None
-    header = Header(
-        parent_hash=backend.hash_of(head.number) or ZERO_HASH,
-        ommers_hash=EMPTY_OMMERS_HASH,
-        coinbase=environment.coinbase,
-        state_root=EMPTY_ROOT,
-        transactions_root=EMPTY_ROOT,
-        receipts_root=EMPTY_ROOT,
-        bloom=bytes(256),
-        difficulty=0,
+    header = unexecuted_header(
+        parent_hash=environment.parent_hash,
         number=environment.number,
+        coinbase=environment.coinbase,
         gas_limit=environment.gas_limit,
-        gas_used=0,
         timestamp=environment.timestamp,
         extra_data=SOLO_EXTRA_DATA if is_solo else head.extra_data,
         prev_randao=environment.prev_randao,
-        nonce=bytes(8),
-        base_fee_per_gas=environment.base_fee,
-        withdrawals_root=EMPTY_ROOT,
-        blob_gas_used=0,
+        base_fee=environment.base_fee,
         excess_blob_gas=environment.excess_blob_gas,
         parent_beacon_block_root=environment.parent_beacon_block_root,
     )

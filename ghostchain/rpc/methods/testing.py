@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ghostchain.chain.environments import unexecuted_header
 from ghostchain.chain.fee_tokens import is_coin
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.types import EMPTY_OMMERS_HASH, EMPTY_ROOT, Address, Hash32
+from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.building import TRANSACTIONS_MAX, Included, build, waiting
 from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import invalid_params, server_error
@@ -99,25 +100,15 @@ def preliminary(
     extra_data: bytes,
 ) -> Header:
     fees = phantoms.fees(parent, attributes.timestamp)
-    return Header(
+    return unexecuted_header(
         parent_hash=parent_hash,
-        ommers_hash=EMPTY_OMMERS_HASH,
-        coinbase=attributes.fee_recipient,
-        state_root=EMPTY_ROOT,
-        transactions_root=EMPTY_ROOT,
-        receipts_root=EMPTY_ROOT,
-        bloom=bytes(256),
-        difficulty=0,
         number=parent.number + 1,
+        coinbase=attributes.fee_recipient,
         gas_limit=parent.gas_limit,
-        gas_used=0,
         timestamp=attributes.timestamp,
         extra_data=extra_data,
         prev_randao=attributes.prev_randao,
-        nonce=bytes(8),
-        base_fee_per_gas=fees.base_fee,
-        withdrawals_root=EMPTY_ROOT,
-        blob_gas_used=0,
+        base_fee=fees.base_fee,
         excess_blob_gas=fees.excess_blob_gas,
         parent_beacon_block_root=attributes.parent_beacon_block_root,
     )

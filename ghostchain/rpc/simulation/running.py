@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ghostchain.chain.environments import unexecuted_header
 from ghostchain.crypto.hashes import header_hash, logs_bloom
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import encode_block, encode_receipt, encode_withdrawal
@@ -24,8 +25,6 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log, Receipt
 from ghostchain.primitives.transaction import SignatureScheme, Transaction, TransactionType
 from ghostchain.primitives.types import (
-    EMPTY_OMMERS_HASH,
-    EMPTY_ROOT,
     ZERO_ADDRESS,
     ZERO_HASH,
     Address,
@@ -61,7 +60,6 @@ from ghostchain.trie.merkle import ordered_root
 
 BLOB_GAS = 131_072
 CAPPED = " (gas limit was capped by the RPC server's global gas cap)"
-EMPTY_BLOOM = bytes(256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,25 +150,15 @@ class Run:
             # Without validation calls need not pay, and none could pay less than nothing.
             base_fee = fees.base_fee if self.request.validation else 0
         coinbase = override.fee_recipient
-        return Header(
+        return unexecuted_header(
             parent_hash=parent_hash,
-            ommers_hash=EMPTY_OMMERS_HASH,
-            coinbase=parent.coinbase if coinbase is None else coinbase,
-            state_root=EMPTY_ROOT,
-            transactions_root=EMPTY_ROOT,
-            receipts_root=EMPTY_ROOT,
-            bloom=EMPTY_BLOOM,
-            difficulty=0,
             number=plan.number,
+            coinbase=parent.coinbase if coinbase is None else coinbase,
             gas_limit=parent.gas_limit if override.gas_limit is None else override.gas_limit,
-            gas_used=0,
             timestamp=plan.timestamp,
             extra_data=b"",
             prev_randao=Hash32(override.prev_randao or ZERO_HASH),
-            nonce=bytes(8),
-            base_fee_per_gas=base_fee,
-            withdrawals_root=EMPTY_ROOT,
-            blob_gas_used=0,
+            base_fee=base_fee,
             excess_blob_gas=fees.excess_blob_gas,
             parent_beacon_block_root=override.beacon_root or ZERO_HASH,
         )
