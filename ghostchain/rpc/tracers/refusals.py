@@ -36,6 +36,8 @@ BLS_NOT_ON_CURVE = "invalid point: not on curve"
 BLS_TOP_BYTES = "invalid field element top bytes"
 
 Pair = tuple[int, int]
+# Everything that is wrong with an input, in geth's order.
+Check = Callable[[bytes], Iterator[str]]
 
 
 def refusal(address: bytes, data: bytes) -> str:
@@ -153,64 +155,19 @@ def bls_twist_subgroup(data: bytes) -> Iterator[str]:
         yield "g2 point is not on correct subgroup"
 
 
-def has_items(data: bytes, length: int) -> bool:
-    return len(data) > 0 and len(data) % length == 0
+def bls(length: int, *checks: tuple[slice, Check], repeats: bool = False) -> Check:
+    """Of an input that is one item of so many bytes, or any number of them but none: what geth asks
+    of the parts of each, in its order."""
 
-
-def bls_add(data: bytes) -> Iterator[str]:
-    if len(data) != 256:
-        yield INVALID_LENGTH
-        return
-    yield from bls_point(data[:128])
-    yield from bls_point(data[128:])
-
-
-def bls_twist_add(data: bytes) -> Iterator[str]:
-    if len(data) != 512:
-        yield INVALID_LENGTH
-        return
-    yield from bls_twist_point(data[:256])
-    yield from bls_twist_point(data[256:])
-
-
-def bls_multiply(data: bytes) -> Iterator[str]:
-    if not has_items(data, 160):
-        yield INVALID_LENGTH
-        return
-    for at in range(0, len(data), 160):
-        point = data[at : at + 128]
-        yield from bls_point(point)
-        yield from bls_subgroup(point)
-
-
-def bls_twist_multiply(data: bytes) -> Iterator[str]:
-    if not has_items(data, 288):
-        yield INVALID_LENGTH
-        return
-    for at in range(0, len(data), 288):
-        point = data[at : at + 256]
-        yield from bls_twist_point(point)
-        yield from bls_twist_subgroup(point)
-
-
-def bls_pairing(data: bytes) -> Iterator[str]:
-    if not has_items(data, 384):
-        yield INVALID_LENGTH
-        return
-    for at in range(0, len(data), 384):
-        point, twisted = data[at : at + 128], data[at + 128 : at + 384]
-        yield from bls_point(point)
-        yield from bls_twist_point(twisted)
-        yield from bls_subgroup(point)
-        yield from bls_twist_subgroup(twisted)
-
-
-def bls_map(length: int) -> Callable[[bytes], Iterator[str]]:
     def why(data: bytes) -> Iterator[str]:
-        if len(data) != length:
+        count, rest = divmod(len(data), length)
+        if rest or not count or (count > 1 and not repeats):
             yield INVALID_LENGTH
-        else:
-            yield from bls_elements(data)
+            return
+        for at in range(0, len(data), length):
+            item = data[at : at + length]
+            for part, check in checks:
+                yield from check(item[part])
 
     return why
 
@@ -271,18 +228,29 @@ def kzg_proof(point: int, claim: int, commitment: bytes, proof: bytes) -> Iterat
     yield "can't verify opening proof"
 
 
-REASONS: Mapping[int, Callable[[bytes], Iterator[str]]] = {
+WHOLE = slice(None)
+POINT, SECOND_POINT = slice(0, 128), slice(128, 256)
+TWISTED, SECOND_TWISTED, TWISTED_OF_PAIR = slice(0, 256), slice(256, 512), slice(128, 384)
+
+REASONS: Mapping[int, Check] = {
     0x05: modexp,
     0x06: bn_add,
     0x07: bn_multiply,
     0x08: bn_pairing,
     0x09: blake2,
     0x0A: kzg,
-    0x0B: bls_add,
-    0x0C: bls_multiply,
-    0x0D: bls_twist_add,
-    0x0E: bls_twist_multiply,
-    0x0F: bls_pairing,
-    0x10: bls_map(64),
-    0x11: bls_map(128),
+    0x0B: bls(256, (POINT, bls_point), (SECOND_POINT, bls_point)),
+    0x0C: bls(160, (POINT, bls_point), (POINT, bls_subgroup), repeats=True),
+    0x0D: bls(512, (TWISTED, bls_twist_point), (SECOND_TWISTED, bls_twist_point)),
+    0x0E: bls(288, (TWISTED, bls_twist_point), (TWISTED, bls_twist_subgroup), repeats=True),
+    0x0F: bls(
+        384,
+        (POINT, bls_point),
+        (TWISTED_OF_PAIR, bls_twist_point),
+        (POINT, bls_subgroup),
+        (TWISTED_OF_PAIR, bls_twist_subgroup),
+        repeats=True,
+    ),
+    0x10: bls(64, (WHOLE, bls_elements)),
+    0x11: bls(128, (WHOLE, bls_elements)),
 }
