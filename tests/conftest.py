@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,7 +34,7 @@ def fixtures() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fixture_archive(fixtures: Path):
+def fixture_archive(fixtures: Path) -> Callable[[str], Path]:
     """A function from an archive's name to its path; skips with that name when it is absent."""
 
     def find(name: str) -> Path:
@@ -41,3 +44,10 @@ def fixture_archive(fixtures: Path):
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def openrpc(fixture_archive: Callable[[str], Path]) -> dict[str, Any]:
+    """The document of execution-apis, as it is."""
+    document: dict[str, Any] = json.loads(fixture_archive("openrpc.json").read_text())
+    return document

@@ -3,8 +3,6 @@ shows through JSON-RPC as Ethereum has it."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,29 +13,13 @@ from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding import rlp
 from ghostchain.primitives.types import Address
 from ghostchain.trie.merkle import verify_proof
+from tests.node.examples import PARAMETERLESS
 from tests.node.process import Ghostd, RpcFailure
+from tests.node.whole_chain import init_code
 
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 BOB = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
 EMPTY = "0x" + "99" * 20
-
-
-def assemble() -> str:
-    """Init code of a contract that stores the first word of its call data in slot 0, logs it with
-    topic 7 and returns what slot 0 was. With call data of one byte it reverts with that byte; with
-    two it runs into INVALID."""
-    body = bytes.fromhex("600054600035600055600035600052600760206000a160005260206000f3")
-    prefix_length = 14
-    reverting = prefix_length + len(body)
-    revert_code = bytes.fromhex("5b60003560005260016000fd")
-    invalid_code = bytes.fromhex("5bfe")
-    prefix = bytes.fromhex("3660011460") + bytes([reverting]) + bytes.fromhex("57")
-    prefix += bytes.fromhex("3660021460") + bytes([reverting + len(revert_code)]) + b"\x57"
-    assert len(prefix) == prefix_length
-    runtime = prefix + body + revert_code + invalid_code
-    init = bytes.fromhex(f"60{len(runtime):02x}600c60003960{len(runtime):02x}6000f3")
-    assert len(init) == 12
-    return "0x" + (init + runtime).hex()
 
 
 class Live:
@@ -45,7 +27,7 @@ class Live:
 
     def __init__(self, node: Ghostd) -> None:
         self.node = node
-        deployed = self.send({"data": assemble()})
+        deployed = self.send({"data": "0x" + init_code().hex()})
         self.contract = deployed["contractAddress"]
         self.deployed = deployed
         self.stored = self.send({"to": self.contract, "data": "0x" + "2a".rjust(64, "0")})
@@ -78,26 +60,15 @@ def calls_of(live: Live) -> list[tuple[str, list[Any]]]:
         ("eth_getBlockTransactionCountByNumber", [number]),
         ("eth_getBlockReceipts", [number]),
         ("eth_getBlockReceipts", ["0x0"]),
-        ("eth_capabilities", []),
-        ("eth_chainId", []),
-        ("eth_syncing", []),
-        ("eth_coinbase", []),
-        ("eth_accounts", []),
-        ("eth_blockNumber", []),
-        ("eth_config", []),
-        ("net_version", []),
+        *((method, []) for method in PARAMETERLESS),
         ("eth_call", [call, "latest"]),
         ("eth_estimateGas", [call]),
         ("eth_createAccessList", [call, "latest"]),
         ("eth_gasPrice", []),
-        ("eth_baseFee", []),
-        ("eth_blobBaseFee", []),
         ("eth_maxPriorityFeePerGas", []),
         ("eth_feeHistory", ["0x10", "latest", [10, 50, 90]]),
         ("eth_fillTransaction", [call]),
         ("eth_newFilter", [{"fromBlock": "0x1"}]),
-        ("eth_newBlockFilter", []),
-        ("eth_newPendingTransactionFilter", []),
         ("eth_uninstallFilter", ["0x1"]),
         ("eth_getLogs", [{"fromBlock": "0x0", "toBlock": "latest", "address": contract}]),
         ("eth_sign", [ALICE, "0x0102"]),
@@ -112,20 +83,14 @@ def calls_of(live: Live) -> list[tuple[str, list[Any]]]:
         ("eth_getTransactionByBlockHashAndIndex", [block, "0x0"]),
         ("eth_getTransactionByBlockNumberAndIndex", [number, "0x0"]),
         ("eth_getTransactionReceipt", [sent]),
-        ("txpool_status", []),
-        ("txpool_content", []),
         ("txpool_contentFrom", [ALICE]),
     ]
 
 
-def test_results_validate_against_the_schemas(live: Live, fixtures: Path) -> None:
-    path = fixtures / "openrpc.json"
-    if not path.exists():
-        pytest.skip(f"fixture set openrpc.json is not here ({fixtures}; set GHOSTCHAIN_FIXTURES)")
-    document = json.loads(path.read_text())
-    schemas = {item["name"]: item["result"]["schema"] for item in document["methods"]}
+def test_results_validate_against_the_schemas(live: Live, openrpc: dict[str, Any]) -> None:
+    schemas = {item["name"]: item["result"]["schema"] for item in openrpc["methods"]}
     for method, params in calls_of(live):
-        schema = {"components": document["components"], **schemas[method]}
+        schema = {"components": openrpc["components"], **schemas[method]}
         try:
             jsonschema.Draft202012Validator(schema).validate(live.ask(method, *params))
         except jsonschema.ValidationError as failure:

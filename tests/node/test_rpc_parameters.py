@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ghostchain.rpc.methods import METHODS
 from tests.node.document import Document
+from tests.node.examples import Asking, examples
 from tests.node.process import Ghostd
-from tests.node.test_rpc_surface import Asking, examples
-from tests.node.whole_chain import WholeChain, make
+from tests.node.whole_chain import WholeChain
 
 HASH = "0x" + "11" * 32
 WHO = "0x" + "99" * 20
@@ -103,22 +102,9 @@ ANY_KEYS = frozenset({"eth_getStorageAt", "eth_getProof", "eth_getStorageValues"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> WholeChain:
-    return make(tmp_path_factory.mktemp("whole"))
-
-
-@pytest.fixture(scope="module")
 def asking(world: WholeChain) -> Iterator[Asking]:
     with Ghostd("--dev", "--genesis", str(world.genesis), data_dir=world.directory) as running:
         yield Asking(world, running)
-
-
-@pytest.fixture(scope="module")
-def document(fixtures: Path) -> Document:
-    path = fixtures / "openrpc.json"
-    if not path.exists():
-        pytest.skip(f"fixture set openrpc.json is not here ({fixtures}; set GHOSTCHAIN_FIXTURES)")
-    return Document(path)
 
 
 def requests(asking: Asking, document: Document) -> Iterator[tuple[str, list[Any], int]]:

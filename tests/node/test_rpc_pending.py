@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,19 +10,11 @@ import pytest
 from ghostchain.chain.networks import TEST_KEYS
 from ghostchain.crypto.secp256k1 import address_of
 from tests.node.document import Document
+from tests.node.examples import NUMBER_TAKERS, PARAMETERLESS, STATE_READERS, TAGS
 from tests.node.process import Ghostd
-from tests.node.test_rpc_surface import NUMBER_TAKERS, PARAMETERLESS, STATE_READERS, TAGS
 
 ALICE, BOB = ("0x" + address_of(key).hex() for key in TEST_KEYS[:2])
 FEES = {"gas": "0x5208", "maxFeePerGas": "0x1000000000", "maxPriorityFeePerGas": "0x1"}
-
-
-@pytest.fixture(scope="module")
-def document(fixtures: Path) -> Document:
-    path = fixtures / "openrpc.json"
-    if not path.exists():
-        pytest.skip(f"fixture set openrpc.json is not here ({fixtures}; set GHOSTCHAIN_FIXTURES)")
-    return Document(path)
 
 
 def pending(node: Ghostd, document: Document, *, full: bool = False) -> dict[str, Any]:

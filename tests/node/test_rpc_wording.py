@@ -13,15 +13,10 @@ from ghostchain.crypto.signing import sign_transaction
 from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.primitives.transaction import Transaction
 from tests.node.process import Ghostd, RpcFailure
-from tests.node.whole_chain import ALICE, BOB, CHAIN_ID, FEE, KEYS, TARGET, WholeChain, make
+from tests.node.whole_chain import ALICE, BOB, CHAIN_ID, FEE, KEYS, TARGET, WholeChain
 
 POOR = "0x" + "98" * 20
 WORD = 2**256 - 1
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> WholeChain:
-    return make(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -107,15 +106,6 @@ def mine(chain: MemoryBackend, *raws: bytes) -> None:
 def node(backend: MemoryBackend) -> Iterator[RunningServer]:
     with RunningServer(backend) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def openrpc(fixtures: Path) -> dict[str, Any]:
-    path = fixtures / "openrpc.json"
-    if not path.exists():
-        pytest.skip(f"fixture set openrpc.json is not here ({fixtures}; set GHOSTCHAIN_FIXTURES)")
-    document: dict[str, Any] = json.loads(path.read_text())
-    return document
 
 
 def hash_of(backend: MemoryBackend, number: int, index: int = 0) -> str:
