@@ -86,6 +86,18 @@ def _ignore_step(_: str) -> None:
     return
 
 
+def claim(data_dir: Path, genesis: Genesis, *, is_loaded: bool = False) -> DataDirectory:
+    """The directory, for this chain alone. is_loaded: as of `Identity`, of a new one. Raises: as
+    `DataDirectory.claim`."""
+    return DataDirectory.claim(
+        data_dir,
+        genesis_hash=genesis.hash,
+        chain_id=genesis.config.chain_id,
+        header=encode_header(genesis.header),
+        is_loaded=is_loaded,
+    )
+
+
 def open_storage(
     data_dir: Path,
     genesis: Genesis,
@@ -102,9 +114,7 @@ def open_storage(
     """
     return_large_allocations()
     step = on_step or _ignore_step
-    directory = DataDirectory.claim(
-        data_dir, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id
-    )
+    directory = claim(data_dir, genesis)
     opened: list[Callable[[], None]] = [directory.close]
     try:
         _refuse_lost_database(data_dir)

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from ghostchain.chain.fork import ForkStart, begin_fork
 from ghostchain.chain.genesis import Genesis
-from ghostchain.chain.opening import BLOCKS_NAME, BLOOMS_NAME, STATE_NAME
-from ghostchain.storage.directory import IDENTITY_NAME, DataDirectory, locked, write_durably
+from ghostchain.chain.opening import BLOCKS_NAME, BLOOMS_NAME, STATE_NAME, claim
+from ghostchain.storage.directory import IDENTITY_NAME, locked, write_durably
 from ghostchain.storage.files import storage_failure
 
 NEXT_NAME = "next"
@@ -36,9 +36,7 @@ def prepare_next(data_dir: Path, genesis: Genesis, start: ForkStart | None) -> N
         if start is not None:
             begin_fork(beside, genesis, start)
         else:
-            DataDirectory.claim(
-                beside, genesis_hash=genesis.hash, chain_id=genesis.config.chain_id
-            ).close()
+            claim(beside, genesis).close()
             (beside / STATE_NAME).mkdir()
     except OSError as error:
         raise storage_failure(error, beside) from error

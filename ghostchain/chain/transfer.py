@@ -106,6 +106,15 @@ def _unknown(chain: Chain, blocks: Iterator[bytes]) -> Iterator[bytes]:
             )
 
 
+def beginning_of(path: Path) -> int | None:
+    """The time of the genesis that the file begins with; None where it begins later. Raises: as
+    `read_blocks`."""
+    for data in read_blocks(path):
+        header = decode_header(_header_bytes(data))
+        return header.timestamp if header.number == 0 else None
+    return None
+
+
 def _header_bytes(data: bytes) -> bytes:
     """The header of an encoded block, whose other parts are not looked at."""
     try:

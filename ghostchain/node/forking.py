@@ -61,7 +61,7 @@ class Forking:
         self._data_dir = data_dir
         self._fork: OpenFork | None = None
         self._history: RemoteHistory | None = None
-        self.genesis = genesis_of(configuration)
+        self.genesis = genesis_of(configuration, data_dir if configuration.fork is None else None)
 
     # ---- what there is ----
 

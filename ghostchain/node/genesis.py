@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from eth_utils.address import to_checksum_address
 
@@ -13,13 +14,15 @@ from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.crypto.hierarchical import HARDENED
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
+from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.execution.forks import Fork
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development.configuration import DevelopmentConfiguration
 from ghostchain.node.forks import system_contracts
-from ghostchain.primitives.errors import InvalidGenesis
+from ghostchain.primitives.errors import InvalidGenesis, StorageCorrupt
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address
+from ghostchain.storage.directory import Identity, read_identity
 
 # The bootstrap validator of the networks for trying out: its key is the hash of this sentence, so
 # it is published and worthless by construction.
@@ -43,12 +46,16 @@ class DevAccount:
         return to_checksum_address(self.address)
 
 
-def genesis_of(configuration: NodeConfiguration) -> Genesis:
+def genesis_of(
+    configuration: NodeConfiguration, data_dir: Path | None = None, *, time_s: int | None = None
+) -> Genesis:
     """The genesis, with the command line's own chain id and, for the development chain, gas limit.
-    A development chain that is thrown away begins now: clients that reckon from the head's time
-    (`block.timestamp + 1 hours` before the first block) would else reckon from 1970.
+    A development chain begins now: clients that reckon from the head's time (`block.timestamp + 1
+    hours` before the first block) would else reckon from 1970.
 
-    Raises: InvalidGenesis saying what is wrong where.
+    data_dir: where the chain lies or is going to; a development chain that is there keeps the time
+    at which it began. None: nowhere yet. time_s: at which a new one begins, instead of now.
+    Raises: InvalidGenesis saying what is wrong where; ForeignDirectory, StorageCorrupt.
     """
     if configuration.genesis_path is not None:
         genesis = load_genesis(configuration.genesis_path)
@@ -61,11 +68,32 @@ def genesis_of(configuration: NodeConfiguration) -> Genesis:
             genesis, header=replace(genesis.header, gas_limit=configuration.gas_limit)
         )
     if configuration.dev and configuration.genesis_path is None:
-        wanted = configuration.development
-        if wanted.timestamp is None and configuration.data_dir is None:
-            wanted = replace(wanted, timestamp=int(time.time()))
-        genesis = development_genesis(genesis, wanted)
+        genesis = _development_genesis_in(data_dir, genesis, configuration.development, time_s)
     return genesis
+
+
+def _development_genesis_in(
+    data_dir: Path | None, genesis: Genesis, wanted: DevelopmentConfiguration, time_s: int | None
+) -> Genesis:
+    """That of the chain in the directory, or of a new one."""
+    kept = None if data_dir is None else read_identity(data_dir)
+    if kept is not None and not kept.header:
+        # Made before directories said so; such a chain began at the network's own time.
+        return development_genesis(genesis, wanted)
+    header = None if kept is None else _kept_header(kept)
+    if kept is not None and kept.is_loaded and header is not None:
+        return replace(development_genesis(genesis, wanted), header=header)
+    if wanted.timestamp is None:
+        began = int(time.time()) if time_s is None else time_s
+        wanted = replace(wanted, timestamp=began if header is None else header.timestamp)
+    return development_genesis(genesis, wanted)
+
+
+def _kept_header(kept: Identity) -> Header:
+    """The header that a directory says it began with. Raises: StorageCorrupt."""
+    if keccak256(kept.header) != kept.genesis_hash:
+        raise StorageCorrupt("the header in IDENTITY is not the one of its genesis hash")
+    return decode_early_header(kept.header)
 
 
 def development_genesis(genesis: Genesis, wanted: DevelopmentConfiguration) -> Genesis:

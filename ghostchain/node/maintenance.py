@@ -23,8 +23,8 @@ from rich.progress import (
 
 from ghostchain import __version__
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.transfer import beginning_of, import_file
 from ghostchain.chain.transfer import export_file as export_blocks
-from ghostchain.chain.transfer import import_file
 from ghostchain.chain.verify import verify_directory
 from ghostchain.crypto import keccak, secp256k1
 from ghostchain.node import logs
@@ -57,13 +57,15 @@ def existing(configuration: NodeConfiguration) -> Path:
 
 
 @contextmanager
-def opened(configuration: NodeConfiguration, *, create: bool) -> Iterator[Chain]:
-    """The chain, open for this process alone.
+def opened(
+    configuration: NodeConfiguration, *, create: bool, time_s: int | None = None
+) -> Iterator[Chain]:
+    """The chain, open for this process alone. time_s: as of `genesis_of`.
 
     Raises: StorageError; ForeignDirectory when there is none and create is not set.
     """
     directory = directory_of(configuration) if create else existing(configuration)
-    genesis = genesis_of(configuration)
+    genesis = genesis_of(configuration, directory, time_s=time_s)
     chain = Chain.open(directory, genesis, prune=configuration.prune)
     try:
         open_engines(genesis, directory)
@@ -119,7 +121,8 @@ def import_files(
 ) -> None:
     """The blocks of the files follow the head."""
     logs.configure(json=json_logs, level=level)
-    with opened(configuration, create=True) as chain:
+    time_s = next(map(beginning_of, files), None)
+    with opened(configuration, create=True, time_s=time_s) as chain:
         for file in files:
             before = chain.head.number
             try:
@@ -158,7 +161,8 @@ def verify_database(configuration: NodeConfiguration, *, json_logs: bool, level:
     Works on a directory that does not open as a chain, too: the stored trie is not looked at.
     """
     logs.configure(json=json_logs, level=level)
-    directory, genesis = existing(configuration), genesis_of(configuration)
+    directory = existing(configuration)
+    genesis = genesis_of(configuration, directory)
     with progress_display("verifying", None, "accounts") as bar:
         found = verify_directory(directory, genesis, counter(bar))
     event(

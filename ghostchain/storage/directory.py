@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ghostchain.primitives.errors import (
@@ -28,25 +28,39 @@ IGNORED_NAMES = frozenset({LOCK_NAME, IDENTITY_NAME + ".new", "lost+found", ".gi
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which chain a data directory belongs to."""
+    """Which chain a data directory belongs to. header: RLP of the header that the genesis hash is
+    of, where it was said when the directory was made; is_loaded: that it is another chain's, whose
+    blocks and state were loaded."""
 
     layout: int
     genesis_hash: bytes
     chain_id: int
+    header: bytes = field(default=b"", compare=False)
+    is_loaded: bool = field(default=False, compare=False)
 
     def to_json(self) -> str:
-        fields = {
+        fields: dict[str, object] = {
             "layout": self.layout,
             "genesisHash": "0x" + self.genesis_hash.hex(),
             "chainId": self.chain_id,
         }
+        if self.header:
+            fields["genesisHeader"] = "0x" + self.header.hex()
+        if self.is_loaded:
+            fields["isLoaded"] = True
         return json.dumps({"ghostchain": fields}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Identity:
         fields = json.loads(text)["ghostchain"]
         genesis_hash = bytes.fromhex(fields["genesisHash"].removeprefix("0x"))
-        return cls(int(fields["layout"]), genesis_hash, int(fields["chainId"]))
+        return cls(
+            int(fields["layout"]),
+            genesis_hash,
+            int(fields["chainId"]),
+            bytes.fromhex(fields.get("genesisHeader", "").removeprefix("0x")),
+            bool(fields.get("isLoaded", False)),
+        )
 
 
 def read_identity(directory: Path) -> Identity | None:
@@ -103,13 +117,22 @@ class DataDirectory:
         self._lock: int | None = lock
 
     @classmethod
-    def claim(cls, path: Path, *, genesis_hash: bytes, chain_id: int) -> DataDirectory:
-        """Checks the directory, locks it, and marks it as ours when it was free.
+    def claim(
+        cls,
+        path: Path,
+        *,
+        genesis_hash: bytes,
+        chain_id: int,
+        header: bytes = b"",
+        is_loaded: bool = False,
+    ) -> DataDirectory:
+        """Checks the directory, locks it, and marks it as ours when it was free. header, is_loaded:
+        what is noted then, as of `Identity`.
 
         Raises: ForeignDirectory, WrongGenesis, StorageCorrupt, DirectoryLocked, StorageFailed;
             nothing has been written then (but for a lock file where there was none).
         """
-        wanted = Identity(LAYOUT, genesis_hash, chain_id)
+        wanted = Identity(LAYOUT, genesis_hash, chain_id, header, is_loaded)
         check_identity(path, wanted)
         try:
             path.mkdir(parents=True, exist_ok=True)

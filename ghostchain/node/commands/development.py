@@ -67,8 +67,8 @@ DEVELOPMENT_OPTIONS = (
         "--timestamp",
         type=click.IntRange(0, (1 << 63) - 1),
         metavar="SECONDS",
-        help="With --dev: the time of genesis, where the chain's clock begins.  [default: now; in "
-        "a data directory genesis's own; and the clock is the wall's]",
+        help="With --dev: the time of genesis, where the chain's clock begins.  [default: now, "
+        "when the chain is new; and the clock is the wall's]",
     ),
     click.option(
         "--hardfork",
