@@ -184,12 +184,15 @@ def _open_cache(settings: ForkSettings, found: Origin) -> ForkCache:
         path = folder / "state.sqlite"
     else:
         path = path_of(folder, found.chain_id, found.number, found.hash)
+    try:
         for deleted in shrink(folder, bytes_max=settings.cache_bytes_max):
             logger.info("fork cache: deleted %s to make room", deleted)
-    try:
         cache = ForkCache(path, bytes_max=settings.cache_bytes_max // 2)
     except OSError as failure:
-        raise CacheFailed(f"the fork cache {path} cannot be used: {failure}") from failure
+        raise CacheFailed(
+            f"the fork cache {path} cannot be used: {failure}; --cache-dir names another folder, "
+            "--no-storage-caching does without"
+        ) from failure
     cache.put("answers", HEADER, encode_header(found.header))
     return cache
 
@@ -238,7 +241,10 @@ def _cached(settings: ForkSettings) -> Origin | None:
     hashes = known_hashes(folder, chain_id, number)
     if len(hashes) != 1:
         return None
-    cache = ForkCache(path_of(folder, chain_id, number, hashes[0]))
+    try:
+        cache = ForkCache(path_of(folder, chain_id, number, hashes[0]))
+    except OSError:
+        return None  # which is told where it is opened to be used
     try:
         encoded = cache.get("answers", HEADER)
     finally:

@@ -59,7 +59,11 @@ while True:
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "going\n"
-    time.sleep(0.3)
+    reader = ForkCache(tmp_path / "a.sqlite")
+    deadline = time.monotonic() + 30
+    while not reader.count("slots") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    reader.close()
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     process.stdout.close()
