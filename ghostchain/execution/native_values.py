@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ghostchain._native import ffi
 from ghostchain.crypto.signing import authority_of
+from ghostchain.execution.environment import BlockEnvironment, Message
 from ghostchain.execution.wasm_engine import ensure_engine
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.leniency import STRICT, Leniency
 from ghostchain.primitives.transaction import AccessEntry, Authorization, Call
 from ghostchain.primitives.types import ZERO_ADDRESS
-
-if TYPE_CHECKING:
-    from ghostchain.execution.executor import BlockEnvironment, Message
 
 
 def fill_environment(native: Any, env: BlockEnvironment) -> None:

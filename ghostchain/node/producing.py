@@ -221,12 +221,3 @@ def head_check(chain: Chain) -> Check:
     """Whether the head is young."""
     age = max(int(time.time()) - chain.head.timestamp, 0)
     return Check("head", age <= HEAD_AGE_S_MAX, age)
-
-
-def open_producer(parts: Parts) -> Producer:
-    """Validators that agree where the genesis has `config.ghost.consensus`; one node elsewhere."""
-    if parts.chain.config.consensus is None:
-        return Solo(parts)
-    from ghostchain.node.validating import Validating
-
-    return Validating(parts)

@@ -40,7 +40,7 @@ from ghostchain.node.genesis import accounts_file, check_system_contracts, dev_a
 from ghostchain.node.logs import event, speaks_json
 from ghostchain.node.metrics import Metrics, Sample
 from ghostchain.node.monitoring import MonitoringServer
-from ghostchain.node.producing import Parts, Producer, open_producer
+from ghostchain.node.producing import Parts, Producer, Solo
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.units import ETHER
 from ghostchain.rpc.operator import load_secret
@@ -423,3 +423,12 @@ def rpc_options(configuration: NodeConfiguration, data_dir: Path) -> RpcOptions:
         local_socket=data_dir / SOCKET_NAME,
         jwt_secret=None if rpc.jwt_secret is None else load_secret(rpc.jwt_secret),
     )
+
+
+def open_producer(parts: Parts) -> Producer:
+    """Validators that agree where the genesis has `config.ghost.consensus`; one node elsewhere."""
+    if parts.chain.config.consensus is None:
+        return Solo(parts)
+    from ghostchain.node.validating import Validating
+
+    return Validating(parts)

@@ -1,15 +1,16 @@
 """JSON-RPC: how wallets, libraries, explorers and our own services speak to a node.
 
 One request through this package: `http.py`, `websocket.py` or, for the node's operator,
-`operator.py` takes bytes from a client (`server.py` has them all, `access.py` says who may ask);
-`protocol.py` (no I/O) turns them into calls or into JSON-RPC errors, within limits on size, nesting
-and batch length; `dispatch.py` looks each call up in the table made of `methods/`, if the door it
-came through offers it, checks its parameters against the method's own list (`parameters.py`) and
-runs it: cheap reads and what is soon done on the event loop, slow work (long calls, logs, proofs)
-in a bounded thread pool with a deadline, raw transactions together in one admission per batch
-(`submission.py`). On a fork, what is older than it goes to the remote (`routing.py`). The answer is
-rendered (`render.py`) from what a `Backend` gave. The backend (`backend.py`) is the only thing here
-that knows a node: it is a `Protocol`, the node gives one, tests give another.
+`operator.py` takes bytes from a client (`server.py` opens the doors, `reception.py` has all who are
+connected, `access.py` says who may ask); `protocol.py` (no I/O) turns them into calls or into
+JSON-RPC errors, within limits on size, nesting and batch length; `dispatch.py` looks each call up
+in the table made of `methods/`, if the door it came through offers it, checks its parameters
+against the method's own list (`parameters.py`) and runs it: cheap reads and what is soon done on
+the event loop, slow work (long calls, logs, proofs) in a bounded thread pool with a deadline, raw
+transactions together in one admission per batch (`submission.py`). On a fork, what is older than it
+goes to the remote (`routing.py`). The answer is rendered (`render.py`) from what a `Backend` gave.
+The backend (`backend.py`) is the only thing here that knows a node: it is a `Protocol`, the node
+gives one, tests give another.
 
 What never changes:
 - Every input has an answer: a result or a JSON-RPC error object. No input drops a connection or

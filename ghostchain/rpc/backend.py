@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -30,6 +29,7 @@ from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.development import Development
+from ghostchain.rpc.errors import Refusal
 from ghostchain.rpc.phantoms import Middle, Phantoms
 from ghostchain.rpc.remote import RemoteChain
 from ghostchain.rpc.standing import (
@@ -62,19 +62,6 @@ __all__ = [
     "SyncProgress",
     "UnknownAccount",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A raw transaction that was not taken, and why.
-
-    reason: a TransactionReason, or the pool's own. message: the pool's words, as geth says them;
-    where it is empty the table of `errors.py` words the reason out of values.
-    """
-
-    reason: Enum
-    message: str = ""
-    values: Mapping[str, int | bytes] = field(default_factory=dict)
 
 
 class PooledTransaction(Protocol):

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.errors import RemoteError
 from ghostchain.primitives.types import Address, Hash32
-
-if TYPE_CHECKING:
-    from ghostchain.rpc.backend import Refusal
+from ghostchain.rpc.errors import Refusal
 
 
 class Impossible(Exception):

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ghostchain.execution.reads import Reading
 from ghostchain.primitives.errors import (
@@ -39,7 +38,8 @@ from ghostchain.rpc.errors import (
     refusal_error,
     server_error,
 )
-from ghostchain.rpc.parameters import Parameter, bind
+from ghostchain.rpc.method import Cost, Door, Method
+from ghostchain.rpc.parameters import bind
 from ghostchain.rpc.protocol import (
     Call,
     Fault,
@@ -52,29 +52,17 @@ from ghostchain.rpc.protocol import (
     response_too_large,
 )
 from ghostchain.rpc.routing import About, remote_run, routes_of, senders_here
+from ghostchain.rpc.services import Services
+from ghostchain.rpc.subscriptions import Turn
 from ghostchain.rpc.workers import Deadline, Workers, timed_out
-
-if TYPE_CHECKING:
-    from ghostchain.rpc.services import Services
-    from ghostchain.rpc.websocket import Turn
 
 logger = logging.getLogger(__name__)
 
 REMOTE_ROUNDS_MAX = 64
 
 
-class Cost(Enum):
-    """Where a method runs, and what its handler is called with before its parameters."""
-
-    CHEAP = "on the event loop: handler(services, ...)"
-    SLOW = "in a worker thread: handler(services, deadline, ...)"
-    AWAITED = "a coroutine: handler(services, ...)"
-    SUBMISSION = "no handler: the one parameter is a raw transaction for the pool"
-    CONNECTION = "on the event loop: handler(turn, ...), WebSocket only"
-
-
 # Looking a member up in its class takes longer than most of what is answered on the loop.
-CHEAP, CONNECTION = Cost.CHEAP, Cost.CONNECTION
+CHEAP, CONNECTION, PUBLIC = Cost.CHEAP, Cost.CONNECTION, Door.PUBLIC
 # Items of a batch that are answered without letting others have the event loop in between.
 AT_ONCE_MAX = 100
 SLICE_S = 0.005
@@ -98,32 +86,6 @@ class TooFast(Exception):
     def __init__(self, wait_s: float) -> None:
         super().__init__(f"too many requests on this connection, wait {wait_s:.3f} s")
         self.wait_s = wait_s
-
-
-class Door(Enum):
-    """Who may call a method."""
-
-    PUBLIC = "whoever reaches the node"
-    DEVELOPMENT = "the same, on a development chain only"
-    ADMIN = "the operator, through a door of its own"
-
-
-PUBLIC = Door.PUBLIC
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A row of the table.
-
-    quick: of a SLOW method: quick(services, ...) gives the result on the event loop where that
-    takes next to nothing, or None; what it raises is left to the thread to find again."""
-
-    name: str
-    run: Callable[..., Any]
-    parameters: tuple[Parameter, ...] = ()
-    cost: Cost = Cost.CHEAP
-    door: Door = Door.PUBLIC
-    quick: Callable[..., Any] | None = None
 
 
 @dataclass(slots=True)

@@ -7,11 +7,12 @@ so each is geth's, word for word, and stands in one table.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from ghostchain.crypto.hashes import checksummed
 from ghostchain.primitives.errors import TransactionReason
-from ghostchain.rpc.backend import Refusal
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -166,6 +167,19 @@ def reason_message(reason: TransactionReason, values: Mapping[str, int | bytes])
         return template.format_map(shown)
     except KeyError:
         return template.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A raw transaction that was not taken, and why.
+
+    reason: a TransactionReason, or the pool's own. message: the pool's words, as geth says them;
+    where it is empty the table above words the reason out of values.
+    """
+
+    reason: Enum
+    message: str = ""
+    values: Mapping[str, int | bytes] = field(default_factory=dict)
 
 
 def refusal_error(refusal: Refusal) -> RpcError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from math import ceil
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 import orjson
@@ -24,9 +24,8 @@ from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.dispatch import TooFast
 from ghostchain.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from ghostchain.rpc.protocol import encode_error
-
-if TYPE_CHECKING:
-    from ghostchain.rpc.server import RpcServer
+from ghostchain.rpc.reception import KnownHead, Reception
+from ghostchain.rpc.websocket import Connection, accept
 
 HEAD_BYTES_MAX = 32 * 1024
 # Heads that are known again by their bytes: how many, and how large.
@@ -88,24 +87,15 @@ class Incoming:
     connection: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHead:
-    """What a head says that was parsed before, of a POST that may be answered on a connection that
-    stays. The same bytes always say the same: a client that repeats itself is not parsed anew."""
-
-    content_length: int
-    origin: bytes | None
-
-
 class HttpConnection(asyncio.Protocol):
     """One client. A WebSocket takes the connection over when the client asks for that."""
 
-    def __init__(self, server: RpcServer) -> None:
-        self.server = server
-        self.options = server.options
+    def __init__(self, reception: Reception) -> None:
+        self.reception = reception
+        self.options = reception.options
         self.loop = asyncio.get_running_loop()
         self.asker = Asker(
-            rate=server.options.connection_calls_per_s, burst=server.options.connection_calls_burst
+            rate=self.options.connection_calls_per_s, burst=self.options.connection_calls_burst
         )
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.parser = httptools.HttpRequestParser(self)
@@ -133,7 +123,7 @@ class HttpConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
-        reason = self.server.admit(self)
+        reason = self.reception.admit(self)
         if reason is not None:
             self.end_with(503, reason, code=LIMIT_EXCEEDED)
 
@@ -141,7 +131,7 @@ class HttpConnection(asyncio.Protocol):
         self.phase = Phase.CLOSING
         self.asker.leave()
         self.ready.clear()
-        self.server.forget(self)
+        self.reception.forget(self)
 
     def eof_received(self) -> bool:
         """Who closes its side has left; what it asked for has nobody to read it."""
@@ -166,7 +156,7 @@ class HttpConnection(asyncio.Protocol):
         if self.phase is IDLE:
             if self.task is None and not self.is_stuck and not self.ready:
                 end = data.find(b"\r\n\r\n") + 4
-                known = self.server.known_heads.get(data[:end])
+                known = self.reception.known_heads.get(data[:end])
                 if known is not None and len(data) - end == known.content_length:
                     self.answer_known(known, data[end:])
                     return
@@ -182,7 +172,7 @@ class HttpConnection(asyncio.Protocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = data[upgrade.args[0] :]
                 if self.phase is Phase.UPGRADED:
-                    self.server.open_websocket(self, data)
+                    self.open_websocket(data)
                     return
                 if self.is_declined:
                     data = self.without_upgrade() + data
@@ -258,11 +248,11 @@ class HttpConnection(asyncio.Protocol):
         if incoming.method not in (b"POST", b"GET"):
             return 405, "method not allowed"
         if incoming.authorization and self.options.jwt_secret is not None:
-            fault = self.server.judge_token(incoming.authorization)
+            fault = self.reception.judge_token(incoming.authorization)
             if fault is not None:
                 return 401, fault
             incoming.is_operator = True
-        access = self.server.access
+        access = self.reception.access
         if not access.host_is_allowed(incoming.host):
             return 403, "invalid host specified"
         if incoming.method == b"POST":
@@ -335,7 +325,7 @@ class HttpConnection(asyncio.Protocol):
             name = name.lower()
             if name in UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
                 return
-        heads = self.server.known_heads
+        heads = self.reception.known_heads
         if len(heads) >= KNOWN_HEADS_MAX:
             heads.clear()
         heads[head] = KnownHead(incoming.content_length, incoming.origin)
@@ -347,12 +337,12 @@ class HttpConnection(asyncio.Protocol):
         self.since = self.loop.time()
         self.asker.is_operator = False
         try:
-            answer = self.server.dispatcher.begin(body, self.asker)
+            answer = self.reception.dispatcher.begin(body, self.asker)
         except TooFast as failure:
             self.refuse_fast(Incoming(method=b"POST", origin=known.origin), failure)
             return
         if isinstance(answer, bytes) and known.origin is None:
-            head = ENTITY % (OK, len(answer), self.server.date, b"")
+            head = ENTITY % (OK, len(answer), self.reception.date, b"")
             if len(answer) < COPIED_BYTES:
                 self.transport.write(head + answer)
             else:
@@ -382,20 +372,20 @@ class HttpConnection(asyncio.Protocol):
         elif incoming.method == b"POST":
             self.handle_post(incoming)
         elif incoming.method == b"GET":
-            self.respond(incoming, orjson.dumps(self.server.health()))
+            self.respond(incoming, orjson.dumps(self.reception.health()))
         else:
-            headers = self.server.access.cors_headers(incoming.origin)
+            headers = self.reception.access.cors_headers(incoming.origin)
             if headers:
                 headers += PREFLIGHT
             head = b"%bDate: %b\r\n%b%b\r\n"
             self.write(
-                incoming, head % (LINES[204], self.server.date, headers, incoming.connection)
+                incoming, head % (LINES[204], self.reception.date, headers, incoming.connection)
             )
 
     def handle_post(self, incoming: Incoming) -> None:
         self.asker.is_operator = incoming.is_operator
         try:
-            answer = self.server.dispatcher.begin(bytes(incoming.body), self.asker)
+            answer = self.reception.dispatcher.begin(bytes(incoming.body), self.asker)
         except TooFast as failure:
             self.refuse_fast(incoming, failure)
             return
@@ -416,10 +406,10 @@ class HttpConnection(asyncio.Protocol):
         self, incoming: Incoming, body: bytes, *, line: bytes = OK, headers: bytes = b""
     ) -> None:
         if incoming.origin is not None:
-            headers += self.server.access.cors_headers(incoming.origin)
+            headers += self.reception.access.cors_headers(incoming.origin)
         if incoming.connection:
             headers += incoming.connection
-        head = ENTITY % (line, len(body), self.server.date, headers)
+        head = ENTITY % (line, len(body), self.reception.date, headers)
         self.write(incoming, head, body)
 
     def write(self, incoming: Incoming, head: bytes, body: bytes = b"") -> None:
@@ -466,6 +456,23 @@ class HttpConnection(asyncio.Protocol):
             self.transport.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def open_websocket(self, data: bytes) -> None:
+        """Hands the connection over, whose client asked for that; data came after its head."""
+        incoming, reception = self.incoming, self.reception
+        self.phase = Phase.IDLE
+        if incoming.origin is not None and not reception.access.origin_is_allowed(incoming.origin):
+            self.end_with(403, "origin not allowed")
+            return
+        frames = accept(incoming.headers, self.options)
+        if frames is None:
+            self.end_with(400, "bad WebSocket handshake")
+            return
+        self.asker.is_operator = incoming.is_operator
+        connection = Connection(reception, self.transport, frames, self.asker, self.address)
+        reception.hand_over(self, connection)
+        self.transport.set_protocol(connection)
+        connection.data_received(data)
 
     # ---- the server's side ----
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import Parameter
 
 Argument = tuple[Parameter, dict[str, Any]]

@@ -23,16 +23,14 @@ import time
 from collections.abc import Awaitable
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import orjson
 
 from ghostchain.rpc.asking import Asker
+from ghostchain.rpc.dispatch import Dispatcher
 from ghostchain.rpc.errors import PARSE_ERROR, RpcError
 from ghostchain.rpc.protocol import encode_error
-
-if TYPE_CHECKING:
-    from ghostchain.rpc.dispatch import Dispatcher
 
 logger = logging.getLogger(__name__)
 

@@ -15,20 +15,18 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.errors import RemoteNeeded
 from ghostchain.rpc.errors import server_error
+from ghostchain.rpc.method import Method
 from ghostchain.rpc.parameters import BlockHash, BlockId, block_id, block_number
 from ghostchain.rpc.remote import Check, RemoteChain
-
-if TYPE_CHECKING:
-    from ghostchain.rpc.dispatch import Method
-    from ghostchain.rpc.services import Services
-    from ghostchain.rpc.workers import Deadline
+from ghostchain.rpc.services import Services
+from ghostchain.rpc.workers import Deadline
 
 # A head may change while senders are asked for.
 SENDER_ROUNDS = 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.backend import Event, LocatedLog, NewHead, NewPending, Rewound
+from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError
 from ghostchain.rpc.parameters import LogFilter
 from ghostchain.rpc.render import (
     header_json,
@@ -217,3 +219,60 @@ def matches(log: Log, wanted: LogFilter) -> bool:
         not choices or topic in choices
         for choices, topic in zip(wanted.topics, log.topics, strict=False)
     )
+
+
+class Subscriber:
+    """One connection's subscriptions, which live and die with it. send: queues bytes for its
+    client."""
+
+    def __init__(self, broker: Broker, send: Callable[[bytes], None], count_max: int) -> None:
+        self.broker = broker
+        self.send = send
+        self.count_max = count_max
+        self.subscriptions: dict[str, Subscription] = {}
+
+    def leave(self) -> None:
+        for subscription in self.subscriptions.values():
+            self.broker.remove(subscription)
+        self.subscriptions.clear()
+
+
+class Turn:
+    """One request of a connection. Subscriptions it makes begin after its answer is queued, so
+    that no client hears of a subscription it does not know yet."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self.subscriber = subscriber
+        self.started: list[Subscription] = []
+
+    def subscribe(
+        self,
+        topic: Topic,
+        logs: LogFilter | None = None,
+        *,
+        full: bool = False,
+        hashes: frozenset[Hash32] = frozenset(),
+    ) -> str:
+        """The id of a new subscription. Raises RpcError LIMIT_EXCEEDED."""
+        subscriber = self.subscriber
+        if len(subscriber.subscriptions) >= subscriber.count_max:
+            raise RpcError(LIMIT_EXCEEDED, "too many subscriptions")
+        identity = hex(secrets.randbits(127) | 1 << 127)
+        subscription = Subscription(identity, topic, subscriber.send, logs, full, hashes)
+        subscriber.subscriptions[identity] = subscription
+        self.started.append(subscription)
+        return identity
+
+    def unsubscribe(self, identity: str) -> bool:
+        subscription = self.subscriber.subscriptions.pop(identity, None)
+        if subscription is None:
+            return False
+        self.subscriber.broker.remove(subscription)
+        if subscription in self.started:
+            self.started.remove(subscription)
+        return True
+
+    def activate(self) -> None:
+        for subscription in self.started:
+            if subscription.id in self.subscriber.subscriptions:
+                self.subscriber.broker.add(subscription)

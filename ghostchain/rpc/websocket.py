@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import struct
 from collections import deque
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
 
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
@@ -21,17 +19,13 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.dispatch import TooFast
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError
 from ghostchain.rpc.options import RpcOptions
-from ghostchain.rpc.parameters import LogFilter
 from ghostchain.rpc.protocol import encode_error
-from ghostchain.rpc.subscriptions import Subscription, Topic
-
-if TYPE_CHECKING:
-    from ghostchain.rpc.server import RpcServer
+from ghostchain.rpc.reception import Reception
+from ghostchain.rpc.subscriptions import Subscriber, Turn
 
 logger = logging.getLogger(__name__)
 # What a client sends is its own affair: its faults are answered, not logged.
@@ -44,6 +38,7 @@ WRITE_BYTES = 64 * 1024
 WHOLE_TEXT = 0x81
 # Fragments of one message, which may be empty.
 PARTS_MAX = 16_384
+GOING_AWAY = 1001
 POLICY_VIOLATION = 1008
 INVALID_DATA = 1007
 
@@ -80,21 +75,21 @@ class Connection(asyncio.Protocol):
 
     def __init__(
         self,
-        server: RpcServer,
+        reception: Reception,
         transport: asyncio.Transport,
         frames: ServerProtocol,
         asker: Asker,
         address: str,
     ) -> None:
-        self.server = server
+        self.reception = reception
         self.transport = transport
         self.frames = frames
         self.asker = asker
         self.address = address
-        self.broker = server.broker
-        self.options = server.options
+        self.options = reception.options
         self.loop = asyncio.get_running_loop()
-        self.subscriptions: dict[str, Subscription] = {}
+        count_max = self.options.subscriptions_per_connection_max
+        self.subscriber = Subscriber(reception.broker, self.send, count_max)
         self.queue: deque[bytes] = deque()
         self.queue_bytes = 0
         self.calls: set[asyncio.Task[None]] = set()
@@ -216,10 +211,8 @@ class Connection(asyncio.Protocol):
         self.asker.leave()
         self.queue.clear()
         self.waiting.clear()
-        for subscription in self.subscriptions.values():
-            self.broker.remove(subscription)
-        self.subscriptions.clear()
-        self.server.forget_websocket(self)
+        self.subscriber.leave()
+        self.reception.forget(self)
 
     def on_frame(self, frame: Frame) -> None:
         """Gathers the parts of a message. Control frames are answered by the protocol."""
@@ -268,9 +261,9 @@ class Connection(asyncio.Protocol):
         return len(self.calls) >= self.options.connection_calls_max
 
     def handle(self, body: bytes) -> None:
-        turn = Turn(self)
+        turn = Turn(self.subscriber)
         try:
-            answer = self.server.dispatcher.begin(body, self.asker, turn)
+            answer = self.reception.dispatcher.begin(body, self.asker, turn)
         except TooFast as failure:
             answer = encode_error(None, RpcError(LIMIT_EXCEEDED, str(failure)))
         if isinstance(answer, bytes):
@@ -321,6 +314,10 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         self.stuck_since, self.unread_bytes = now, left
 
+    def finish(self) -> None:
+        """Says that the server goes away."""
+        self.close(GOING_AWAY, "server is stopping")
+
     def close(self, code: int, reason: str) -> None:
         """Says why, and waits a moment for the client's consent (RFC 6455, 7.1.2)."""
         if self.closing_since is not None:
@@ -334,44 +331,3 @@ class Connection(asyncio.Protocol):
             except InvalidState:
                 self.transport.abort()
             self.flush()
-
-
-class Turn:
-    """One request of a connection. Subscriptions it makes begin after its answer is queued, so
-    that no client hears of a subscription it does not know yet."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.started: list[Subscription] = []
-
-    def subscribe(
-        self,
-        topic: Topic,
-        logs: LogFilter | None = None,
-        *,
-        full: bool = False,
-        hashes: frozenset[Hash32] = frozenset(),
-    ) -> str:
-        """The id of a new subscription. Raises RpcError LIMIT_EXCEEDED."""
-        connection = self.connection
-        if len(connection.subscriptions) >= connection.options.subscriptions_per_connection_max:
-            raise RpcError(LIMIT_EXCEEDED, "too many subscriptions")
-        identity = hex(secrets.randbits(127) | 1 << 127)
-        subscription = Subscription(identity, topic, connection.send, logs, full, hashes)
-        connection.subscriptions[identity] = subscription
-        self.started.append(subscription)
-        return identity
-
-    def unsubscribe(self, identity: str) -> bool:
-        subscription = self.connection.subscriptions.pop(identity, None)
-        if subscription is None:
-            return False
-        self.connection.broker.remove(subscription)
-        if subscription in self.started:
-            self.started.remove(subscription)
-        return True
-
-    def activate(self) -> None:
-        for subscription in self.started:
-            if subscription.id in self.connection.subscriptions:
-                self.connection.broker.add(subscription)

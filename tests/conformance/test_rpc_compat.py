@@ -40,8 +40,8 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import EMPTY_ROOT, Address, Hash32
 from ghostchain.rpc.backend import BlockFees, PoolContent
 from ghostchain.rpc.blocks import NO_RECEIPTS
-from ghostchain.rpc.dispatch import Cost
 from ghostchain.rpc.errors import RpcError
+from ghostchain.rpc.method import Cost
 from ghostchain.rpc.methods import METHODS
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.parameters import bind

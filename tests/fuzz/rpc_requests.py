@@ -33,7 +33,7 @@ from benchmarks.bench_rpc_reads import TOKEN, TRANSFER_TOPIC, Wallet, balance_ca
 from ghostchain.chain.networks import TEST_KEYS
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.rpc.client import RpcClient
-from ghostchain.rpc.dispatch import Door
+from ghostchain.rpc.method import Door
 from ghostchain.rpc.methods import METHODS
 from tests.fuzz.rpc_bytes import ALLOWED, Bender, answered
 from tests.node.document import Judge

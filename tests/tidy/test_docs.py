@@ -17,7 +17,7 @@ from ghostchain.contracts.slashing import Slashing
 from ghostchain.contracts.staking import Staking
 from ghostchain.node.cli import cli
 from ghostchain.rpc import errors
-from ghostchain.rpc.dispatch import Door
+from ghostchain.rpc.method import Door
 from ghostchain.rpc.methods import METHODS
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.protocol import Limits

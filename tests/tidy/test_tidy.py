@@ -132,6 +132,32 @@ def test_package_imports_only_what_the_table_allows(package: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def module_imports() -> dict[str, set[str]]:
+    """Which modules of the package each of them imports, for its types alone too; of what is taken
+    from a package, the package."""
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        taken = {
+            module if module in names else module.rpartition(".")[0]
+            for module in imported_modules(path)
+        }
+        found[name] = taken & names.keys() - {name}
+    return found
+
+
+def test_modules_form_no_circle() -> None:
+    """Each can be read after those that it imports, and by itself."""
+    imports = module_imports()
+    while leaves := {name for name, taken in imports.items() if not taken & imports.keys()}:
+        imports = {name: taken for name, taken in imports.items() if name not in leaves}
+    circle = {name: sorted(taken & imports.keys()) for name, taken in imports.items()}
+    assert not circle, f"each of these imports a circle, or is in it: {circle}"
+
+
 def test_signature_doors_know_no_encoding() -> None:
     """So that encoding may import them, and packages still form no circle of modules."""
     wrong = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghostchain.rpc.dispatch import Door
+from ghostchain.rpc.method import Door
 from ghostchain.rpc.methods import METHODS
 
 # Of anvil 1.7's request enum (foundry, crates/anvil/core/src/eth/mod.rs), aliases too.

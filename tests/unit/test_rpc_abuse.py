@@ -248,9 +248,9 @@ class RawSocket:
 
 def gone(node: RunningServer, seconds: float = 10.0) -> bool:
     deadline = time.monotonic() + seconds
-    while node.server.connections and time.monotonic() < deadline:
+    while node.server.reception.websockets and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not node.server.connections
+    return not node.server.reception.websockets
 
 
 def test_host_is_checked_for_sockets_too() -> None:
@@ -262,7 +262,7 @@ def test_host_is_checked_for_sockets_too() -> None:
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
         )
         assert found.startswith(b"HTTP/1.1 403")
-        assert not node.server.connections
+        assert not node.server.reception.websockets
 
 
 def test_pieces_without_end_are_ended() -> None:
@@ -321,10 +321,10 @@ def test_subscriber_that_never_reads_is_let_go() -> None:
     ):
         client.client.sendall(client.frame(1, asked("eth_subscribe", "newHeads")))
         deadline = time.monotonic() + 30
-        while node.server.connections and time.monotonic() < deadline:
+        while node.server.reception.websockets and time.monotonic() < deadline:
             node.loop.call_soon_threadsafe(chain.seal)
             time.sleep(0.0005)
-        assert not node.server.connections
+        assert not node.server.reception.websockets
 
 
 def test_socket_whose_answers_nobody_reads_is_let_go() -> None:
@@ -355,11 +355,11 @@ def test_pings_of_a_client_that_never_reads_do_not_pile_up() -> None:
         flooding(client, client.frame(9, bytes(125)) * 200_000)
         most = 0
         deadline = time.monotonic() + 15
-        while node.server.connections and time.monotonic() < deadline:
-            for item in tuple(node.server.connections):
+        while node.server.reception.websockets and time.monotonic() < deadline:
+            for item in tuple(node.server.reception.websockets):
                 most = max(most, item.transport.get_write_buffer_size())
             time.sleep(0.005)
-        assert not node.server.connections
+        assert not node.server.reception.websockets
         assert 0 < most < 2_000_000
 
 

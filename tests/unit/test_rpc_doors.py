@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from ghostchain.rpc.development import Development
-from ghostchain.rpc.dispatch import Dispatcher, Door, Method
+from ghostchain.rpc.dispatch import Dispatcher
+from ghostchain.rpc.method import Door, Method
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.protocol import Call, Fault
 from ghostchain.rpc.services import make_services

@@ -61,7 +61,7 @@ def test_a_repeated_head_is_known(server: RunningServer) -> None:
     with client(server) as one, client(server) as other:
         for identity in range(1, 6):
             assert one.ask(request(identity))[2]["id"] == identity
-        assert len(server.server.known_heads) == 1
+        assert len(server.server.reception.known_heads) == 1
         assert other.ask(request(7))[2]["id"] == 7
 
 
@@ -85,7 +85,7 @@ def test_what_is_refused_is_not_known(server: RunningServer) -> None:
         for _ in range(2):
             assert one.ask(request(2, host="evil.example"))[0] == 403
         assert one.ask(request(3))[0] == 200
-        assert len(server.server.known_heads) == 1
+        assert len(server.server.reception.known_heads) == 1
 
 
 def test_origins_are_answered_to_each_time(server: RunningServer) -> None:
@@ -108,7 +108,7 @@ def test_unusual_heads_are_not_known(server: RunningServer, more: str) -> None:
     with client(server) as one:
         one.socket.sendall(request(1, more=more))
         one.file.readline()
-    assert not server.server.known_heads
+    assert not server.server.reception.known_heads
 
 
 def test_protocols_that_are_not_spoken_are_passed_over_each_time(server: RunningServer) -> None:
@@ -122,4 +122,4 @@ def test_known_heads_are_bounded(server: RunningServer) -> None:
     with client(server) as one:
         for index in range(KNOWN_HEADS_MAX + 10):
             one.ask(request(1, more=f"X-Trace: {index}\r\n"))
-        assert 0 < len(server.server.known_heads) <= KNOWN_HEADS_MAX
+        assert 0 < len(server.server.reception.known_heads) <= KNOWN_HEADS_MAX

@@ -65,7 +65,7 @@ def test_connections_are_bounded(option: str) -> None:
         for client in held:
             client.close()
         deadline = time.monotonic() + 5
-        while node.server.plain and time.monotonic() < deadline:
+        while node.server.reception.plain and time.monotonic() < deadline:
             time.sleep(0.01)
         assert node.http(CALL)[0] == 200
 
@@ -115,11 +115,11 @@ def test_client_that_reads_nothing_is_let_go() -> None:
     with RunningServer(backend, send_timeout_s=0.2) as node, connect(node) as client:
         client.sendall(request * 4)
         deadline = time.monotonic() + 10
-        while not node.server.plain and time.monotonic() < deadline:
+        while not node.server.reception.plain and time.monotonic() < deadline:
             time.sleep(0.01)
-        while node.server.plain and time.monotonic() < deadline:
+        while node.server.reception.plain and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not node.server.plain
+        assert not node.server.reception.plain
 
 
 def test_what_a_client_asked_for_ends_when_it_leaves() -> None:

@@ -245,10 +245,10 @@ def test_subscriptions_die_with_their_connection() -> None:
         await client.ask("eth_subscribe", "newHeads")
         await client.socket.close()
         for _ in range(100):
-            if not server.connections:
+            if not server.reception.websockets:
                 break
             await asyncio.sleep(0.01)
-        assert not server.connections
+        assert not server.reception.websockets
         assert not any(server.broker.active.values())
 
     play(scenario)

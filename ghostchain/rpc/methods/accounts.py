@@ -24,8 +24,8 @@ from ghostchain.rpc.accounts import (
     with_empty_signatures,
 )
 from ghostchain.rpc.backend import Refusal
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import refusal_error, server_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.methods.transactions import TIMEOUT, receipt_when_included
 from ghostchain.rpc.parameters import (
     CallRequest,

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.errors import StorageError
-from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import invalid_params, server_error
+from ghostchain.rpc.method import Cost, Door, Method
 from ghostchain.rpc.methods.network import modules
 from ghostchain.rpc.parameters import Parameter, quantity_64, text
 from ghostchain.rpc.services import Services

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from ghostchain.crypto.hashes import header_hash
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import pruned_history
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
     Parameter,

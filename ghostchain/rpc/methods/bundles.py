@@ -19,8 +19,8 @@ from ghostchain.rpc.calls import (
     overridden,
     unable_to_begin,
 )
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import RpcError, server_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.overrides import amendments_of, precompile_moves
 from ghostchain.rpc.parameters import (
     LATEST,

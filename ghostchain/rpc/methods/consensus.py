@@ -6,7 +6,7 @@ from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.dispatch import Cost
+from ghostchain.rpc.method import Cost
 from ghostchain.rpc.openrpc import Argument, row
 from ghostchain.rpc.parameters import Parameter, block_id, quantity
 from ghostchain.rpc.services import Services

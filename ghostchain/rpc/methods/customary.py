@@ -8,8 +8,8 @@ from typing import Any
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import server_error
+from ghostchain.rpc.method import Cost, Door, Method
 from ghostchain.rpc.parameters import BlockId, Parameter, block_id, data, hash32
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline

@@ -26,8 +26,8 @@ from ghostchain.rpc.calls import (
     setting_of,
     why_not_begun,
 )
-from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import invalid_params, server_error
+from ghostchain.rpc.method import Cost, Door, Method
 from ghostchain.rpc.overrides import amendments_of, precompile_moves
 from ghostchain.rpc.parameters import (
     BlockId,

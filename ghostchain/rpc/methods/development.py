@@ -29,9 +29,9 @@ from ghostchain.rpc.development_parameters import (
     url_text,
     word,
 )
-from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import invalid_params, server_error
 from ghostchain.rpc.fees import next_base_fee, suggest_tip
+from ghostchain.rpc.method import Cost, Door, Method
 from ghostchain.rpc.parameters import Parameter, address, boolean, hash32
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline

@@ -9,7 +9,7 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.types import Address
 from ghostchain.rpc.backend import AccountOverride
 from ghostchain.rpc.calls import create_access_list, estimate_gas, peek, run_call
-from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
     BlockOverride,

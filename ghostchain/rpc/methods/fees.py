@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ghostchain.primitives.types import Address
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.fees import fee_history, next_base_fee, suggest_fees
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
     Parameter,

@@ -22,7 +22,7 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.execution.engines import engine_of
 from ghostchain.primitives.types import EMPTY_CODE_HASH, Address
 from ghostchain.rpc.calls import account_at
-from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.methods import consensus
 from ghostchain.rpc.methods.state import view_at
 from ghostchain.rpc.openrpc import Argument, Row, document, row

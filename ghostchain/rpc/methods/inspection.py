@@ -9,8 +9,8 @@ from ghostchain.crypto.keccak import keccak256, keccak256_batch
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT, Address, Hash32
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import server_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockHash,
     BlockId,

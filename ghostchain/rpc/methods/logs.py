@@ -8,7 +8,6 @@ import orjson
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.backend import LogsBound
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import (
     LIMIT_EXCEEDED,
     PRUNED_HISTORY,
@@ -19,6 +18,7 @@ from ghostchain.rpc.errors import (
     server_error,
 )
 from ghostchain.rpc.filters import FilterKind
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, quantity, text
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline, too_large

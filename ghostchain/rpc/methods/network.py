@@ -7,7 +7,7 @@ from typing import Any
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.backend import ForkSettings
-from ghostchain.rpc.dispatch import Method
+from ghostchain.rpc.method import Method
 from ghostchain.rpc.parameters import Parameter, data
 from ghostchain.rpc.render import sync_json
 from ghostchain.rpc.services import Services

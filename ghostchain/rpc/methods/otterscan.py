@@ -15,8 +15,8 @@ from ghostchain.execution.traces import FRAMES, CallFrame, FrameKind
 from ghostchain.primitives.types import EMPTY_CODE_HASH, Address, Hash32
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.calls import account_at
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import RpcError, server_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.methods.debug import record_of
 from ghostchain.rpc.methods.parity import block_runs, number_traced, transaction_run, whole_number
 from ghostchain.rpc.methods.transactions import included_by_nonce

@@ -15,8 +15,8 @@ from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Simulation
 from ghostchain.rpc.calls import Setting, flags_of, message_of, setting_of, why_not_begun
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import invalid_params, server_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.methods.debug import around_of, record_of, stopped
 from ghostchain.rpc.parameters import (
     BlockId,

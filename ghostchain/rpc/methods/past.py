@@ -21,8 +21,8 @@ from ghostchain.rpc.development_parameters import (
     reorg_pairs,
     reorganisation,
 )
-from ghostchain.rpc.dispatch import Method
 from ghostchain.rpc.errors import invalid_params, server_error
+from ghostchain.rpc.method import Method
 from ghostchain.rpc.methods.accounts import submit_made
 from ghostchain.rpc.methods.development import hand_of, method
 from ghostchain.rpc.parameters import (

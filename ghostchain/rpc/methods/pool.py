@@ -9,7 +9,7 @@ from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.unsigned import decode_admitted
 from ghostchain.primitives.types import Address
 from ghostchain.rpc.backend import PooledTransaction
-from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import Parameter, address
 from ghostchain.rpc.render import Json, calls_of, pending_transaction_json
 from ghostchain.rpc.services import Services

@@ -8,8 +8,8 @@ from typing import Any
 from ghostchain.encoding.blocks import encode_block, encode_header, encode_receipt
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.blocks import BlockRecord
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import server_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.methods.blocks import header_fields
 from ghostchain.rpc.methods.transactions import raw_by_hash
 from ghostchain.rpc.parameters import BlockId, Parameter, block_id, block_number, hash32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghostchain.rpc.dispatch import Cost, Method
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import Parameter, block_id
 from ghostchain.rpc.simulation.request import simulation_request
 from ghostchain.rpc.simulation.running import simulate

@@ -11,8 +11,8 @@ from ghostchain.primitives.account import Account
 from ghostchain.primitives.types import EMPTY_CODE_HASH, UNSETTLED_ROOT, Address, Hash32
 from ghostchain.rpc.accounts import next_nonce
 from ghostchain.rpc.calls import account_at
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import invalid_params
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
     Parameter,

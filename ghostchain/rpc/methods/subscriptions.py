@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import METHOD_NOT_FOUND, RpcError, invalid_params, server_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import (
     Parameter,
     bind,
@@ -18,8 +18,7 @@ from ghostchain.rpc.parameters import (
     optional,
     text,
 )
-from ghostchain.rpc.subscriptions import Topic
-from ghostchain.rpc.websocket import Turn
+from ghostchain.rpc.subscriptions import Topic, Turn
 
 RECEIPT_HASHES_MAX = 200
 

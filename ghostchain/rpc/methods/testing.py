@@ -15,8 +15,8 @@ from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.building import TRANSACTIONS_MAX, Included, build, waiting
-from ghostchain.rpc.dispatch import Cost, Door, Method
 from ghostchain.rpc.errors import invalid_params, server_error
+from ghostchain.rpc.method import Cost, Door, Method
 from ghostchain.rpc.parameters import (
     Parameter,
     address,

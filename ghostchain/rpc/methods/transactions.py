@@ -10,8 +10,8 @@ from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.calls import account_at
-from ghostchain.rpc.dispatch import Cost, Method
 from ghostchain.rpc.errors import NOT_INCLUDED_IN_TIME, RpcError, refusal_error
+from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import (
     BlockId,
     Parameter,

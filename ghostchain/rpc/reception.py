@@ -1,0 +1,117 @@
+"""What all connections of a node share, whoever comes by them: who is here, how many there may be,
+and what they all together may leave unread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, Protocol
+
+from ghostchain.rpc.access import Access
+from ghostchain.rpc.dispatch import Dispatcher
+from ghostchain.rpc.operator import token_fault
+from ghostchain.rpc.options import RpcOptions
+from ghostchain.rpc.subscriptions import Broker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHead:
+    """What a head says that was parsed before, of a POST that may be answered on a connection that
+    stays. The same bytes always say the same: a client that repeats itself is not parsed anew."""
+
+    content_length: int
+    origin: bytes | None
+
+
+class Client(Protocol):
+    """A connection, of either kind."""
+
+    transport: asyncio.Transport
+    address: str
+    is_stuck: bool
+
+    def check(self, now: float) -> None:
+        """Ends what holds up. Called now and then."""
+
+    def finish(self) -> asyncio.Task[None] | None:
+        """Closes, after the answer under way if there is one: it is returned, to be waited for."""
+
+
+class Reception:
+    """Event loop only. plain: connections of HTTP; websockets: those that went over to that."""
+
+    def __init__(self, dispatcher: Dispatcher, broker: Broker, options: RpcOptions) -> None:
+        self.dispatcher = dispatcher
+        self.broker = broker
+        self.options = options
+        self.access = Access(options.allowed_hosts, options.allowed_origins)
+        self.known_heads: dict[bytes, KnownHead] = {}
+        self.plain: set[Client] = set()
+        self.websockets: set[Client] = set()
+        self.addresses: Counter[str] = Counter()
+        self.date = b""
+
+    def admit(self, client: Client) -> str | None:
+        """Takes a new connection, or says why it is too many."""
+        reason = None
+        if len(self.plain) + len(self.websockets) >= self.options.connections_max:
+            reason = "too many connections"
+        elif self.addresses[client.address] >= self.options.connections_per_address_max:
+            reason = "too many connections from this address"
+        self.plain.add(client)
+        self.addresses[client.address] += 1
+        return reason
+
+    def hand_over(self, plain: Client, websocket: Client) -> None:
+        """One is the other from here on."""
+        self.plain.discard(plain)
+        self.websockets.add(websocket)
+
+    def forget(self, client: Client) -> None:
+        self.plain.discard(client)
+        self.websockets.discard(client)
+        self.addresses[client.address] -= 1
+        if self.addresses[client.address] <= 0:
+            del self.addresses[client.address]
+
+    def everyone(self) -> tuple[Client, ...]:
+        return (*self.plain, *self.websockets)
+
+    def check(self, now: float) -> None:
+        """Looks after connections that hold up."""
+        self.date = formatdate(time.time(), usegmt=True).encode()
+        for client in self.everyone():
+            client.check(now)
+        self.bound_unread()
+
+    def bound_unread(self) -> None:
+        """What all clients together have not read stays within bounds: those go that keep most."""
+        stuck = [client for client in self.everyone() if client.is_stuck]
+        sizes = {client: client.transport.get_write_buffer_size() for client in stuck}
+        total = sum(sizes.values())
+        for client in sorted(stuck, key=lambda client: sizes[client], reverse=True):
+            if total <= self.options.unread_bytes_max:
+                return
+            logger.info("closed a client that keeps %d unread bytes", sizes[client])
+            client.transport.abort()
+            total -= sizes[client]
+
+    def judge_token(self, header: bytes) -> str | None:
+        """Why an Authorization header opens no door, or None. Without a secret there is no door,
+        and what proxies put there is none of our business."""
+        kind, _, token = header.partition(b" ")
+        secret = self.options.jwt_secret
+        if secret is None or kind.lower() != b"bearer":
+            return "no bearer token"
+        return token_fault(token.strip(), secret, now=time.time())
+
+    def health(self) -> dict[str, Any]:
+        """What a plain GET is answered."""
+        backend = self.dispatcher.services.backend
+        return {"status": "ok", "block": backend.head().number, "chainId": backend.chain_id}
