@@ -22,8 +22,9 @@ height `validators.py`; what consensus makes a block say is in `seals.py`. The n
 and receipts), `journal.py` (one sync for a small block), `index.py` (headers, hashes,
 transactions), `logs.py` (blooms and log search). `columns.py` takes what is kept of a block out of
 the native core without a Python object for each transaction. `transfer.py` reads and writes chain
-files, `verify.py` recomputes the state root from the flat state, `snapshot.py` writes the state in
-chunks for nodes that begin from it, and begins there.
+files, `proving.py` proves the states of recent blocks, `verify.py` recomputes the state root from
+the flat state, `snapshot.py` writes the state in chunks for nodes that begin from it, and begins
+there.
 
 A chain without consensus is one node's own and can be moved by hand: `amend` changes accounts of
 the head (`amendments.py`), blocks may begin with such changes and have headers and senders as said,

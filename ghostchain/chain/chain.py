@@ -23,7 +23,7 @@ from ghostchain.chain.amendments import (
     put_pending,
     refuse_too_many,
 )
-from ghostchain.chain.columns import outcome_columns, own_batch, transaction_columns
+from ghostchain.chain.columns import own_batch
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.environments import child_environment, environment_of, fees_in
 from ghostchain.chain.fees import BlockFees
@@ -33,6 +33,7 @@ from ghostchain.chain.listeners import Listeners
 from ghostchain.chain.logs import LocatedLog, LogChoice, LogsBound, ShownLogs, Topics
 from ghostchain.chain.opening import STATE_CACHE_BYTES, OpenedStorage, Unacknowledged, open_storage
 from ghostchain.chain.preparing import KnownSenders, Prepared, Preparer
+from ghostchain.chain.proving import Prover
 from ghostchain.chain.published import Published, first_published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.chain.rewinding import Destination, Progress, no_progress, read_destination
@@ -53,7 +54,6 @@ from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import (
     InvalidEncoding,
     StateUnavailable,
-    StorageCorrupt,
     StorageFailed,
 )
 from ghostchain.primitives.header import Header
@@ -62,7 +62,7 @@ from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.types import ZERO_HASH, Address, Hash32
 from ghostchain.state.proofs import AccountProof, ProofService, TrieBase
 from ghostchain.state.ranges import StateRanges
-from ghostchain.state.remote import ChangeLedger, RemoteView
+from ghostchain.state.remote import RemoteView
 from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
 from ghostchain.storage.files import Position
@@ -86,6 +86,7 @@ class Chain:
         self._begin = index.read_begin(self._published.snapshot)
         self._writer = BlockWriter(self.config, storage)
         self._proofs = ProofService(self._trie_base)
+        self._prover = Prover(self._proofs, lambda: self._published)
         self._listeners = Listeners()
         # The draft whose changes stand in executor and trie.
         self._drafted: tuple[Draft, Pending] | None = None
@@ -302,20 +303,7 @@ class Chain:
 
         Raises: StateUnavailable for more than 128 blocks behind the head, and on a fork.
         """
-        if self._storage.remote is not None:
-            raise StateUnavailable(
-                "a fork keeps no trie, so nothing after the block of the fork can be proven"
-            )
-        published = self._published
-        view = published.settled_state(number)
-        entry = published.entry(number)
-        assert entry is not None, "a readable state has a header"
-        try:
-            return self._proofs.prove(view, number, entry[1].state_root, address, slots)
-        except StorageCorrupt as error:
-            if self._published.kept is published.kept:
-                raise
-            raise StateUnavailable(f"block {number} was taken back meanwhile") from error
+        return self._prover.prove(address, slots, number)
 
     def root_after(self, number: int, changes: ChangeSet) -> Hash32:
         """The state root of block `number` with changes made to it, which leave no trace; of a
@@ -323,18 +311,7 @@ class Chain:
 
         Raises: StateUnavailable for more than 128 blocks behind the head.
         """
-        published = self._published
-        entry = published.entry(number)
-        if entry is None:
-            raise StateUnavailable(f"block {number} is not known")
-        if self._storage.remote is not None:
-            return ChangeLedger(entry[1].state_root).apply(changes)
-        try:
-            return self._proofs.root_after(number, entry[1].state_root, changes)
-        except StorageCorrupt as error:
-            if self._published.kept is published.kept:
-                raise
-            raise StateUnavailable(f"block {number} was taken back meanwhile") from error
+        return self._prover.root_after(number, changes)
 
     def ranges_at(self, number: int) -> StateRanges:
         """Accounts and slots after block `number` in the order of their hashes. Raises:
@@ -702,12 +679,7 @@ class Chain:
         return pending.sealed
 
     def _keep(self, pending: Pending) -> Draft:
-        columns = transaction_columns(pending.batch)
-        if len(pending.batch) > len(pending.sealed.block.transactions):
-            columns = columns[outcome_columns(pending.result.native)["included"] != 0]
-        joined = columns["sender"].tobytes()
-        senders = tuple(Address(joined[start : start + 20]) for start in range(0, len(joined), 20))
-        draft = Draft(pending.sealed, senders)
+        draft = pending.draft()
         self._drafted = draft, pending
         return draft
 

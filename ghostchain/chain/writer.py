@@ -145,6 +145,14 @@ class Pending:
     result: BlockResult
     by_hand: Amendments | None = None
 
+    def draft(self) -> Draft:
+        columns = transaction_columns(self.batch)
+        if len(self.batch) > len(self.sealed.block.transactions):
+            columns = columns[outcome_columns(self.result.native)["included"] != 0]
+        joined = columns["sender"].tobytes()
+        senders = tuple(Address(joined[start : start + 20]) for start in range(0, len(joined), 20))
+        return Draft(self.sealed, senders)
+
 
 @dataclass(frozen=True, slots=True)
 class Seal:
