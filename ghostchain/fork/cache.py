@@ -9,8 +9,9 @@ asked again.
 
 Nothing of a file is believed for its place alone: each entry carries a digest of itself, of its
 name and table, and of the file's own name. An entry that a disk has changed, that stands under
-another name, or in another chain's file is as good as none. A file that is damaged as a whole is made anew
-where nobody else uses it; where somebody does, and where a disk refuses, a process goes on without.
+another name, or in another chain's file is as good as none. A file that is damaged as a whole is
+made anew where nobody else uses it; where somebody does, and where a disk refuses, a process goes
+on without.
 
 Bounds: the folder, by deleting the files that were not opened for the longest; a single file, by
 taking nothing more when it has half of that; what waits to be written, by taking nothing more.
