@@ -21,6 +21,8 @@ from ghostchain.crypto.hashes import (
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding import rlp
 from ghostchain.encoding.blocks import (
+    _header,
+    _usual_header,
     block_end,
     decode_block,
     decode_header,
@@ -70,6 +72,28 @@ canonical = transactions().map(encode_transaction)
 
 
 # ---- blocks ----
+
+
+@given(headers(), st.data())
+def test_headers_are_read_one_way(header: Header, data: st.DataObject) -> None:
+    """What is read in the usual form reads so field by field too, whatever was done to its bytes;
+    what a header has is in the usual form, but for extra data that is long."""
+    encoded = bytearray(encode_header(header))
+    assert (_usual_header(bytes(encoded)) is None) == (len(header.extra_data) > 55)
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(encoded) - 1))
+        match data.draw(st.sampled_from(("change", "take", "add"))):
+            case "change":
+                encoded[place] = data.draw(st.integers(0, 255))
+            case "take":
+                del encoded[place]
+            case "add":
+                encoded.insert(place, data.draw(st.integers(0, 255)))
+    if data.draw(st.booleans()):
+        encoded[1:3] = (len(encoded) - 3).to_bytes(2, "big")
+    found = _usual_header(bytes(encoded))
+    if found is not None:
+        assert found == _header(rlp.decode(bytes(encoded), depth_max=1))
 
 
 @given(headers())
