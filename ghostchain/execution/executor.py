@@ -487,7 +487,8 @@ class Executor:
         lib.ghost_executor_stop(self._native, on)
 
     def reset(self, view: StateView | None = None) -> None:
-        """Forgets all that was read: the state behind the view has moved, or is another's."""
+        """Forgets all that was read: the state behind the view has moved, or is another's. Code
+        stays, unless it takes more than a quarter of the cache."""
         self.run_count += 1
         lib.ghost_executor_reset(self._native)
         if view is not None:

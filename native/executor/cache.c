@@ -9,7 +9,8 @@
 
 enum {
     TABLE_CAPACITY_FIRST = 64,
-    CODE_PADDING = 33             /* a PUSH32 and a STOP beyond the end */
+    CODE_PADDING = 33,            /* a PUSH32 and a STOP beyond the end */
+    CODE_PARTS = 4                /* of the cache's bound: what code may take from state to state */
 };
 
 const ghost_hash ghost_empty_code_hash = {
@@ -81,17 +82,17 @@ static void release_code(ghost_state *state, code_entry *entry) {
     free((void *)entry->code.bytes);
 }
 
-static void release_entries(ghost_state *state) {
+static void release_codes(ghost_state *state) {
     for (size_t i = 0; state->codes.buckets != NULL && i <= state->codes.mask; i++)
         if (state->codes.buckets[i].entry != NULL)
             release_code(state, state->codes.buckets[i].entry);
-    state_slab_free(&state->account_slab);
-    state_slab_free(&state->slot_slab);
     state_slab_free(&state->code_slab);
 }
 
 void state_free(ghost_state *state) {
-    release_entries(state);
+    release_codes(state);
+    state_slab_free(&state->account_slab);
+    state_slab_free(&state->slot_slab);
     free(state->accounts.buckets);
     free(state->slots.buckets);
     free(state->codes.buckets);
@@ -109,15 +110,39 @@ void state_free(ghost_state *state) {
     state_arena_free(&state->log_data);
 }
 
-void state_forget(ghost_state *state) {
-    release_entries(state);
+static void forget_values(ghost_state *state) {
+    state_slab_free(&state->account_slab);
+    state_slab_free(&state->slot_slab);
     state_table_clear(&state->accounts);
     state_table_clear(&state->slots);
-    state_table_clear(&state->codes);
     state->dirty_accounts.count = 0;
     state->dirty_slots.count = 0;
     state->journal.count = 0;
     state->lost = false;
+}
+
+void state_forget(ghost_state *state) {
+    release_codes(state);
+    state_table_clear(&state->codes);
+    forget_values(state);
+}
+
+static void count_analysis(ghost_state *state, code_entry *code) {
+    if (code->code.analysis != NULL && !code->analysis_counted) {
+        code->analysis_counted = true;
+        state->code_bytes += ghost_evm_analysis_size(code->code.analysis);
+    }
+}
+
+/* Code is what its hash says, of whatever state, so it stays as long as there is not much of it. */
+void state_forget_values(ghost_state *state) {
+    for (size_t i = 0; i <= state->codes.mask; i++)
+        if (state->codes.buckets[i].entry != NULL)
+            count_analysis(state, state->codes.buckets[i].entry);
+    if (state->code_bytes + state->code_slab.bytes > state->cache_bytes_max / CODE_PARTS)
+        state_forget(state);
+    else
+        forget_values(state);
 }
 
 /* What the entries in use take (their buckets included). */
@@ -482,9 +507,6 @@ code_entry *state_code(ghost_state *state, account_entry *account) {
     }
     code_entry *code = account->code;
     code->used_block = state->block;
-    if (code->code.analysis != NULL && !code->analysis_counted) {
-        code->analysis_counted = true;
-        state->code_bytes += ghost_evm_analysis_size(code->code.analysis);
-    }
+    count_analysis(state, code);
     return code;
 }

@@ -190,7 +190,7 @@ void ghost_executor_discard(ghost_executor *executor) {
 void ghost_executor_reset(ghost_executor *executor) {
     executor->is_pending = false;
     executor->keeps_calls = executor->is_stepping = false;
-    state_forget(&executor->state);
+    state_forget_values(&executor->state);
 }
 
 void ghost_executor_evict(ghost_executor *executor) {

@@ -194,7 +194,8 @@ void ghost_executor_amend(ghost_executor *executor, const ghost_amendment *amend
  * as ghost_forest_apply filled it. */
 void ghost_executor_commit(ghost_executor *executor);
 void ghost_executor_discard(ghost_executor *executor);
-/* Forgets all that is cached (the state behind the loader has moved). */
+/* Forgets all that is cached (the state behind the loader has moved), but for code, which is what
+ * its hash says; that too where there is much of it. */
 void ghost_executor_reset(ghost_executor *executor);
 /* Brings what is cached below its bound, which accounts asked for between runs may have passed. */
 void ghost_executor_evict(ghost_executor *executor);

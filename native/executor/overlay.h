@@ -253,8 +253,9 @@ void state_table_clear(table *table);
 bool state_init(ghost_state *state, const ghost_state_loader *loader, size_t cache_bytes_max);
 void state_free(ghost_state *state);
 size_t state_memory(const ghost_state *state);
-/* Forgets everything cached. */
+/* Forgets everything cached; values: but for code, unless there is much of it. */
 void state_forget(ghost_state *state);
+void state_forget_values(ghost_state *state);
 /* Between blocks: brings the cache back under its bound. */
 void state_evict(ghost_state *state);
 

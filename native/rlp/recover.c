@@ -202,16 +202,29 @@ static size_t refuse_unverified(ghost_tx_batch *batch, size_t first) {
     return count;
 }
 
+/* Whether there may be anything to recover in items[first..count): else there is no need for the
+ * room that it takes. */
+static bool has_recoveries(const ghost_tx_batch *batch, size_t first, const uint8_t *senders) {
+    bool found = senders == NULL;
+    for (size_t i = first; !found && i < batch->count; i++) {
+        found = batch->items[i].authorization_count > 0;
+    }
+    return found;
+}
+
 int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, const uint8_t *senders,
                            unsigned threads, size_t *unverified) {
-    recoveries *waiting = malloc(sizeof *waiting);
-    if (waiting == NULL) {
-        return GHOST_OUT_OF_MEMORY;
+    recoveries *waiting = NULL;
+    if (has_recoveries(batch, first, senders)) {
+        waiting = malloc(sizeof *waiting);
+        if (waiting == NULL) {
+            return GHOST_OUT_OF_MEMORY;
+        }
+        waiting->count = 0;
+        waiting->threads = threads;
     }
     int status = GHOST_OK;
     bool is_hybrid = false, has_payers = false;
-    waiting->count = 0;
-    waiting->threads = threads;
     for (size_t i = first; i < batch->count; i++) {
         ghost_tx *tx = &batch->items[i];
         if (tx->reason != GHOST_TX_OK) {
@@ -230,7 +243,7 @@ int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, const uint8_t *s
         }
         add_authorities(waiting, tx);
     }
-    if (waiting->count > 0) {
+    if (waiting != NULL && waiting->count > 0) {
         recover_waiting(waiting);
     }
     if (has_payers) {
@@ -241,7 +254,7 @@ int ghost_tx_batch_recover(ghost_tx_batch *batch, size_t first, const uint8_t *s
             add_payer(waiting, &batch->items[i]);
         }
     }
-    if (waiting->count > 0) {
+    if (waiting != NULL && waiting->count > 0) {
         recover_waiting(waiting);
     }
     free(waiting);

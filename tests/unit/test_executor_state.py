@@ -170,12 +170,46 @@ def test_deep_calls_end_at_the_limit() -> None:
     assert int.from_bytes(result.output, "big") == 2 * 1_024 + 1
 
 
+class Watched(MemoryView):
+    """Says what code it was asked for."""
+
+    def __init__(self, allocation: dict[bytes, Allocation], asked: list[bytes]) -> None:
+        super().__init__(allocation)
+        self.asked = asked
+
+    def code(self, code_hash: bytes) -> bytes:
+        self.asked.append(code_hash)
+        return super().code(code_hash)
+
+
 def test_reset_takes_another_view() -> None:
     """Nothing of the old view is remembered."""
     executor = Executor(MemoryView({SENDER: Allocation(balance=10**18)}))
     assert run(executor, unsigned(to=SENDER)).gas_used == 21_000
     executor.reset(MemoryView({SENDER: Allocation(balance=10**18, nonce=4)}))
     assert run(executor, unsigned(to=SENDER, nonce=4)).gas_used == 21_000
+
+
+@pytest.mark.parametrize(("padding", "times"), [(0, 1), (9_000, 2)])
+def test_reset_keeps_code_but_not_much_of_it(padding: int, times: int) -> None:
+    """Code is asked for once, of whatever state; again where it takes more than a quarter of the
+    cache. Values are asked for anew either way."""
+    contract = Address(b"\x0c" * 20)
+    code = bytes.fromhex("5f545f5260205ff3") + bytes(padding)
+    asked: list[bytes] = []
+
+    def view_of(value: int) -> MemoryView:
+        storage = {bytes(32): value.to_bytes(32, "big")}
+        return Watched({contract: Allocation(nonce=1, code=code, storage=storage)}, asked)
+
+    executor = Executor(view_of(1), cache_bytes_max=32_768)
+    message = Message(sender=SENDER, to=contract, gas_limit=1_000_000)
+    for value in (1, 2):
+        if value == 2:
+            executor.reset(view_of(2))
+        result = executor.call(ENVIRONMENT, message, flags=CallFlag.NO_BASE_FEE)
+        assert int.from_bytes(result.output, "big") == value
+    assert len(asked) == times
 
 
 @pytest.mark.parametrize(
