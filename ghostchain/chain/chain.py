@@ -454,7 +454,7 @@ class Chain:
         if body is None or header is None:
             raise StateUnavailable(f"block {number} is not kept")
         return Replay(
-            self.state_at(number - 1),
+            self._published.state_before(number),
             self.environment_for(header),
             own_batch(body, count),
             body.paid(),

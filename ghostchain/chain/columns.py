@@ -125,6 +125,8 @@ def own_batch(body: BodyRecord, count: int | None = None) -> TransactionBatch:
     `count` where it is given."""
     batch = TransactionBatch.decode(body.raws()[:count], allows_unsigned=True)
     batch.recover(senders=body.senders()[:count])
+    if count is None:
+        body.lend_batch(batch)
     return batch
 
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from ghostchain.chain import index
 from ghostchain.chain.amendments import NO_AMENDMENTS, AccountAmendment, Amendments, read_pending
+from ghostchain.chain.index import HeaderEntry
 from ghostchain.chain.logs import (
     PAGE_OVERHEAD_BYTES,
     PAGES_AT_ONCE,
@@ -34,7 +35,14 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.state.ranges import StateRanges
 from ghostchain.state.remote import ForkedView, RemoteView
-from ghostchain.state.views import HistoricalView, LatestView, PendingState, View
+from ghostchain.state.store import small_undo
+from ghostchain.state.views import (
+    NOTHING_UNDONE,
+    HistoricalView,
+    LatestView,
+    PendingState,
+    View,
+)
 from ghostchain.storage.database import Snapshot
 from ghostchain.storage.files import Locator, SegmentLog
 
@@ -49,6 +57,8 @@ RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
 # What a record takes beside its bytes: its columns and what they are made of.
 RECORD_OVERHEAD_BYTES = 2_000
+# Larger undo records take longer to read than what a run asks of them.
+UNDO_BYTES_MAX = 64 << 10
 
 
 class Recent(Generic[Value]):
@@ -78,6 +88,14 @@ class Recent(Generic[Value]):
             self._size += size
 
 
+@dataclass(frozen=True, slots=True)
+class KnownBlock:
+    """What the index says of a block, its header decoded."""
+
+    entry: HeaderEntry
+    header: Header
+
+
 class Kept:
     """Blocks that were read. All that is published between two rewinds shares one of these, so
     that whoever still reads what was taken back puts it where nobody else looks.
@@ -88,9 +106,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.is_cut = False
-        self.headers: Recent[tuple[Hash32, Header]] = Recent(
-            count_max=HEADERS_KEPT, size_max=HEADERS_KEPT
-        )
+        self.headers: Recent[KnownBlock] = Recent(count_max=HEADERS_KEPT, size_max=HEADERS_KEPT)
         self.bodies: Recent[BodyRecord] = Recent(count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT)
         self.receipts: Recent[ReceiptsRecord] = Recent(
             count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT
@@ -125,15 +141,22 @@ class Published:
             found = index.read_entry(self.snapshot, number)
             if found is None:
                 return None
-            kept = found.hash, decode_early_header(found.header)
+            kept = KnownBlock(found, decode_early_header(found.header))
             self.kept.headers.put(number, kept)
-        return kept
+        return kept.entry.hash, kept.header
+
+    def _entry(self, number: int) -> HeaderEntry | None:
+        """What the index says of a block after genesis."""
+        kept = self.kept.headers.get(number)
+        if kept is not None:
+            return kept.entry
+        return index.read_entry(self.snapshot, number) if number > 0 else None
 
     def body(self, number: int) -> BodyRecord | None:
         kept = self.kept.bodies.get(number)
         if kept is not None:
             return kept
-        entry = index.read_entry(self.snapshot, number) if number > 0 else None
+        entry = self._entry(number)
         if entry is None or entry.body is None:
             return None
         data = self._read(entry.body)
@@ -147,7 +170,7 @@ class Published:
         kept = self.kept.receipts.get(number)
         if kept is not None:
             return kept
-        entry = index.read_entry(self.snapshot, number) if number > 0 else None
+        entry = self._entry(number)
         if entry is None or entry.receipts is None:
             return None
         data = self._read(entry.receipts)
@@ -185,8 +208,16 @@ class Published:
             raise StateUnavailable(f"block {number} is not known")
         return self._over_remote(HistoricalView(self.snapshot, self.block_hash, number))
 
+    def state_before(self, number: int) -> View:
+        """The settled state before a block that is to run again. Raises: StateUnavailable."""
+        if not 0 < number <= self.header.number:
+            raise StateUnavailable(f"block {number} is not known")
+        undo = small_undo(self.snapshot, number, UNDO_BYTES_MAX)
+        view = HistoricalView(self.snapshot, self.block_hash, number - 1, undo or NOTHING_UNDONE)
+        return self._over_remote(view)
+
     def ranges(self, number: int) -> StateRanges:
-        """The same state in the order of its hashes. Raises: StateUnavailable."""
+        """The state after a block in the order of its hashes. Raises: StateUnavailable."""
         if self.remote is not None:
             raise StateUnavailable("a fork has not all of its state, so it cannot be listed")
         if not 0 <= number <= self.header.number:

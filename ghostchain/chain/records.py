@@ -19,12 +19,14 @@ than 20 bytes do. Columns are read and written whole, never transaction by trans
 from __future__ import annotations
 
 import struct
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ghostchain.encoding.blocks import decode_header, decode_receipt
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.receipt import Receipt
@@ -79,6 +81,18 @@ class BodyRecord:
     ends: Column
     senders_at: int
     raws_at: int
+    lent: list[weakref.ref[TransactionBatch]] = field(default_factory=list, compare=False)
+
+    def lend_batch(self, batch: TransactionBatch) -> None:
+        """All transactions of the block, which somebody has decoded and will not change: whoever
+        wants to look at them may as well look at these, while they are there."""
+        self.lent[:] = [weakref.ref(batch)]
+
+    def lent_batch(self) -> TransactionBatch | None:
+        """What was lent, if it is still there."""
+        for one in self.lent:
+            return one()
+        return None
 
     @classmethod
     def parse(cls, data: bytes) -> BodyRecord:

@@ -94,7 +94,7 @@ class TransactionBatch:
     thread at a time; decoding, recovering and copying release the interpreter lock.
     """
 
-    __slots__ = ("_batch", "_count", "_is_part", "_items", "_recovered")
+    __slots__ = ("__weakref__", "_batch", "_count", "_is_part", "_items", "_recovered")
 
     def __init__(self) -> None:
         batch = lib.ghost_tx_batch_new()

@@ -277,6 +277,9 @@ class NodeBackend:
     def state_at(self, number: int) -> StateView:
         return self._chain.state_at(number)
 
+    def fork_at(self, timestamp: int) -> Fork:
+        return self._chain.config.fork_at(timestamp)
+
     def environment(self, number: int) -> BlockEnvironment:
         if number > self._chain.head.number:
             return self.next_environment()

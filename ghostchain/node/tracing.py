@@ -36,6 +36,8 @@ TRANSACTIONS_KEPT_MAX = 1_000
 # What the event loop can show without others noticing.
 LIGHT_ITEMS_MAX = 256
 LIGHT_BYTES_MAX = 1 << 20
+# Of a block that is read and decoded there: some hundred transfers, a tenth of a millisecond.
+LIGHT_BODY_BYTES_MAX = 32 << 10
 
 
 def new_executor(view: StateView) -> Executor:
@@ -102,7 +104,10 @@ class Replays:
         with self._lock:
             generation, warm = self._generation, self._idle.pop(number, None)
         if warm is None:
-            return None
+            body = self._chain.body(number)
+            if body is None or len(body.data) > LIGHT_BODY_BYTES_MAX:
+                return None
+            warm = self._prepare(number, watch)
         try:
             return warm.trace(watch, is_light=True)
         except (ExecutionStopped, TraceTooLarge):

@@ -270,6 +270,9 @@ class Backend(Protocol):
     def state_at(self, number: int) -> StateView:
         """The state after block `number`. Raises StateUnavailable."""
 
+    def fork_at(self, timestamp: int) -> Fork:
+        """The rules that hold at that time, in seconds."""
+
     def environment(self, number: int) -> BlockEnvironment:
         """The environment of block `number`; for head + 1 the one the next block would get now."""
 
@@ -319,9 +322,9 @@ class Backend(Protocol):
         """Those that the genesis names, and the node's own."""
 
     def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
-        """The same where it takes next to nothing: the block has run lately and its state is in
-        memory. None: it has not, or there is much to show, or the watch's deadline or bytes ended
-        it. Event loop; never waits for another machine."""
+        """The same where it takes next to nothing: the block has run lately, or is small. None: it
+        is large, or there is much to show, or the watch's deadline or bytes ended it. Event loop;
+        never waits for another machine. Raises StateUnavailable."""
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         """The same of a block that somebody else made on a block of this chain.

@@ -84,6 +84,9 @@ class BlockRecord:
 
     @cached_property
     def batch(self) -> TransactionBatch:
+        lent = self.body.lent_batch()
+        if lent is not None:
+            return lent
         return TransactionBatch.decode(self.body.raws(), allows_unsigned=True)
 
     @cached_property
@@ -262,7 +265,8 @@ class BlockReader:
             raise pruned_history()
         if header is None or block_hash is None:
             return None
-        blob_base_fee = backend.fees(number).blob_base_fee
+        # Only transactions with blobs show it.
+        blob_base_fee = backend.fees(number).blob_base_fee if header.blob_gas_used else 0
         if number == 0:
             body = genesis_body(header)
             return BlockRecord(header, block_hash, body, NO_RECEIPTS, blob_base_fee)

@@ -405,3 +405,24 @@ def test_many_blocks_in_turn(traced: Traced, options: dict[str, Any]) -> None:
         node.call("evm_mine")
         assert node.call("debug_traceTransaction", one, options) == found
     assert len({json.dumps(found) for found in in_turn}) == len(sent)
+
+
+@pytest.mark.parametrize("options", [{}, OPTIONS, {"tracer": "prestateTracer"}])
+def test_first_traces(traced: Traced, options: dict[str, Any]) -> None:
+    """What nobody has traced yet is answered alike alone, in a batch, with its block, and where a
+    limit of time sends it to a thread."""
+    node, increment = traced.node, keccak(text="increment()")[:4]
+    data = aggregate((traced.counter, increment), (traced.counter, NUMBER))
+    sent = [
+        traced.send({"to": MULTICALL, "data": data})["transactionHash"]
+        for _ in range(2 * BLOCKS_KEPT_MAX + 1)
+    ]
+    answers = node.batch([("debug_traceTransaction", [one, options]) for one in sent])
+    found = [answer["result"] for answer in answers]
+    node.call("evm_mine")
+    assert [node.call("debug_traceTransaction", one, options) for one in sent] == found
+    node.call("evm_mine")
+    for one, trace in zip(sent, found, strict=True):
+        number = node.call("eth_getTransactionByHash", one)["blockNumber"]
+        whole = node.call("debug_traceBlockByNumber", number, options)
+        assert whole == [{"txHash": one, "result": trace}]

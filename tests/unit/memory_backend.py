@@ -420,6 +420,9 @@ class MemoryBackend:
             raise StateUnavailable(f"state of block {number} was pruned")
         return self.states[number]
 
+    def fork_at(self, timestamp: int) -> Fork:
+        return Fork.OSAKA
+
     def environment(self, number: int) -> BlockEnvironment:
         return BlockEnvironment(
             fork=Fork.OSAKA,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import struct
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ghostchain.chain.columns import own_batch
 from ghostchain.chain.logs import BloomFile, candidate_blocks, matches, matching_logs
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord, body_parts, receipts_parts
 from ghostchain.crypto.hashes import logs_bloom
@@ -95,6 +97,19 @@ def test_bodies_come_back() -> None:
     assert empty.block().transactions == ()
     with pytest.raises(StorageCorrupt):
         BodyRecord.parse(data[:-1])
+
+
+def test_a_batch_is_lent_while_it_lives() -> None:
+    """Who decodes a whole block lets others look at what was decoded, as long as it is there."""
+    parts = body_parts(b"", (), [b"\x02\xc0", b"\x02\xc0"], bytes(40))
+    body = BodyRecord.parse(b"".join(parts))
+    part = own_batch(body, 1)
+    assert body.lent_batch() is None
+    batch = own_batch(body)
+    assert body.lent_batch() is batch
+    del part, batch
+    gc.collect()
+    assert body.lent_batch() is None
 
 
 def test_receipts_come_back() -> None:

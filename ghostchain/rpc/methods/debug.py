@@ -106,7 +106,7 @@ def around_of(services: Services, record: BlockRecord, index: int) -> Around:
         sender=record.sender(index),
         gas_limit=record.batch.gas_limit(index),
         gas_used=record.gas_used(index),
-        fork=services.backend.environment(header.number).fork,
+        fork=services.backend.fork_at(header.timestamp),
         coinbase=header.coinbase,
         block_hash=record.hash,
         block_number=header.number,
@@ -131,8 +131,8 @@ def trace_transaction(
 
 
 def quick_transaction(services: Services, transaction_hash: Hash32, options: TraceOptions) -> Any:
-    """The trace of a light transaction near the beginning of a block that was traced lately; None
-    for any other."""
+    """The trace of a light transaction near the beginning of a block that is small or was traced
+    lately; None for any other."""
     watch = options.chosen.watch()
     found = services.backend.transaction_location(transaction_hash)
     if found is None or found[0] == 0 or isinstance(watch.steps, StepWatch):
