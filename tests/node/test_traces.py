@@ -117,6 +117,27 @@ def test_only_the_top(traced: Traced) -> None:
     assert trace["gasUsed"] == traced.receipt["gasUsed"]
 
 
+def test_names_of_options_are_read_as_go_writes_them(traced: Traced) -> None:
+    """gethclient sends its structs with the names of their fields; geth's decoder takes any case,
+    and the last of several spellings."""
+    ask, sent = traced.node.call, traced.receipt["transactionHash"]
+    method = "debug_traceTransaction"
+    spelled = {"EnableMemory": False, "Limit": 0, "Tracer": "callTracer", "Timeout": "5s"}
+    config = {"WithLog": True, "ONLYTOPCALL": True}
+    expected = OPTIONS | {"tracerConfig": {"withLog": True, "onlyTopCall": True}}
+    assert ask(method, sent, spelled | {"TracerConfig": config}) == ask(method, sent, expected)
+    memory = ask(method, sent, {"enableMemory": True, "disableStack": True})
+    assert ask(method, sent, {"EnableMemory": True, "DisableStack": True}) == memory
+    twice = {"enableMemory": False, "ENABLEMEMORY": True, "disableStack": True}
+    assert ask(method, sent, twice) == memory
+    with pytest.raises(RpcFailure, match="nothing"):
+        ask(method, sent, {"tracer": "callTracer", "Tracer": "nothing"})
+    state = {"0x" + "ab" * 20: {"code": "0x4360005260206000f3"}}
+    overridden = OPTIONS | {"StateOverrides": state, "BlockOverrides": {"number": "0x9"}}
+    frame = ask("debug_traceCall", {"to": "0x" + "ab" * 20}, "latest", overridden)
+    assert int(frame["output"], 16) == 9
+
+
 def test_creation(traced: Traced) -> None:
     """A module deploys itself: what was sent is what is placed."""
     trace = traced.node.call("debug_traceCall", {"data": shown(wat("counter"))}, "latest", OPTIONS)

@@ -18,7 +18,7 @@ from ghostchain.rpc.parameters import (
     state_overrides,
     text,
 )
-from ghostchain.rpc.tracers.table import STRUCT_LOGGER, Chosen, chosen
+from ghostchain.rpc.tracers.table import STRUCT_LOGGER, Chosen, chosen, named
 
 TIMEOUT_NS = 5_000_000_000
 NANOSECONDS = {
@@ -46,7 +46,7 @@ class TraceOptions:
 
 
 def trace_options(value: Any) -> TraceOptions:
-    members = fields(value)
+    members = named(fields(value))
     name = optional(members, "tracer", text)
     config = members.get("tracerConfig")
     if name:

@@ -60,6 +60,24 @@ def is_set(members: Members, name: str) -> bool:
     return bool(optional(members, name, boolean))
 
 
+MEMBERS = {
+    name.lower(): name
+    for name in (
+        *("tracer", "tracerConfig", "timeout", "stateOverrides", "blockOverrides", "txIndex"),
+        *("disableStack", "disableStorage", "enableMemory", "enableReturnData", "limit"),
+        *("onlyTopCall", "withLog", "convertParityErrors", "includePrecompiles"),
+        *("diffMode", "disableCode", "includeEmpty", "ignoredOpcodes", "stackTopItemsSize"),
+    )
+}
+
+
+def named(members: Members) -> Members:
+    """The options under the names that they have here, however their letters are written: Go reads
+    names without regard to case, and gethclient writes `Tracer` and `EnableMemory`. Of two
+    spellings the last counts."""
+    return {MEMBERS.get(name.lower(), name): value for name, value in members.items()}
+
+
 def count(value: Any) -> int:
     """A number that is not negative, as JSON has numbers."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -215,4 +233,4 @@ def chosen(name: str, config: Any, depth: int = 0) -> Chosen:
     members = fields({} if config is None else config)
     if name == MUX:
         return Chosen(tracer, mux_settings(members, depth + 1))
-    return Chosen(tracer, tracer.parse(members))
+    return Chosen(tracer, tracer.parse(named(members)))
