@@ -2,8 +2,8 @@
 tokens that the holder of a secret makes, for HTTP and WebSocket.
 
 Through the socket come JSON documents one after another, as geth's IPC has them (web3.py's
-IPCProvider, `nc -U`); each is answered by a line. A token is a JSON Web Token of HS256 whose `iat`
-is within 60 seconds of now, as the Engine API demands.
+IPCProvider, `nc -U`); each is answered by a line, and so are subscriptions told. A token is a JSON
+Web Token of HS256 whose `iat` is within 60 seconds of now, as the Engine API demands.
 
 Spec: RFC 7515, RFC 7519; execution-apis, src/engine/authentication.md.
 """
@@ -30,7 +30,9 @@ import orjson
 from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.dispatch import Dispatcher
 from ghostchain.rpc.errors import PARSE_ERROR, RpcError
+from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.protocol import encode_error
+from ghostchain.rpc.subscriptions import Broker, Subscriber, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -108,17 +110,24 @@ def make_token(secret: bytes, *, now: float | None = None) -> str:
 
 
 class LocalConnection(asyncio.Protocol):
-    """One client of the unix socket: documents in, lines out, one under way at a time."""
+    """One client of the unix socket: documents in, lines out, one under way at a time. Its
+    subscriptions live and die with it. One that does not read what it is told is closed."""
 
-    def __init__(self, dispatcher: Dispatcher, body_bytes_max: int, peers: set[Any]) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, broker: Broker, options: RpcOptions, peers: set[Any]
+    ) -> None:
         self.dispatcher = dispatcher
-        self.body_bytes_max = body_bytes_max
+        self.options = options
+        self.body_bytes_max = options.limits.body_bytes_max
         self.peers = peers
         self.asker = Asker(is_operator=True)
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        count_max = options.subscriptions_per_connection_max
+        self.subscriber = Subscriber(broker, self.send, count_max)
         self.buffer = bytearray()
         self.looked_at = 0
         self.task: asyncio.Task[None] | None = None
+        self.is_stuck = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -127,25 +136,39 @@ class LocalConnection(asyncio.Protocol):
     def connection_lost(self, failure: Exception | None) -> None:
         self.asker.leave()
         self.peers.discard(self)
+        self.subscriber.leave()
+
+    def pause_writing(self) -> None:
+        self.is_stuck = True
+
+    def resume_writing(self) -> None:
+        self.is_stuck = False
+        self.advance()
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        if self.task is None:
-            self.advance()
-        elif len(self.buffer) > self.body_bytes_max:
-            self.transport.pause_reading()
+        self.advance()
 
     def advance(self) -> None:
-        """Answers whole documents. What is no JSON and never will be ends the connection."""
-        while self.task is None:
+        """Answers whole documents, while the client reads. What is no JSON and never will be ends
+        the connection."""
+        while self.task is None and not self.is_stuck:
             body = self.next_document()
             if body is None:
-                return
-            answer = self.dispatcher.begin(body, self.asker)
+                break
+            turn = Turn(self.subscriber)
+            answer = self.dispatcher.begin(body, self.asker, turn)
             if isinstance(answer, bytes):
-                self.respond(answer)
+                self.send(answer)
+                turn.activate()
             else:
-                self.task = asyncio.get_running_loop().create_task(self.answer_later(answer))
+                call = self.answer_later(answer, turn)
+                self.task = asyncio.get_running_loop().create_task(call)
+        must_wait = self.task is not None or self.is_stuck
+        if must_wait and len(self.buffer) > self.body_bytes_max:
+            self.transport.pause_reading()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def next_document(self) -> bytes | None:
         """A line, or all there is once that is a document."""
@@ -163,22 +186,29 @@ class LocalConnection(asyncio.Protocol):
                 self.looked_at = 0
                 return body
         if size > self.body_bytes_max:
-            self.respond(encode_error(None, RpcError(PARSE_ERROR, "parse error: no document")))
+            self.send(encode_error(None, RpcError(PARSE_ERROR, "parse error: no document")))
             self.transport.close()
             self.buffer = bytearray()
         return None
 
-    async def answer_later(self, answer: Awaitable[bytes]) -> None:
+    async def answer_later(self, answer: Awaitable[bytes], turn: Turn) -> None:
         body = await answer
         self.task = None
-        if not self.transport.is_closing():
-            self.respond(body)
-            self.transport.resume_reading()
-            self.advance()
+        self.send(body)
+        turn.activate()
+        self.advance()
 
-    def respond(self, body: bytes) -> None:
-        if body:
-            self.transport.write(body + b"\n")
+    def send(self, message: bytes) -> None:
+        """Writes a line. One alone may be larger than what may lie unread: answers have a bound of
+        their own."""
+        if not message or self.transport.is_closing():
+            return
+        unread = self.transport.get_write_buffer_size()
+        if unread and unread + len(message) > self.options.connection_queue_bytes_max:
+            logger.info("closed a client of the operator's socket that reads too slowly")
+            self.transport.abort()
+            return
+        self.transport.write(message + b"\n")
 
 
 def is_document(data: bytes | bytearray) -> bool:
@@ -192,10 +222,13 @@ def is_document(data: bytes | bytearray) -> bool:
 class LocalDoor:
     """The unix socket of one node, gone when it stops."""
 
-    def __init__(self, path: Path, dispatcher: Dispatcher, body_bytes_max: int) -> None:
+    def __init__(
+        self, path: Path, dispatcher: Dispatcher, broker: Broker, options: RpcOptions
+    ) -> None:
         self.path = path
         self.dispatcher = dispatcher
-        self.body_bytes_max = body_bytes_max
+        self.broker = broker
+        self.options = options
         self.listener: asyncio.Server | None = None
         self.clients: set[Any] = set()
 
@@ -215,7 +248,7 @@ class LocalDoor:
             finally:
                 os.umask(before)
             self.listener = await asyncio.get_running_loop().create_unix_server(
-                lambda: LocalConnection(self.dispatcher, self.body_bytes_max, self.clients),
+                lambda: LocalConnection(self.dispatcher, self.broker, self.options, self.clients),
                 sock=bound,
             )
         except OSError as failure:

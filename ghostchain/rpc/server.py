@@ -70,8 +70,8 @@ class RpcServer:
             await self.stop()
             raise
         if self.options.local_socket is not None:
-            limit = self.options.limits.body_bytes_max
-            self.local_door = LocalDoor(self.options.local_socket, self.dispatcher, limit)
+            path = self.options.local_socket
+            self.local_door = LocalDoor(path, self.dispatcher, self.broker, self.options)
             await self.local_door.start()
 
     async def bind(self, port: int) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import json
 import socket
 import stat
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,66 @@ def test_what_never_becomes_a_document_is_ended(tmp_path: Path) -> None:
         client.send(b"{" * 20_000)
         assert client.receive()["error"]["code"] == -32700
         assert client.lines.readline() == b""
+        client.close()
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
+def subscribers(node: RunningServer) -> int:
+    return sum(map(len, node.server.broker.active.values()))
+
+
+def test_subscriptions_are_told_through_the_socket(tmp_path: Path) -> None:
+    """As geth's IPC does; the answer comes first, and they end with the connection."""
+    chain = MemoryBackend(automine=False)
+    options = {"local_socket": tmp_path / "ghostd.ipc", "subscriptions_per_connection_max": 2}
+    with RunningServer(chain, **options) as node:
+        client = Local(node)
+        heads = client.ask("eth_subscribe", "newHeads")
+        other = client.ask("eth_subscribe", "newHeads")
+        assert client.ask("eth_subscribe", "newHeads")["code"] == -32005
+        assert client.ask("eth_unsubscribe", other) is True
+        for number in ("0x1", "0x2"):
+            node.loop.call_soon_threadsafe(chain.seal)
+            told = client.receive()["params"]
+            assert (told["subscription"], told["result"]["number"]) == (heads, number)
+        assert client.ask("eth_chainId") == node.ask("eth_chainId")
+        assert subscribers(node) == 1
+        client.close()
+        assert until(lambda: not subscribers(node))
+
+
+def test_who_reads_nothing_of_the_socket_is_let_go(tmp_path: Path) -> None:
+    """What it was told lies in memory until then, and no more than is allowed."""
+    chain = MemoryBackend(automine=False)
+    options = {"local_socket": tmp_path / "ghostd.ipc", "connection_queue_bytes_max": 100_000}
+    with RunningServer(chain, **options) as node:
+        client = Local(node)
+        client.ask("eth_subscribe", "newHeads")
+        deadline = time.monotonic() + 30
+        while subscribers(node) and time.monotonic() < deadline:
+            node.loop.call_soon_threadsafe(chain.seal)
+            time.sleep(0.0005)
+        assert not subscribers(node)
+        client.close()
+
+
+def test_answers_that_nobody_reads_stop_the_questions(tmp_path: Path) -> None:
+    """And when they are read, all of them are there."""
+    with RunningServer(MemoryBackend(), local_socket=tmp_path / "ghostd.ipc") as node:
+        client = Local(node)
+        asked = 20_000
+        feeding = threading.Thread(target=client.send, args=((ASK + b"\n") * asked,), daemon=True)
+        feeding.start()
+        time.sleep(0.2)
+        found = sum(client.receive()["id"] == 1 for _ in range(asked))
+        assert found == asked
+        feeding.join(10)
         client.close()
 
 
