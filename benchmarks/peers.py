@@ -76,6 +76,20 @@ def precise_seconds(pid: int) -> float:
     return used_ns / 1e9
 
 
+class Meter:
+    """Processor time of a process from now on."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._coarse, self._precise = processor_seconds(pid), precise_seconds(pid)
+
+    def used(self) -> float:
+        """In seconds. Of threads that have ended meanwhile only the coarse figure knows."""
+        coarse = processor_seconds(self._pid) - self._coarse
+        precise = precise_seconds(self._pid) - self._precise
+        return precise if abs(precise - coarse) < 0.03 else coarse
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a run of the generator counted. processor_s: of the server."""
@@ -133,11 +147,14 @@ def load(
     connections: int,
     seconds: float | None,
     websocket: bool = False,
+    in_order: bool = False,
 ) -> Load:
     """Runs the generator against a server of this machine; without seconds each request is sent
-    once. Raises: AssertionError."""
-    arguments = ["once" if seconds is None else str(seconds), *["websocket"] * websocket]
-    before, before_precise = processor_seconds(pid), precise_seconds(pid)
+    once, with in_order number i of them by connection i modulo `connections`, behind those before
+    it. Raises: AssertionError."""
+    once = "each" if in_order else "once"
+    arguments = [once if seconds is None else str(seconds), *["websocket"] * websocket]
+    meter = Meter(pid)
     finished = subprocess.run(
         [generator(), str(port), str(connections), *arguments],
         input=requests,
@@ -145,7 +162,4 @@ def load(
         check=False,
     )
     assert finished.returncode == 0, finished.stderr.decode()
-    used, used_precise = processor_seconds(pid) - before, precise_seconds(pid) - before_precise
-    # Of threads that have ended meanwhile only the coarse figure knows.
-    best = used_precise if abs(used_precise - used) < 0.03 else used
-    return Load(**json.loads(finished.stdout), processor_s=best)
+    return Load(**json.loads(finished.stdout), processor_s=meter.used())

@@ -3,11 +3,13 @@
  *
  *     requests PORT CONNECTIONS SECONDS < requests
  *     requests PORT CONNECTIONS once < requests
+ *     requests PORT CONNECTIONS each < requests
  *     requests PORT CONNECTIONS SECONDS websocket < frames
  *
  * Standard input: whole requests, each behind its length (32 bits, little endian); connections go
- * through them in turn, or send each of them once, whoever is free the next. Standard output: one
- * JSON object with what was counted. A response that is not status 200, or whose first kilobyte has
+ * through them in turn, or send each of them once: "once" whoever is free the next, "each" the first
+ * connection the first of every CONNECTIONS, the second the second, and so on, in their order.
+ * Standard output: one JSON object with what was counted. A response that is not status 200, or whose first kilobyte has
  * an "error" member, counts as refused.
  */
 #include <arpa/inet.h>
@@ -55,8 +57,8 @@ static connection connections[CONNECTIONS_MAX];
 static uint32_t samples_us[SAMPLES_MAX];
 static size_t sample_count;
 static uint64_t answered, refused, bytes;
-static int is_once, is_websocket;
-static size_t sent_once;
+static int is_once, is_each, is_websocket;
+static size_t sent_once, stride = 1;
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -97,11 +99,11 @@ static void send_rest(connection *of) {
 
 /* False when there is nothing left to send. */
 static int begin(connection *of) {
-    if (is_once && sent_once == request_count) {
+    if ((is_once && sent_once == request_count) || (is_each && of->next >= request_count)) {
         return 0;
     }
     of->current = &requests[is_once ? sent_once++ : of->next];
-    of->next = (of->next + 1) % request_count;
+    of->next = is_each ? of->next + stride : (of->next + 1) % request_count;
     of->sent = 0;
     of->state = is_websocket ? FRAME : HEAD;
     of->head_length = 0;
@@ -274,6 +276,8 @@ int main(int count, char **arguments) {
         fail("connections");
     }
     is_once = strcmp(arguments[3], "once") == 0;
+    is_each = strcmp(arguments[3], "each") == 0;
+    stride = is_each ? (size_t)open : 1;
     is_websocket = count == 5;
     read_requests();
     int events = epoll_create1(0);
@@ -283,7 +287,7 @@ int main(int count, char **arguments) {
         if (is_websocket) {
             shake_hands(of);
         }
-        of->next = request_count * (size_t)index / (size_t)open;
+        of->next = is_each ? (size_t)index : request_count * (size_t)index / (size_t)open;
         struct epoll_event wanted = {.events = EPOLLIN, .data.u32 = (uint32_t)index};
         epoll_ctl(events, EPOLL_CTL_ADD, of->socket, &wanted);
     }
@@ -310,7 +314,7 @@ int main(int count, char **arguments) {
             }
             finish(of);
             now = now_ns();
-            if (!(is_once || now < end) || !begin(of)) {
+            if (!(is_once || is_each || now < end) || !begin(of)) {
                 running--;
             }
         }
