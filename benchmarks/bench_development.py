@@ -47,7 +47,7 @@ from ghostchain.rpc.client import Request, RpcClient
 from tests.node.process import Ghostd
 
 FULL = os.environ.get("GHOSTCHAIN_BENCH") == "full" or __name__ == "__main__"
-SCALE = 1.0 if FULL else 0.02
+SCALE = 1.0 if FULL else 0.002
 TURNS = 3 if FULL else 1
 MANY = 25 if FULL else 3
 BATCH = 100

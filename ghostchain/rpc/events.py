@@ -1,4 +1,9 @@
-"""Events of the node on the event loop: one subscription to the backend, many listeners here."""
+"""Events of the node on the event loop: one subscription to the backend, many listeners here.
+
+Most blocks and transactions nobody waits to hear of, and waking the event loop for one costs as
+much as a tenth of a small block. So each listener also says whether it cares for an event, to the
+thread on which that happens; who begins to care looks himself at what there was before.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +17,24 @@ from ghostchain.rpc.backend import Backend, Event, NewHead
 logger = logging.getLogger(__name__)
 
 Listener = Callable[[Event], None]
+Cares = Callable[[Event], bool]
 
 
 class EventHub:
-    """Hands every event of the backend, in order, to its listeners on the event loop."""
+    """Hands the events of the backend for which somebody cares, in order, to all its listeners on
+    the event loop."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.listeners: list[Listener] = []
+        self.cares: list[Cares] = []
         self.unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
 
         def receive(event: Event) -> None:
-            if not loop.is_closed():
+            if any(cares(event) for cares in self.cares) and not loop.is_closed():
                 loop.call_soon_threadsafe(self.hand_out, event)
 
         self.unsubscribe = self.backend.subscribe(receive)
@@ -36,8 +44,11 @@ class EventHub:
             self.unsubscribe()
             self.unsubscribe = None
 
-    def add(self, listener: Listener) -> None:
+    def add(self, listener: Listener, cares: Cares) -> None:
+        """cares: asked on any thread whether the listener is to be told of an event, which it may
+        be in any case."""
         self.listeners.append(listener)
+        self.cares.append(cares)
 
     def hand_out(self, event: Event) -> None:
         for listener in self.listeners:
@@ -51,6 +62,10 @@ class InclusionWaiter:
         self.backend = backend
         self.waiting_max = waiting_max
         self.waiting: dict[Hash32, list[asyncio.Future[None]]] = {}
+
+    def cares(self, event: Event) -> bool:
+        """Any thread."""
+        return isinstance(event, NewHead) and bool(self.waiting)
 
     def on_event(self, event: Event) -> None:
         if not isinstance(event, NewHead):
@@ -70,6 +85,9 @@ class InclusionWaiter:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.setdefault(transaction_hash, []).append(future)
         try:
+            # A block that came in between was told to nobody.
+            if self.backend.transaction_location(transaction_hash) is not None:
+                return True
             await asyncio.wait_for(future, timeout_s)
         except TimeoutError:
             return False

@@ -59,13 +59,24 @@ class FilterBook:
         self.pending_end = 0
         self.lock = threading.Lock()
 
+    def cares(self, event: Event) -> bool:
+        """Whether a filter's answers depend on it: positions follow blocks by themselves."""
+        if not isinstance(event, NewPending):
+            return isinstance(event, Rewound)
+        with self.lock:
+            return self.has_pending()
+
+    def has_pending(self) -> bool:
+        """With the lock held."""
+        return any(item.kind is FilterKind.PENDING for item in self.filters.values())
+
     def on_event(self, event: Event) -> None:
         if isinstance(event, Rewound):
             self.rewind(event.number)
         if not isinstance(event, NewPending):
             return
         with self.lock:
-            if any(item.kind is FilterKind.PENDING for item in self.filters.values()):
+            if self.has_pending():
                 self.pending.extend(item.hash for item in event.transactions)
             self.pending_end += len(event.transactions)
 
@@ -84,7 +95,7 @@ class FilterBook:
             if len(self.filters) >= self.filters_max:
                 raise RpcError(LIMIT_EXCEEDED, "too many filters")
             if kind is FilterKind.PENDING:
-                if not any(item.kind is FilterKind.PENDING for item in self.filters.values()):
+                if not self.has_pending():
                     self.pending.clear()
                 position = self.pending_end
             identity = hex(secrets.randbits(127) | 1 << 127)

@@ -62,8 +62,8 @@ def make_services(backend: Backend, options: RpcOptions, workers: Workers) -> Se
     )
     inclusion = InclusionWaiter(backend, waiting_max=options.submission_queue_max)
     events = EventHub(backend)
-    events.add(filters.on_event)
-    events.add(inclusion.on_event)
+    events.add(filters.on_event, filters.cares)
+    events.add(inclusion.on_event, inclusion.cares)
     return Services(
         backend=backend,
         options=options,

@@ -46,6 +46,10 @@ class Topic(Enum):
     TRANSACTION_RECEIPTS = "transactionReceipts"
 
 
+BLOCK_TOPICS = (Topic.NEW_HEADS, Topic.LOGS, Topic.TRANSACTION_RECEIPTS)
+"""Those that are told of each block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """One eth_subscribe. send queues bytes for the client; full: transactions, not hashes;
@@ -79,7 +83,7 @@ class Broker:
         self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self.services.events.add(self.on_event)
+        self.services.events.add(self.on_event, self.cares)
         self.tasks = [
             asyncio.create_task(self.follow_heads()),
             asyncio.create_task(self.follow_sync()),
@@ -92,6 +96,9 @@ class Broker:
         self.tasks = []
 
     def add(self, subscription: Subscription) -> None:
+        if not self.follows_blocks():
+            # Nobody was told of the blocks up to here, nor is anybody to be.
+            self.announced = self.latest = self.services.backend.head().number
         self.active[subscription.topic][subscription.id] = subscription
         if subscription.topic is Topic.SYNCING:
             subscription.notify(self.sync_standing())
@@ -101,6 +108,16 @@ class Broker:
 
     def of(self, topic: Topic) -> Collection[Subscription]:
         return tuple(self.active[topic].values())
+
+    def follows_blocks(self) -> bool:
+        """Whether anybody wants to hear of blocks."""
+        return any(self.active[topic] for topic in BLOCK_TOPICS)
+
+    def cares(self, event: Event) -> bool:
+        """Any thread."""
+        if isinstance(event, NewPending):
+            return bool(self.active[Topic.NEW_PENDING_TRANSACTIONS])
+        return self.follows_blocks()
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, NewHead):
