@@ -247,8 +247,11 @@ class Subscriber:
         self.send = send
         self.count_max = count_max
         self.subscriptions: dict[str, Subscription] = {}
+        self.is_gone = False
 
     def leave(self) -> None:
+        """Also for what is asked already and answered later: it subscribes nobody any more."""
+        self.is_gone = True
         for subscription in self.subscriptions.values():
             self.broker.remove(subscription)
         self.subscriptions.clear()
@@ -290,6 +293,8 @@ class Turn:
         return True
 
     def activate(self) -> None:
+        if self.subscriber.is_gone:
+            return
         for subscription in self.started:
             if subscription.id in self.subscriber.subscriptions:
                 self.subscriber.broker.add(subscription)

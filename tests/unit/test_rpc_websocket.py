@@ -254,6 +254,25 @@ def test_subscriptions_die_with_their_connection() -> None:
     play(scenario)
 
 
+def test_who_left_is_not_subscribed_any_more() -> None:
+    """Though the subscription stands in a batch behind what takes its time."""
+
+    async def scenario(client: Client, backend: MemoryBackend, server: RpcServer) -> None:
+        waits = ["0x" + backend.signed().hex(), 300]
+        batch = [
+            {"id": 1, "method": "eth_sendRawTransactionSync", "params": waits},
+            {"id": 2, "method": "eth_subscribe", "params": ["newHeads"]},
+        ]
+        await client.socket.send_str(json.dumps([{"jsonrpc": "2.0", **item} for item in batch]))
+        await asyncio.sleep(0.05)
+        await client.socket.close()
+        await asyncio.sleep(0.5)
+        assert not server.reception.websockets
+        assert not any(server.broker.active.values())
+
+    play(scenario)
+
+
 def test_slow_client_is_closed_with_a_reason() -> None:
     """A client that does not read never makes the node keep more than its bound."""
 
