@@ -9,7 +9,7 @@ JOBS ?= 2
 SIM_SEEDS ?= 0:20000
 FUZZ_FLAGS ?= -max_total_time=60
 
-.PHONY: chaos recovery run test setup native lint types unit sanitize bench bench-full differential economy sim sim-twins fuzz eels clients clean help
+.PHONY: chaos recovery run test setup native lint types unit sanitize bench bench-full differential economy sim sim-twins fuzz eels clients typed-clients clean help
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -70,6 +70,13 @@ clients: ## the JavaScript clients that tests drive a node with
 tests/clients/node_modules/installed: tests/clients/package.json tests/clients/hardhat/package.json tests/clients/further/package.json tests/clients/install.sh
 	tests/clients/install.sh
 	@touch $@
+
+typed-clients: ## clients in Go, for tests: a download and minutes of building
+	@if command -v go >/dev/null; then \
+	  cd tests/clients/geth && go build -o $(CURDIR)/build/clients/geth .; \
+	else \
+	  echo "go is not here (https://go.dev/dl): the test with go-ethereum's clients skips"; \
+	fi
 
 differential: setup eels ## 2,000 random blocks beside the executable specification
 	$(BIN)/python -m tests.differential.harness --cases 2000

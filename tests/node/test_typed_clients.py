@@ -1,0 +1,39 @@
+"""A running `ghostd --dev` with every type of transaction, driven by clients that are strict about
+the type of each field: go-ethereum's (tests/clients/geth).
+
+They take minutes to build, so they are built by hand, `make typed-clients`, and skipped otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.typed_clients import require_passes, whole_node
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Iterator[Path]:
+    """Each client changes the chain, so each has its own."""
+    with whole_node(tmp_path) as path:
+        yield path
+
+
+def built(name: str) -> Path:
+    """In GHOSTCHAIN_TYPED_CLIENTS, or build/clients."""
+    folder = Path(os.environ.get("GHOSTCHAIN_TYPED_CLIENTS") or ROOT / "build" / "clients")
+    if not (folder / name).exists():
+        pytest.skip(f"the client {name} is not in {folder}; run `make typed-clients`")
+    return folder / name
+
+
+def test_go_ethereum_finds_all_it_needs(request: pytest.FixtureRequest) -> None:
+    """ethclient and gethclient with each of their methods, subscriptions over WebSocket and the
+    operator's socket, contracts bound as abigen binds them, roots and proofs recomputed."""
+    client = built("geth")
+    require_passes([client, request.getfixturevalue("facts")], checks=41)
