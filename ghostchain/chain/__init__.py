@@ -20,7 +20,8 @@ protocol's contracts in `economy.py`; what fees in tokens cost reads `fee_tokens
 height `validators.py`; what consensus makes a block say is in `seals.py`. The networks with a name
 (`networks.py`) are geth genesis files in `genesis/`. How blocks lie on disk: `records.py` (bodies
 and receipts), `journal.py` (one sync for a small block), `index.py` (headers, hashes,
-transactions), `logs.py` (blooms and log search). `columns.py` takes what is kept of a block out of
+transactions), `logs.py` (blooms and log search), `places.py` (where records are, for that search).
+`columns.py` takes what is kept of a block out of
 the native core without a Python object for each transaction. `transfer.py` reads and writes chain
 files, `proving.py` proves the states of recent blocks, `verify.py` recomputes the state root from
 the flat state, `snapshot.py` writes the state in chunks for nodes that begin from it, and begins

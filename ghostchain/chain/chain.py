@@ -265,7 +265,7 @@ class Chain:
 
     def shown_logs(self, span: range, choice: LogChoice, bound: LogsBound) -> Iterator[ShownLogs]:
         """The chosen logs of a span of blocks as JSON, some blocks at a time, within the bound."""
-        return self._published.shown_logs(self._storage.blooms, span, choice, bound)
+        return self._published.shown_logs(self._storage, span, choice, bound)
 
     # ---- reading state ----
 
@@ -511,6 +511,7 @@ class Chain:
                 PendingState(to.amendments) if to.amendments else None,
                 remote=self._storage.remote,
             )
+            left.kept.is_left = True
             if arrived.cut is not None:
                 left.kept.is_cut = True
                 self._cut(arrived.cut)

@@ -7,7 +7,8 @@ The logs of blocks that were read are kept as pages, in which native code choose
 (`encoding/logs.py`).
 
 Cost: the scan of 10,000 blocks takes some tenths of a millisecond; each block that may match costs
-the read of its records, once.
+the read of its records, once: about 5 microseconds, since a second column says where they are
+(`places.py`).
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from ghostchain.chain import index
 from ghostchain.chain.genesis import Genesis, GenesisAccount, genesis_changes
 from ghostchain.chain.journal import restore_records
 from ghostchain.chain.logs import BloomFile
+from ghostchain.chain.places import PlaceFile, row_of
 from ghostchain.chain.records import AMENDMENTS, BODY, GROUP, BodyRecord, group_size, tag_of
 from ghostchain.chain.rewinding import CUT, finish_cut
 from ghostchain.crypto.hashes import header_hash
@@ -46,6 +47,7 @@ from ghostchain.trie.merkle import Forest
 STATE_NAME = "state"
 BLOCKS_NAME = "blocks"
 BLOOMS_NAME = "blooms"
+PLACES_NAME = "places"
 RECOVERY_CACHE_BYTES = 64 << 20
 # Of the state that the executor keeps between blocks, and as many of the trie's nodes.
 STATE_CACHE_BYTES = 32 << 20
@@ -68,6 +70,7 @@ class OpenedStorage:
     database: Database
     files: SegmentLog
     blooms: BloomFile
+    places: PlaceFile
     state: StateStore
     head: Header
     head_hash: Hash32
@@ -79,6 +82,7 @@ class OpenedStorage:
         self.database.close()
         self.files.close()
         self.blooms.close()
+        self.places.close()
         self.directory.close()
 
 
@@ -128,8 +132,8 @@ def open_storage(
             on_step=step,
         )
         opened.append(files.close)
-        blooms = BloomFile(data_dir / BLOOMS_NAME)
-        opened.append(blooms.close)
+        blooms, places = BloomFile(data_dir / BLOOMS_NAME), PlaceFile(data_dir / PLACES_NAME)
+        opened += [blooms.close, places.close]
         _refuse_other_kind(database, is_forked=remote is not None)
         is_decided = genesis.config.consensus is not None
         state = StateStore(
@@ -144,7 +148,7 @@ def open_storage(
         if is_decided:
             unacknowledged = []
         files.set_end(head.end)
-        _restore_blooms(database, blooms, head.number)
+        _restore_columns(database, blooms, places, head.number)
         if remote is None:
             _restore_trie(state, header)
         state.catch_up_pruning(head.number)
@@ -157,6 +161,7 @@ def open_storage(
         database,
         files,
         blooms,
+        places,
         state,
         header,
         head.hash,
@@ -266,14 +271,16 @@ def _unacknowledged(files: SegmentLog, head: index.Head) -> list[Unacknowledged]
     return blocks
 
 
-def _restore_blooms(database: Database, blooms: BloomFile, head: int) -> None:
+def _restore_columns(database: Database, blooms: BloomFile, places: PlaceFile, head: int) -> None:
     stored = database.get(index.BLOOMS)
     first = int.from_bytes(stored, "big") + 1 if stored else 0
     for number in range(first, head + 1):
-        header = index.read_header(database, number)
-        if header is None:
+        entry = index.read_entry(database, number)
+        if entry is None:
             raise StorageCorrupt(f"the header of block {number} is missing")
-        blooms.put(number, header.bloom)
+        blooms.put(number, decode_early_header(entry.header).bloom)
+        if entry.body is not None and entry.receipts is not None:
+            places.put(number, [row_of(number, entry.body, entry.receipts)])
 
 
 def _restore_trie(state: StateStore, head: Header) -> None:

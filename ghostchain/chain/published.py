@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Generic, TypeVar
@@ -25,10 +25,11 @@ from ghostchain.chain.logs import (
     transaction_hash,
 )
 from ghostchain.chain.opening import OpenedStorage
+from ghostchain.chain.places import PlaceFile
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_early_header
-from ghostchain.encoding.logs import LogChoice, LogsBound, log_page, select_logs
+from ghostchain.encoding.logs import LogChoice, LogsBound, log_page, read_pages, select_logs
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.header import Header
@@ -79,13 +80,20 @@ class Recent(Generic[Value]):
 
     def put(self, number: int, value: Value, size: int = 1) -> None:
         """An entry larger than the whole cache is not kept."""
+        self.put_all([(number, value, size)])
+
+    def put_all(self, entries: Iterable[tuple[int, Value, int]]) -> None:
+        """As `put` of each: number, value and size."""
         with self._lock:
-            if number in self._entries or size > self._size_max:
-                return
-            while self._size + size > self._size_max or len(self._entries) >= self._count_max:
-                self._size -= self._entries.pop(next(iter(self._entries)))[1]
-            self._entries[number] = value, size
-            self._size += size
+            for number, value, size in entries:
+                if number not in self._entries and size <= self._size_max:
+                    self._put(number, value, size)
+
+    def _put(self, number: int, value: Value, size: int) -> None:
+        while self._size + size > self._size_max or len(self._entries) >= self._count_max:
+            self._size -= self._entries.pop(next(iter(self._entries)))[1]
+        self._entries[number] = value, size
+        self._size += size
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +108,13 @@ class Kept:
     """Blocks that were read. All that is published between two rewinds shares one of these, so
     that whoever still reads what was taken back puts it where nobody else looks.
 
+    is_left: blocks were taken back since, so the columns beside the database will tell of others.
     is_cut: the records of what was taken back are no longer in the block files."""
 
-    __slots__ = ("bodies", "headers", "is_cut", "pages", "receipts")
+    __slots__ = ("bodies", "headers", "is_cut", "is_left", "pages", "receipts")
 
     def __init__(self) -> None:
-        self.is_cut = False
+        self.is_left = self.is_cut = False
         self.headers: Recent[KnownBlock] = Recent(count_max=HEADERS_KEPT, size_max=HEADERS_KEPT)
         self.bodies: Recent[BodyRecord] = Recent(count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT)
         self.receipts: Recent[ReceiptsRecord] = Recent(
@@ -278,16 +287,44 @@ class Published:
                     yield found
 
     def shown_logs(
-        self, blooms: BloomFile, span: range, choice: LogChoice, bound: LogsBound
+        self, storage: OpenedStorage, span: range, choice: LogChoice, bound: LogsBound
     ) -> Iterator[ShownLogs]:
         """As `Chain.shown_logs`. Of some blocks together, those are left out that come after the
         one with which the bound is exceeded."""
         last = min(span.stop - 1, self.header.number)
-        candidates = candidate_blocks(blooms, max(span.start, 0), last, choice)
+        candidates = candidate_blocks(storage.blooms, max(span.start, 0), last, choice)
         while blocks := list(islice(candidates, PAGES_AT_ONCE)):
-            pages = [self.page(number, choice) for number in blocks]
+            pages = self.pages(storage.places, blocks, choice)
             text, counts, ends = select_logs(pages, choice, bound)
             yield ShownLogs(blocks, counts, ends, text)
+
+    def pages(self, places: PlaceFile, numbers: Sequence[int], choice: LogChoice) -> list[bytes]:
+        """As `page` of each, ascending; those that nobody has read are read together."""
+        found = [self.kept.pages.get(number) for number in numbers]
+        missing = [number for number, page in zip(numbers, found, strict=True) if page is None]
+        read = self._read_pages(places, missing, choice) if missing else {}
+        for place, number in enumerate(numbers):
+            if found[place] is None:
+                found[place] = read[number] if number in read else self.page(number, choice)
+        return [page for page in found if page is not None]
+
+    def _read_pages(
+        self, places: PlaceFile, numbers: Sequence[int], choice: LogChoice
+    ) -> dict[int, bytes]:
+        """The pages of blocks as the columns tell of them, where they do."""
+        with self.files.lent() as lend:
+            read = read_pages(
+                places.file, lend, numbers, choice, whole_max=RECEIPTS_PAGED_BYTES_MAX
+            )
+        if self.kept.is_left:
+            return {}
+        found = {number: one for number, one in zip(numbers, read, strict=True) if one is not None}
+        self.kept.pages.put_all(
+            (number, page, len(page) + PAGE_OVERHEAD_BYTES)
+            for number, (page, is_whole) in found.items()
+            if is_whole
+        )
+        return {number: page for number, (page, _) in found.items()}
 
     def page(self, number: int, choice: LogChoice) -> bytes:
         """The logs of a block, with all that are chosen among them."""

@@ -37,6 +37,7 @@ from ghostchain.chain.logs import (
     SYNC_BLOCKS,
 )
 from ghostchain.chain.opening import OpenedStorage
+from ghostchain.chain.places import row_of
 from ghostchain.chain.preparing import WITHDRAWAL_BYTES_MAX, Checked, Prepared
 from ghostchain.chain.records import AMENDMENTS, ATTACHMENT, BODY, RECEIPTS, body_parts, tag_of
 from ghostchain.chain.rewinding import Arrived, Destination, Progress, Rewinder, finish_cut
@@ -253,6 +254,7 @@ class BlockWriter:
         self._journal = RecordJournal(storage.files)
         self._state = state
         self._blooms = storage.blooms
+        self._places = storage.places
         self._staged: list[_Staged] = []
         self._staged_bytes = 0
         # Of the block that was written last, if it was alone.
@@ -571,6 +573,7 @@ class BlockWriter:
     def _write(self, batch: Any, staged: Sequence[_Staged]) -> None:
         """Records, then the batch that names them: after this the blocks are durable."""
         records = [(block.number, block.records) for block in staged]
+        rows = []
         for block, locators in zip(staged, self._journal.append_group(batch, records), strict=True):
             if block.by_hand is not None:
                 index.put_by_hand(batch, block.number, locators.pop(0))
@@ -579,14 +582,17 @@ class BlockWriter:
             if block.seal is not None:
                 index.put_attachment(batch, block.number, attachment[0])
             self._blooms.put(block.number, block.header.bloom)
+            rows.append(row_of(block.number, body, receipts))
             index.put_header(
                 batch, block.number, block.sealed.hash, block.encoded, (body, receipts)
             )
+        self._places.put(staged[0].number, rows)
         if len(staged) == 1:
             self._fresh_page = page_of(staged[0])
         last = staged[-1]
         if last.number // SYNC_BLOCKS > (staged[0].number - 1) // SYNC_BLOCKS:
             self._blooms.sync()
+            self._places.sync()
             batch.put(index.BLOOMS, number_bytes(last.number))
         if last.seal is not None:
             index.put_certificate(batch, last.number, last.seal.certificate)

@@ -58,7 +58,7 @@ JOURNAL_NAME = "pool.journal"
 SOCKET_NAME = "ghostd.ipc"
 
 # What of the data directory grows, for metrics.
-DISK_PARTS = ("state", "blocks", "blooms", "consensus", "snapshots", JOURNAL_NAME)
+DISK_PARTS = ("state", "blocks", "blooms", "places", "consensus", "snapshots", JOURNAL_NAME)
 
 
 def client_version() -> str:

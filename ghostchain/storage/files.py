@@ -18,6 +18,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -298,6 +299,25 @@ class SegmentLog:
     def _failure(self, error: OSError) -> StorageFailed:
         self._failed = True
         return storage_failure(error, self._path(self._end.segment))
+
+    @contextmanager
+    def lent(self) -> Iterator[Callable[[int], int | None]]:
+        """Descriptors of segments by their numbers, for native code to read from, for as long as
+        the context lasts; None of a segment that is not there."""
+        files: list[int] = []
+
+        def lend(segment: int) -> int | None:
+            with self._files_lock:
+                if segment > self._end.segment:
+                    return None
+                files.append(os.dup(self._file(segment)))
+            return files[-1]
+
+        try:
+            yield lend
+        finally:
+            for file in files:
+                os.close(file)
 
     def read(self, locator: Locator) -> bytes:
         """The payload of a record.

@@ -6,6 +6,7 @@
 
 #include "../keccak/keccak.h"
 #include "../rlp/reader.h"
+#include "pages.h"
 #include "text.h"
 
 enum {
@@ -16,11 +17,6 @@ enum {
     WITHDRAWAL_BYTES = 44,
     BLOOM_BYTES = 256
 };
-
-typedef struct buffer {
-    uint8_t *data;
-    size_t length, room;
-} buffer;
 
 /* Where a block's transactions and receipts stand. */
 typedef struct records {
@@ -39,7 +35,7 @@ typedef struct found_log {
     size_t data_length;
 } found_log;
 
-static uint8_t *reserve(buffer *out, size_t more) {
+uint8_t *ghost_pages_reserve(page_buffer *out, size_t more) {
     if (out->length + more > out->room) {
         size_t room = 2 * (out->length + more);
         uint8_t *data = realloc(out->data, room);
@@ -50,10 +46,6 @@ static uint8_t *reserve(buffer *out, size_t more) {
         out->room = room;
     }
     return out->data + out->length;
-}
-
-static uint32_t be32(const uint8_t *bytes) {
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
 /* ---- which ---- */
@@ -211,10 +203,10 @@ static uint8_t *put_json(uint8_t *out, const records *of, const found_log *log,
     return PUT_TEXT(out, ",\"removed\":false}");
 }
 
-static bool put_entry(buffer *page, const records *of, const found_log *log,
+static bool put_entry(page_buffer *page, const records *of, const found_log *log,
                       const uint8_t transaction[32], size_t index, uint64_t log_index) {
-    uint8_t *start =
-        reserve(page, ENTRY_HEAD + 32 * TOPICS_MAX + LOG_JSON_BYTES + 2 * log->data_length);
+    uint8_t *start = ghost_pages_reserve(page, ENTRY_HEAD + 32 * TOPICS_MAX + LOG_JSON_BYTES +
+                                                   2 * log->data_length);
     if (start == NULL) {
         return false;
     }
@@ -232,7 +224,7 @@ static bool put_entry(buffer *page, const records *of, const found_log *log,
 }
 
 /* The logs of one receipt: type byte | [status, gas, bloom, logs]. */
-static int put_receipt(buffer *page, const records *of, const ghost_log_filter *filter,
+static int put_receipt(page_buffer *page, const records *of, const ghost_log_filter *filter,
                        rlp_cursor receipt, ghost_view raw, size_t index, uint64_t log_index) {
     rlp_item item, parts[4];
     size_t count;
@@ -265,7 +257,7 @@ static int put_receipt(buffer *page, const records *of, const ghost_log_filter *
     return GHOST_OK;
 }
 
-static int put_receipts(buffer *page, const records *of, const ghost_log_filter *filter) {
+static int put_receipts(page_buffer *page, const records *of, const ghost_log_filter *filter) {
     const uint8_t *raw = of->raws, *receipt = of->receipts;
     uint64_t log_index = 0;
     for (size_t i = 0; i < of->count; i++) {
@@ -290,17 +282,22 @@ static int put_receipts(buffer *page, const records *of, const ghost_log_filter 
     return GHOST_OK;
 }
 
-int ghost_logs_page(ghost_bytes *out, const ghost_log_block *block,
+int ghost_pages_put(page_buffer *page, const ghost_log_block *block,
                     const ghost_log_filter *filter) {
     records of = {.block = block};
-    buffer page = {0};
-    int status = GHOST_MALFORMED;
-    if (read_header(&of) && read_receipts(&of) && read_body(&of)) {
-        status = put_receipts(&page, &of, filter);
+    if (!read_header(&of) || !read_receipts(&of) || !read_body(&of)) {
+        return GHOST_MALFORMED;
     }
+    return put_receipts(page, &of, filter);
+}
+
+int ghost_logs_page(ghost_bytes *out, const ghost_log_block *block,
+                    const ghost_log_filter *filter) {
+    page_buffer page = {0};
+    int status = ghost_pages_put(&page, block, filter);
     if (status != GHOST_OK) {
         free(page.data);
-        page = (buffer){0};
+        page = (page_buffer){0};
     }
     *out = (ghost_bytes){page.data, page.length};
     return status;
@@ -309,7 +306,7 @@ int ghost_logs_page(ghost_bytes *out, const ghost_log_block *block,
 /* ---- choosing ---- */
 
 /* False when memory is out. */
-static bool select_page(buffer *out, const ghost_view *page, const ghost_log_filter *filter,
+static bool select_page(page_buffer *out, const ghost_view *page, const ghost_log_filter *filter,
                         uint32_t *count) {
     const uint8_t *at = page->data, *end = page->data + page->length;
     *count = 0;
@@ -326,7 +323,7 @@ static bool select_page(buffer *out, const ghost_view *page, const ghost_log_fil
         if (!matches(filter, address, topics, topic_count)) {
             continue;
         }
-        uint8_t *place = reserve(out, length + 1);
+        uint8_t *place = ghost_pages_reserve(out, length + 1);
         if (place == NULL) {
             return false;
         }
@@ -342,7 +339,7 @@ static bool select_page(buffer *out, const ghost_view *page, const ghost_log_fil
 int ghost_logs_select(ghost_bytes *out, uint32_t *counts, uint64_t *ends, size_t *pages_read,
                       const ghost_view *pages, size_t page_count, const ghost_log_filter *filter,
                       size_t logs_max, size_t bytes_max) {
-    buffer found = {0};
+    page_buffer found = {0};
     size_t total = 0, i = 0;
     while (i < page_count && total <= logs_max && found.length <= bytes_max) {
         if (!select_page(&found, &pages[i], filter, &counts[i])) {

@@ -14,7 +14,7 @@ from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.genesis import account_of, encode_account
 from ghostchain.chain.logs import LogChoice, LogsBound
 from ghostchain.chain.networks import TEST_KEYS, network
-from ghostchain.chain.published import Recent
+from ghostchain.chain.published import Published, Recent
 from ghostchain.chain.transfer import export_file, import_file, read_blocks
 from ghostchain.chain.validation import BLOCK_BYTES_MAX
 from ghostchain.chain.verify import verify_state
@@ -176,9 +176,34 @@ def test_logs_of_new_blocks_are_kept_as_they_are_read(tmp_path: Path) -> None:
     assert all(kept.get(number) for number in range(2, 7))
     before = shown(chain)
     chain.close()
+    for places in ("there", "cut", "damaged", "lost"):
+        path = tmp_path / "places"
+        match places:
+            case "cut":
+                os.truncate(path, path.stat().st_size // 2)
+            case "damaged":
+                path.write_bytes(path.read_bytes()[::-1])
+            case "lost":
+                path.unlink()
+        chain = Chain.open(tmp_path, DEV)
+        assert chain._published.kept.pages.get(3) is None
+        assert shown(chain) == before != b""
+        assert shown(chain) == before
+        chain.close()
+
+
+def test_logs_are_found_by_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No block is looked up in the database, not even where the column was lost."""
     chain = Chain.open(tmp_path, DEV)
-    assert chain._published.kept.pages.get(3) is None
-    assert shown(chain) == before != b""
+    grow(chain)
+    chain.close()
+    (tmp_path / "places").unlink()
+    chain = Chain.open(tmp_path, DEV)
+    monkeypatch.setattr(Published, "page", None)
+    (found,) = chain.shown_logs(range(1, 100), LogChoice((), ()), LogsBound())
+    assert list(found.blocks) == [1, 2, 3, 4, 5, 6]
+    assert found.counts[0] == 0
+    assert all(found.counts[1:])
     chain.close()
 
 

@@ -13,7 +13,9 @@ import pytest
 from ghostchain.chain import rewinding
 from ghostchain.chain.amendments import AccountAmendment
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.logs import LogChoice, LogsBound
 from ghostchain.chain.networks import TEST_KEYS, network
+from ghostchain.chain.published import Recent
 from ghostchain.chain.verify import verify_state
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
@@ -333,6 +335,33 @@ def test_the_files_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.Monk
     assert published.body(5) is None
     assert list(published.logs(chain.storage.blooms, 3, 5, [CONTRACT], [])) == []
     assert chain.body(2) is not None
+    chain.close()
+
+
+@pytest.mark.parametrize("cut_bytes_min", [1, 1 << 30])
+def test_who_began_before_is_told_of_no_other_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_bytes_min: int
+) -> None:
+    """The columns beside the database are of the new blocks, and a reader's past is not."""
+    monkeypatch.setattr(rewinding, "CUT_BYTES_MIN", cut_bytes_min)
+    chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+    extend(chain, 5)
+    past = chain._published
+    choice = LogChoice((), ())
+    before = b"".join(item.text for item in chain.shown_logs(range(6), choice, LogsBound()))
+    hashes = [chain.hash_of(number) for number in range(6)]
+    past.kept.pages = Recent(count_max=100, size_max=1 << 20)
+    chain.rewind(2)
+    extend(chain, 4, seed=9)
+    told = b"".join(
+        item.text for item in past.shown_logs(chain.storage, range(6), choice, LogsBound())
+    )
+    for number in range(3, 6):
+        assert (chain.hash_of(number) or b"").hex().encode() not in told
+        assert (hashes[number] or b"").hex().encode() in before
+    assert told == before or cut_bytes_min == 1
+    after = b"".join(item.text for item in chain.shown_logs(range(6), choice, LogsBound()))
+    assert after != before
     chain.close()
 
 
