@@ -7,10 +7,10 @@
  *     requests PORT CONNECTIONS SECONDS websocket < frames
  *
  * Standard input: whole requests, each behind its length (32 bits, little endian); connections go
- * through them in turn, or send each of them once: "once" whoever is free the next, "each" the first
- * connection the first of every CONNECTIONS, the second the second, and so on, in their order.
- * Standard output: one JSON object with what was counted. A response that is not status 200, or whose first kilobyte has
- * an "error" member, counts as refused.
+ * through them in turn, or send each of them once: "once" whoever is free the next, "each" the
+ * first connection the first of every CONNECTIONS, the second the second, and so on, in their
+ * order. Standard output: one JSON object with what was counted. A response that is not status 200,
+ * or whose first kilobyte has an "error" member, counts as refused.
  */
 #include <arpa/inet.h>
 #include <errno.h>
