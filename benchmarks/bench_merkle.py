@@ -20,6 +20,7 @@ from trie import HexaryTrie
 
 from ghostchain._native import ffi, lib
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT
+from ghostchain.state.changes import ACCOUNT_CHANGES
 from ghostchain.trie.merkle import ChangeSet, Forest, ordered_root
 
 FULL = os.environ.get("GHOSTCHAIN_BENCH") == "full"
@@ -27,33 +28,17 @@ ACCOUNTS = 1_000_000 if FULL else 20_000
 ROUNDS = 9 if FULL else 2
 PEER_COUNT = 2_000 if FULL else 200
 
-RECORD = [("nonce", "<u8"), ("balance", "u1", 32), ("root", "u1", 32), ("code", "u1", 32)]
-CHANGE = np.dtype(
-    [
-        ("address", "u1", 20),
-        ("hashed", "u1", 32),
-        ("existed", "u1"),
-        ("exists", "u1"),
-        ("storage_wiped", "u1"),
-        ("code_changed", "u1"),
-        ("before", RECORD),
-        ("after", RECORD),
-        ("slot_first", "<u8"),
-        ("slot_count", "<u8"),
-    ]
-)
-
 
 def change_set(places: Any, nonce: int) -> ChangeSet:
     """Plain accounts at these places of the trie."""
     order = np.lexsort(tuple(places[:, i] for i in range(31, -1, -1)))
-    changes = np.zeros(len(places), CHANGE)
+    changes = np.zeros(len(places), ACCOUNT_CHANGES)
     changes["hashed"] = places[order]
     changes["exists"] = 1
     changes["after"]["nonce"] = nonce
     changes["after"]["balance"][:, 24:] = changes["hashed"][:, :8]
-    changes["after"]["code"] = np.frombuffer(EMPTY_CODE_HASH, np.uint8)
-    assert CHANGE.itemsize == ffi.sizeof("ghost_account_change")
+    changes["after"]["code_hash"] = np.frombuffer(EMPTY_CODE_HASH, np.uint8)
+    assert ACCOUNT_CHANGES.itemsize == ffi.sizeof("ghost_account_change")
     return ChangeSet(
         accounts=ffi.cast("ghost_account_change *", ffi.from_buffer(changes)),
         account_count=len(places),

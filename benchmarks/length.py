@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostchain.chain.chain import Chain
-from ghostchain.chain.networks import TEST_KEYS, network
+from ghostchain.chain.networks import network
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
-from ghostchain.primitives.transaction import Transaction
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.types import Address, Hash32
+from tests.samples import transfer
 
 SIGNED_AHEAD = 500
 # A figure is of so many blocks.
@@ -56,18 +55,9 @@ def disk_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def transfer(nonce: int) -> bytes:
-    unsigned = Transaction(
-        type=2,
-        chain_id=31337,
-        nonce=nonce,
-        max_fee_per_gas=10**10,
-        max_priority_fee_per_gas=1,
-        gas_limit=21_000,
-        to=Address(keccak256(nonce.to_bytes(8, "big"))[:20]),
-        value=1,
-    )
-    return encode_transaction(sign_transaction(unsigned, TEST_KEYS[0]))
+def account_of(nonce: int) -> Address:
+    """One that nobody has used."""
+    return Address(keccak256(nonce.to_bytes(8, "big"))[:20])
 
 
 def grow(chain: Chain, count: int) -> tuple[float, float]:
@@ -75,7 +65,8 @@ def grow(chain: Chain, count: int) -> tuple[float, float]:
     spent = spent_cpu = 0.0
     while count:
         first = chain.head.number
-        raws = [transfer(first + index) for index in range(min(count, SIGNED_AHEAD))]
+        nonces = range(first, first + min(count, SIGNED_AHEAD))
+        raws = [transfer(nonce, to=account_of(nonce)) for nonce in nonces]
         start, start_cpu = time.perf_counter(), time.process_time()
         for raw in raws:
             batch = TransactionBatch.decode([raw])

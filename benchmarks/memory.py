@@ -21,11 +21,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ghostchain.chain.networks import TEST_KEYS
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import encode_transaction
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address
 from tests.node.process import Ghostd
+from tests.samples import transfer
 
 BATCH = 100
 CONNECTIONS = 2
@@ -36,17 +34,8 @@ def body_of(key_index: int, first_nonce: int) -> bytes:
     """One request: BATCH signed transfers of one sender."""
     calls = []
     for nonce in range(first_nonce, first_nonce + BATCH):
-        unsigned = Transaction(
-            type=2,
-            chain_id=31_337,
-            nonce=nonce,
-            max_fee_per_gas=10**11,
-            max_priority_fee_per_gas=1,
-            gas_limit=21_000,
-            to=Address(((key_index + 1) << 64 | nonce + 1).to_bytes(20, "big")),
-            value=1,
-        )
-        raw = encode_transaction(sign_transaction(unsigned, TEST_KEYS[key_index]))
+        to = Address(((key_index + 1) << 64 | nonce + 1).to_bytes(20, "big"))
+        raw = transfer(nonce, key=TEST_KEYS[key_index], to=to)
         calls.append(
             {
                 "jsonrpc": "2.0",

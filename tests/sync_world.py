@@ -15,13 +15,7 @@ from random import Random
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding import rlp
 from ghostchain.encoding.blocks import encode_header
-from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import (
-    EMPTY_BLOOM,
-    EMPTY_OMMERS_HASH,
-    EMPTY_ROOT,
-    ZERO_ADDRESS,
-    ZERO_HASH,
     Hash32,
 )
 from ghostchain.sync.core import SyncCore
@@ -48,33 +42,11 @@ from ghostchain.sync.messages import (
     encode_message,
     encoded_size,
 )
+from tests.samples import HEADER
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 GENESIS_HASH = Hash32(bytes([7]) * 32)
-
-HEADER = Header(
-    parent_hash=ZERO_HASH,
-    ommers_hash=EMPTY_OMMERS_HASH,
-    coinbase=ZERO_ADDRESS,
-    state_root=EMPTY_ROOT,
-    transactions_root=EMPTY_ROOT,
-    receipts_root=EMPTY_ROOT,
-    bloom=EMPTY_BLOOM,
-    difficulty=0,
-    number=1,
-    gas_limit=30_000_000,
-    gas_used=0,
-    timestamp=1_700_000_000,
-    extra_data=b"",
-    prev_randao=ZERO_HASH,
-    nonce=bytes(8),
-    base_fee_per_gas=7,
-    withdrawals_root=EMPTY_ROOT,
-    blob_gas_used=0,
-    excess_blob_gas=0,
-    parent_beacon_block_root=ZERO_HASH,
-)
 
 Item = tuple[bytes, bytes, bytes]
 

@@ -4,6 +4,7 @@ refused with a reason; never another exception."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ghostchain.encoding import rlp
@@ -17,49 +18,25 @@ from ghostchain.encoding.blocks import (
 )
 from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding
-from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log, Receipt
 from ghostchain.primitives.types import (
     EMPTY_BLOOM,
-    EMPTY_OMMERS_HASH,
     EMPTY_REQUESTS_HASH,
-    EMPTY_ROOT,
     ZERO_ADDRESS,
     ZERO_HASH,
 )
+from tests.samples import HEADER
 
-HEADER = Header(
-    parent_hash=ZERO_HASH,
-    ommers_hash=EMPTY_OMMERS_HASH,
-    coinbase=ZERO_ADDRESS,
-    state_root=EMPTY_ROOT,
-    transactions_root=EMPTY_ROOT,
-    receipts_root=EMPTY_ROOT,
-    bloom=EMPTY_BLOOM,
-    difficulty=0,
-    number=1,
-    gas_limit=30_000_000,
-    gas_used=21_000,
-    timestamp=1_700_000_000,
-    extra_data=b"ghost",
-    prev_randao=ZERO_HASH,
-    nonce=bytes(8),
-    base_fee_per_gas=7,
-    withdrawals_root=EMPTY_ROOT,
-    blob_gas_used=0,
-    excess_blob_gas=0,
-    parent_beacon_block_root=ZERO_HASH,
-    requests_hash=EMPTY_REQUESTS_HASH,
-)
+LATER = replace(HEADER, extra_data=b"ghost", requests_hash=EMPTY_REQUESTS_HASH)
 WITHDRAWAL = Withdrawal(index=1, validator_index=2, address=ZERO_ADDRESS, amount_gwei=3)
 LOG = Log(ZERO_ADDRESS, (ZERO_HASH, ZERO_HASH), b"data")
 
 SEEDS = [
     b"",
     rlp.encode([b"dog", [b"cat", [b""]], bytes(60), [[bytes(300)]]]),
-    encode_header(HEADER),
+    encode_header(LATER),
     encode_block(
-        Block(HEADER, (rlp.encode([b""] * 9), b"\x02" + rlp.encode([b"data"] * 9)), (WITHDRAWAL,))
+        Block(LATER, (rlp.encode([b""] * 9), b"\x02" + rlp.encode([b"data"] * 9)), (WITHDRAWAL,))
     ),
     encode_receipt(Receipt(0, True, 21_000, EMPTY_BLOOM, ())),
     encode_receipt(Receipt(2, False, 2**40, EMPTY_BLOOM, (LOG, LOG))),

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from ghostchain.chain.networks import TEST_KEYS
-from ghostchain.crypto.signing import Secp256k1Signer, sign_transaction
-from ghostchain.encoding.transactions import encode_transaction
-from ghostchain.primitives.transaction import Transaction
+from ghostchain.crypto.signing import Secp256k1Signer
 from ghostchain.primitives.types import Address
 from tests.node.process import Ghostd, RpcFailure, run_ghostd
+from tests.samples import transfer
 
 SENDER = Secp256k1Signer(TEST_KEYS[0]).address
 RECIPIENT = Address(b"\x77" * 20)
@@ -23,18 +22,8 @@ SECONDS_MAX = 120.0
 NETWORK = ("--network", "devnet", "--p2p-host", "127.0.0.1")
 
 
-def transfer(nonce: int, chain_id: int) -> str:
-    unsigned = Transaction(
-        type=2,
-        chain_id=chain_id,
-        nonce=nonce,
-        max_fee_per_gas=10**11,
-        max_priority_fee_per_gas=1,
-        gas_limit=21_000,
-        to=RECIPIENT,
-        value=1,
-    )
-    return "0x" + encode_transaction(sign_transaction(unsigned, TEST_KEYS[0])).hex()
+def hexed_transfer(nonce: int, chain_id: int) -> str:
+    return "0x" + transfer(nonce, chain_id=chain_id, to=RECIPIENT).hex()
 
 
 def height_of(node: Ghostd) -> int:
@@ -60,7 +49,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ghostd]:
     with Ghostd(*NETWORK, "--snapshot-interval", str(INTERVAL), data_dir=data_dir) as node:
         chain_id = int(node.call("eth_chainId"), 16)
         for nonce in range(BLOCKS):
-            node.call("eth_sendRawTransactionSync", transfer(nonce, chain_id), hex(30_000))
+            node.call("eth_sendRawTransactionSync", hexed_transfer(nonce, chain_id), hex(30_000))
         yield node
 
 
@@ -85,7 +74,7 @@ def test_what_waited_before_there_were_peers_spreads(source: Ghostd, tmp_path: P
     """Taken by a node that reached nobody, kept by its journal, told to the peer that it meets at
     last: the validator puts it into a block."""
     nonce = int(source.call("eth_getTransactionCount", "0x" + SENDER.hex(), "latest"), 16)
-    raw = transfer(nonce, int(source.call("eth_chainId"), 16))
+    raw = hexed_transfer(nonce, int(source.call("eth_chainId"), 16))
     nobody = f"{bootnode(source).rpartition(':')[0]}:1"
     with Ghostd(*NETWORK, "--bootnodes", nobody, data_dir=tmp_path / "new") as node:
         sent = node.call("eth_sendRawTransaction", raw)

@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 
 from ghostchain.crypto.secp256k1 import address_of
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import encode_transaction
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address
 from tests.node.process import Ghostd, run_ghostd
+from tests.samples import transfer
 
 KILLS = int(os.environ.get("GHOSTCHAIN_KILLS", "20"))
 # The first account of the test mnemonic, funded by the development genesis; known to everybody.
@@ -30,25 +28,7 @@ def transfers(first_nonce: int) -> Iterator[bytes]:
     """Signed transfers of one sender, from a nonce on."""
     nonce = first_nonce
     while True:
-        unsigned = Transaction(
-            type=2,
-            chain_id=31_337,
-            nonce=nonce,
-            max_fee_per_gas=10**11,
-            max_priority_fee_per_gas=1,
-            gas_limit=21_000,
-            to=Address(nonce.to_bytes(20, "big")),
-            value=1,
-            data=b"",
-            access_list=(),
-            max_fee_per_blob_gas=0,
-            blob_versioned_hashes=(),
-            authorizations=(),
-            y_parity=0,
-            r=0,
-            s=0,
-        )
-        yield encode_transaction(sign_transaction(unsigned, DEV_KEY))
+        yield transfer(nonce, key=DEV_KEY, to=Address(nonce.to_bytes(20, "big")))
         nonce += 1
 
 

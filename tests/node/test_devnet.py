@@ -18,32 +18,19 @@ import pytest
 
 from ghostchain.chain.networks import TEST_KEYS
 from ghostchain.crypto.secp256k1 import address_of
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.node import devnet
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address
 from ghostchain.rpc.client import RpcClient
 from ghostchain.rpc.methods import ghost
 from tests.node.process import Ghostd, invoke, run_ghostd
+from tests.samples import transfer
 
 RECIPIENT = Address(b"\x77" * 20)
 SECONDS_MAX = 60.0
 
 
-def transfer(index: int, nonce: int, chain_id: int) -> str:
-    """One wei from a funded account, signed."""
-    unsigned = Transaction(
-        type=2,
-        chain_id=chain_id,
-        nonce=nonce,
-        max_fee_per_gas=10**11,
-        max_priority_fee_per_gas=1,
-        gas_limit=21_000,
-        to=RECIPIENT,
-        value=1,
-    )
-    return "0x" + encode_transaction(sign_transaction(unsigned, TEST_KEYS[index])).hex()
+def hexed_transfer(index: int, nonce: int, chain_id: int) -> str:
+    return "0x" + transfer(nonce, key=TEST_KEYS[index], chain_id=chain_id, to=RECIPIENT).hex()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +58,7 @@ def test_transactions_sent_to_any_node_are_final_on_all(network: dict[str, Any])
     receipts = [
         node.call(
             "eth_sendRawTransactionSync",
-            transfer(index, 0, network["chainId"]),
+            hexed_transfer(index, 0, network["chainId"]),
             hex(int(SECONDS_MAX * 1e3)),
         )
         for index, node in enumerate(nodes)

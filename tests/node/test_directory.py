@@ -18,14 +18,13 @@ import pytest
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.crypto.secp256k1 import address_of
-from ghostchain.crypto.signing import sign_transaction
 from ghostchain.encoding.blocks import encode_block
-from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.errors import StorageCorrupt
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.txpool.journal import Journal, encode_records
 from tests.node.process import Ghostd, RpcFailure, invoke, run_ghostd
+from tests.samples import transfer
 
 BLOCKS = 12
 DEV = ("--network", "dev", "--data-dir")
@@ -35,18 +34,7 @@ EMITTER = bytes.fromhex("600160006000a100")
 
 
 def raw(nonce: int, *, to: Address | None = None, data: bytes = b"", gas: int = 100_000) -> bytes:
-    unsigned = Transaction(
-        type=2,
-        chain_id=31_337,
-        nonce=nonce,
-        max_fee_per_gas=10**11,
-        max_priority_fee_per_gas=1,
-        gas_limit=gas,
-        to=to,
-        value=0,
-        data=data,
-    )
-    return encode_transaction(sign_transaction(unsigned, TEST_KEYS[0]))
+    return transfer(nonce, to=to, data=data, gas_limit=gas, value=0)
 
 
 def extend(chain: Chain, blocks: int) -> None:

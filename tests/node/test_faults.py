@@ -21,11 +21,9 @@ import pytest
 
 from ghostchain.chain.networks import TEST_KEYS
 from ghostchain.crypto.secp256k1 import address_of
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import encode_transaction
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.rpc.methods import METHODS
 from tests.node.process import Ghostd
+from tests.samples import transfer
 
 MEMORY_GROWTH_MAX = 300 << 20
 BODY_MAX = 5 * 1024 * 1024
@@ -498,18 +496,8 @@ def test_slow_reader_is_closed_and_costs_little(node: Ghostd) -> None:
     the while, the node's memory stays bounded, and the client is let go."""
     sender = address_of(TEST_KEYS[3])
     nonce = int(node.call("eth_getTransactionCount", "0x" + sender.hex(), "latest"), 16)
-    unsigned = Transaction(
-        type=2,
-        chain_id=31_337,
-        nonce=nonce,
-        max_fee_per_gas=10**11,
-        max_priority_fee_per_gas=1,
-        gas_limit=6_000_000,
-        to=sender,
-        value=0,
-        data=b"\x01" * 120_000,
-    )
-    raw = encode_transaction(sign_transaction(unsigned, TEST_KEYS[3]))
+    fields = {"gas_limit": 6_000_000, "to": sender, "value": 0, "data": b"\x01" * 120_000}
+    raw = transfer(nonce, key=TEST_KEYS[3], **fields)
     receipt = node.wait_for_receipt(node.call("eth_sendRawTransaction", "0x" + raw.hex()))
     batch = [
         {

@@ -54,6 +54,7 @@ from ghostchain.primitives.types import (
     Address,
     Hash32,
 )
+from tests.samples import HEADER
 from tests.strategies import (
     addresses,
     answer,
@@ -128,32 +129,6 @@ def test_broken_blocks_are_refused_or_other_blocks(data) -> None:
         )
 
 
-def example_block() -> Block:
-    header = Header(
-        parent_hash=Hash32(bytes(32)),
-        ommers_hash=EMPTY_OMMERS_HASH,
-        coinbase=Address(bytes(20)),
-        state_root=EMPTY_ROOT,
-        transactions_root=EMPTY_ROOT,
-        receipts_root=EMPTY_ROOT,
-        bloom=EMPTY_BLOOM,
-        difficulty=0,
-        number=1,
-        gas_limit=2,
-        gas_used=3,
-        timestamp=4,
-        extra_data=b"",
-        prev_randao=Hash32(bytes(32)),
-        nonce=bytes(8),
-        base_fee_per_gas=5,
-        withdrawals_root=EMPTY_ROOT,
-        blob_gas_used=6,
-        excess_blob_gas=7,
-        parent_beacon_block_root=Hash32(bytes(32)),
-    )
-    return Block(header)
-
-
 def parts_of(block: Block) -> list:
     parts = rlp.decode(encode_block(block))
     assert isinstance(parts, list)
@@ -179,7 +154,7 @@ def parts_of(block: Block) -> list:
 )
 def test_wrong_structure_is_refused(position: int, part: object) -> None:
     """Wrong kinds and lengths; a legacy transaction inside a string; a sidecar inside a block."""
-    parts = parts_of(example_block())
+    parts = parts_of(Block(HEADER))
     parts[position] = part
     with pytest.raises(InvalidBlock) as refusal:
         decode_block(rlp.encode(parts))
@@ -225,7 +200,7 @@ def test_items_that_can_be_no_transactions_are_bounded() -> None:
 
 
 def test_ommers_are_refused() -> None:
-    parts = parts_of(example_block())
+    parts = parts_of(Block(HEADER))
     parts[2] = [parts[0]]
     with pytest.raises(InvalidBlock) as refusal:
         decode_block(rlp.encode(parts))
@@ -233,8 +208,8 @@ def test_ommers_are_refused() -> None:
 
 
 def test_block_size_is_bounded() -> None:
-    encoded = encode_block(example_block())
-    assert decode_block(encoded, size_max=len(encoded)) == example_block()
+    encoded = encode_block(Block(HEADER))
+    assert decode_block(encoded, size_max=len(encoded)) == Block(HEADER)
     with pytest.raises(InvalidBlock, match="at most"):
         decode_block(encoded, size_max=len(encoded) - 1)
 

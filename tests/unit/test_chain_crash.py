@@ -16,28 +16,13 @@ from ghostchain.chain.networks import TEST_KEYS, network
 from ghostchain.chain.verify import verify_state
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.errors import StorageCorrupt
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address, Hash32
+from tests.samples import transfer
 
 DEV = network("dev")
 BLOCKS = 5
-
-
-def raw(sender: int, nonce: int, to: bytes) -> bytes:
-    unsigned = Transaction(
-        type=2,
-        chain_id=31337,
-        nonce=nonce,
-        max_fee_per_gas=10**10,
-        max_priority_fee_per_gas=1,
-        gas_limit=21000,
-        to=Address(to),
-        value=1,
-    )
-    return encode_transaction(sign_transaction(unsigned, TEST_KEYS[sender]))
 
 
 def extend(chain: Chain, seed: int) -> None:
@@ -49,7 +34,8 @@ def extend(chain: Chain, seed: int) -> None:
         address = address_of(TEST_KEYS[sender])
         record = chain.state_at(parent.number).account(address, keccak256(address))
         nonce = int.from_bytes((record or b"")[:8], "big")
-        raws.append(raw(sender, nonce, chance.randbytes(20)))
+        to = Address(chance.randbytes(20))
+        raws.append(transfer(nonce, key=TEST_KEYS[sender], to=to))
     batch = TransactionBatch.decode(raws)
     batch.recover()
     chain.build_block(

@@ -18,33 +18,9 @@ from ghostchain.encoding.blocks import decode_header, encode_header, encode_rece
 from ghostchain.encoding.logs import LogChoice
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import StorageCorrupt
-from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Log, Receipt
-from ghostchain.primitives.types import EMPTY_BLOOM, ZERO_HASH, Address, Hash32
-
-HEADER = Header(
-    parent_hash=ZERO_HASH,
-    ommers_hash=ZERO_HASH,
-    coinbase=Address(bytes(20)),
-    state_root=ZERO_HASH,
-    transactions_root=ZERO_HASH,
-    receipts_root=ZERO_HASH,
-    bloom=EMPTY_BLOOM,
-    difficulty=0,
-    number=3,
-    gas_limit=5000,
-    gas_used=0,
-    timestamp=9,
-    extra_data=b"",
-    prev_randao=ZERO_HASH,
-    nonce=bytes(8),
-    base_fee_per_gas=7,
-    withdrawals_root=ZERO_HASH,
-    blob_gas_used=0,
-    excess_blob_gas=0,
-    parent_beacon_block_root=ZERO_HASH,
-    requests_hash=ZERO_HASH,
-)
+from ghostchain.primitives.types import EMPTY_BLOOM, Address, Hash32
+from tests.samples import HEADER
 
 
 def make_receipts(count: int, seed: int) -> list[Receipt]:

@@ -11,35 +11,24 @@ import pytest
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.networks import TEST_KEYS, network
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import encode_transaction
 from ghostchain.node import candidates as candidates_module
 from ghostchain.node.accounts import sender_states
 from ghostchain.node.backend import pool_rules
 from ghostchain.node.following import PoolFollower
 from ghostchain.node.sealer import BlockMaker, Sealer, usual_terms
 from ghostchain.node.sealing import INSTANT
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address
 from ghostchain.txpool.core import Pool
 from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.journal import Journal
+from tests.samples import transfer
 
 GWEI = 10**9
 
 
 def raw(nonce: int, *, sender: int = 0, gas_limit: int = 21_000, fee: int = 10 * GWEI) -> bytes:
-    unsigned = Transaction(
-        type=2,
-        chain_id=31_337,
-        nonce=nonce,
-        max_fee_per_gas=fee,
-        max_priority_fee_per_gas=min(fee, 1),
-        gas_limit=gas_limit,
-        to=Address(b"\x22" * 20),
-        value=1,
-    )
-    return encode_transaction(sign_transaction(unsigned, TEST_KEYS[sender]))
+    fees = {"max_fee_per_gas": fee, "max_priority_fee_per_gas": min(fee, 1)}
+    return transfer(nonce, key=TEST_KEYS[sender], gas_limit=gas_limit, **fees)
 
 
 def maker_of(chain: Chain, driver: PoolDriver) -> BlockMaker:

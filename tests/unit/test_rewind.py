@@ -19,15 +19,14 @@ from ghostchain.chain.published import Recent
 from ghostchain.chain.verify import verify_state
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
-from ghostchain.crypto.signing import sign_transaction
-from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
+from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
-from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.state import store
 from ghostchain.trie.merkle import verify_proof
+from tests.samples import transfer
 from tests.unit.test_chain_crash import Cutter
 
 DEV = network("dev")
@@ -37,18 +36,8 @@ RUNTIME = bytes.fromhex("5f358043555f52336020" + "5fa100")
 
 
 def call(sender: int, nonce: int, to: bytes, data: bytes = b"", value: int = 1) -> bytes:
-    unsigned = Transaction(
-        type=2,
-        chain_id=31337,
-        nonce=nonce,
-        max_fee_per_gas=10**10,
-        max_priority_fee_per_gas=1,
-        gas_limit=100_000,
-        to=Address(to),
-        value=value,
-        data=data,
-    )
-    return encode_transaction(sign_transaction(unsigned, TEST_KEYS[sender]))
+    fields = {"gas_limit": 100_000, "to": Address(to), "value": value, "data": data}
+    return transfer(nonce, key=TEST_KEYS[sender], **fields)
 
 
 def build(chain: Chain, raws: list[bytes]) -> None:
