@@ -268,6 +268,13 @@ def message_of(services: Services, request: CallRequest, setting: Setting, *, ga
     )
 
 
+def capped_message(services: Services, request: CallRequest, setting: Setting) -> Message:
+    """As `message_of`. Its gas is what a call may have here, or less where less is asked for."""
+    cap = services.options.gas_cap or setting.environment.gas_limit
+    gas = cap if request.gas is None else min(request.gas, cap)
+    return message_of(services, request, setting, gas=gas)
+
+
 def value_of(message: Message) -> int:
     """What all calls of a message send."""
     return sum(call.value for call in message.calls) if message.calls else message.value
@@ -381,9 +388,7 @@ def run_call(
 ) -> bytes:
     """The output of a message. Raises RpcError: a revert is code 3 with the revert's data."""
     setting = setting_of(services, block, block_override)
-    cap = services.options.gas_cap or setting.environment.gas_limit
-    gas = cap if request.gas is None else min(request.gas, cap)
-    message = message_of(services, request, setting, gas=gas)
+    message = capped_message(services, request, setting)
     with simulation_of(services, setting, overrides) as simulation:
         result = simulation.call(setting.environment, message, flags=flags_of(message))
     if result.reason is not TransactionReason.OK:
@@ -543,12 +548,10 @@ def create_access_list(
     """The access list under which the message touches nothing cold, found by running it until
     the list no longer changes."""
     setting = setting_of(services, block)
-    cap = services.options.gas_cap or setting.environment.gas_limit
-    gas = cap if request.gas is None else min(request.gas, cap)
     view = services.backend.state_at(setting.state_number)
     sender = request.sender or ZERO_ADDRESS
     nonce = account_at(view, sender).nonce if request.nonce is None else request.nonce
-    message = replace(message_of(services, request, setting, gas=gas), nonce=nonce)
+    message = replace(capped_message(services, request, setting), nonce=nonce)
     recipients = {to or contract_address(sender, nonce) for to in recipients_of(message)}
     excluded = {sender, *recipients, setting.environment.coinbase, *PRECOMPILES}
     with simulation_of(services, setting, overrides) as simulation:

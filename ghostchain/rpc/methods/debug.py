@@ -11,7 +11,13 @@ from typing import Any
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.blocks import decode_block
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.execution.executor import CallFlag, CallResult, ExecutionStopped, TraceTooLarge
+from ghostchain.execution.executor import (
+    CallFlag,
+    CallResult,
+    ExecutionStopped,
+    Message,
+    TraceTooLarge,
+)
 from ghostchain.execution.traces import StepWatch, StructLogWatch, Trace, Watch
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import GhostError, InvalidBlock, TransactionReason
@@ -20,8 +26,8 @@ from ghostchain.rpc.backend import Simulation
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.calls import (
     Setting,
+    capped_message,
     flags_of,
-    message_of,
     overridden,
     setting_of,
     why_not_begun,
@@ -299,6 +305,25 @@ def transactions_before(services: Services, number: int, index: int) -> int:
     return index
 
 
+def traced_message(
+    services: Services,
+    simulation: Simulation,
+    message: Message,
+    setting: Setting,
+    watch: Watch,
+    flags: int,
+) -> tuple[CallResult, Trace]:
+    """What a message did. Raises RpcError when it cannot begin."""
+    environment = setting.environment
+    result, trace = stopped(
+        lambda: simulation.trace(environment, message, flags=flags, watch=watch)
+    )
+    if result.reason is not TransactionReason.OK:
+        view = services.backend.state_at(setting.state_number)
+        raise server_error(f"tracing failed: {why_not_begun(result, message, setting, view)}")
+    return result, trace
+
+
 def call_trace(
     services: Services,
     deadline: Deadline,
@@ -309,23 +334,14 @@ def call_trace(
     *,
     keeps: bool = False,
 ) -> Any:
-    cap = services.options.gas_cap or setting.environment.gas_limit
-    gas = cap if request.gas is None else min(request.gas, cap)
-    message = message_of(services, request, setting, gas=gas)
-    flags = CallFlag(flags_of(message)) | (CallFlag.KEEP if keeps else CallFlag(0))
+    message = capped_message(services, request, setting)
+    flags = flags_of(message) | (CallFlag.KEEP if keeps else 0)
     watch = watch_of(options, deadline)
-
-    def run() -> tuple[CallResult, Trace]:
-        return simulation.trace(setting.environment, message, flags=flags, watch=watch)
-
-    result, trace = stopped(run)
-    if result.reason is not TransactionReason.OK:
-        view = services.backend.state_at(setting.state_number)
-        raise server_error(f"tracing failed: {why_not_begun(result, message, setting, view)}")
+    result, trace = traced_message(services, simulation, message, setting, watch, flags)
     environment = setting.environment
     around = Around(
         message.sender,
-        gas,
+        message.gas_limit,
         result.gas_used,
         environment.fork,
         environment.coinbase,

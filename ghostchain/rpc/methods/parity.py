@@ -9,15 +9,14 @@ from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.encoding.transactions import TransactionBatch
-from ghostchain.execution.executor import CallFlag, CallResult, Message
+from ghostchain.execution.executor import CallFlag, Message
 from ghostchain.execution.traces import FRAMES, Trace, Watch
-from ghostchain.primitives.errors import TransactionReason
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Simulation
-from ghostchain.rpc.calls import Setting, flags_of, message_of, setting_of, why_not_begun
+from ghostchain.rpc.calls import Setting, capped_message, flags_of, setting_of
 from ghostchain.rpc.errors import invalid_params, server_error
 from ghostchain.rpc.method import Cost, Method
-from ghostchain.rpc.methods.debug import around_of, record_of, stopped
+from ghostchain.rpc.methods.debug import around_of, record_of, stopped, traced_message
 from ghostchain.rpc.parameters import (
     BlockId,
     CallRequest,
@@ -242,14 +241,7 @@ def message_trace(
 ) -> dict[str, Any]:
     """What a message would do. Raises RpcError when it cannot begin."""
     watch = replace(watch_for(asked), deadline_ns=deadline.at_ns)
-
-    def run() -> tuple[CallResult, Trace]:
-        return simulation.trace(setting.environment, message, flags=flags, watch=watch)
-
-    result, trace = stopped(run)
-    if result.reason is not TransactionReason.OK:
-        view = services.backend.state_at(setting.state_number)
-        raise server_error(f"tracing failed: {why_not_begun(result, message, setting, view)}")
+    result, trace = traced_message(services, simulation, message, setting, watch, flags)
     environment = setting.environment
     around = Around(
         message.sender,
@@ -261,17 +253,11 @@ def message_trace(
     return full_trace(Parts(complete(trace)).run(0, around), asked)
 
 
-def request_message(services: Services, request: CallRequest, setting: Setting) -> Message:
-    cap = services.options.gas_cap or setting.environment.gas_limit
-    gas = cap if request.gas is None else min(request.gas, cap)
-    return message_of(services, request, setting, gas=gas)
-
-
 def trace_call(
     services: Services, deadline: Deadline, request: CallRequest, asked: Kinds, block: BlockId
 ) -> Any:
     setting = setting_of(services, block)
-    message = request_message(services, request, setting)
+    message = capped_message(services, request, setting)
     with services.backend.simulation(setting.state_number, {}) as simulation:
         return message_trace(
             services, deadline, simulation, message, setting, asked, flags_of(message)
@@ -300,7 +286,7 @@ def trace_call_many(
     answers = []
     with services.backend.within(setting.state_number, None, {}) as simulation:
         for request, asked in calls:
-            message = request_message(services, request, setting)
+            message = capped_message(services, request, setting)
             flags = CallFlag(flags_of(message)) | CallFlag.KEEP
             shown = message_trace(services, deadline, simulation, message, setting, asked, flags)
             answers.append(deadline.kept(shown))
