@@ -22,7 +22,13 @@ from ghostchain.fork.answers import Malformed
 from ghostchain.fork.cache import ForkCache
 from ghostchain.fork.client import RemoteClient, shared_future
 from ghostchain.primitives.account import Account
-from ghostchain.primitives.errors import RemoteError, RemoteFailed, RemoteNeeded, RemoteRefused
+from ghostchain.primitives.errors import (
+    RemoteError,
+    RemoteFailed,
+    RemoteNeeded,
+    RemoteRefused,
+    UnknownCode,
+)
 from ghostchain.primitives.types import EMPTY_CODE_HASH, EMPTY_ROOT, Hash32
 from ghostchain.state.remote import REMOTE_ROOT, Missed
 
@@ -292,7 +298,7 @@ class RemoteState:
         if owner is None:
             lost: Future[bytes] = Future()
             words = f"fork: nobody is known with the code 0x{code_hash.hex()}"
-            lost.set_exception(RemoteFailed(words))
+            lost.set_exception(UnknownCode(words))
             return lost
 
         def made(results: list[Any]) -> bytes:

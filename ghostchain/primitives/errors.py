@@ -436,6 +436,10 @@ class RemoteFailed(RemoteError):
     """No usable answer came in time, whatever was tried."""
 
 
+class UnknownCode(RemoteFailed):
+    """No account that was read has code with that hash, so nobody can be asked for it."""
+
+
 class RemoteRefused(RemoteError):
     """The remote node answered with a JSON-RPC error. reason: its message, as it came."""
 

@@ -51,7 +51,7 @@ from ghostchain.rpc.protocol import (
     parse,
     response_too_large,
 )
-from ghostchain.rpc.routing import About, remote_run, routes_of, senders_here
+from ghostchain.rpc.routing import OURS, About, remote_run, routes_of, senders_here
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.subscriptions import Turn
 from ghostchain.rpc.workers import Deadline, Workers, timed_out
@@ -353,6 +353,8 @@ class Dispatcher:
         if route is None:
             return bound
         params = bound.call.params
+        if route.about is About.PAST:
+            return self.searched(bound)
 
         def ask(services: Services, *deadline: Deadline) -> Any:
             answer = remote_run(route, services, name, arguments, params)
@@ -369,6 +371,22 @@ class Dispatcher:
             pass  # which the call itself meets
         cost = Cost.SLOW if route.about is About.FEES else Cost.CHEAP
         return Bound(bound.call, Method(name, ask, (), cost, bound.method.door), [])
+
+    def searched(self, bound: Bound) -> Bound:
+        """On a fork: the call of a method that looks through both chains' past."""
+        method, arguments = bound.method, bound.arguments
+        search = method.search
+        assert search is not None, "which its route says"
+
+        def look(services: Services, deadline: Deadline) -> Any:
+            remote = services.backend.remote
+            found = OURS
+            if remote is not None:
+                params = bound.call.params
+                found = search(services, remote, deadline, arguments, params, method.name)
+            return method.run(services, deadline, *arguments) if found is OURS else found
+
+        return Bound(bound.call, Method(method.name, look, (), Cost.SLOW, method.door), [])
 
     def serves(self, door: Door, is_operator: bool) -> bool:
         """Whether methods behind this door are answered here."""

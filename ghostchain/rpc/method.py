@@ -33,7 +33,8 @@ class Method:
     """A row of the table.
 
     quick: of a SLOW method: quick(services, ...) gives the result on the event loop where that
-    takes next to nothing, or None; what it raises is left to the thread to find again."""
+    takes next to nothing, or None; what it raises is left to the thread to find again. search: of a
+    SLOW method that looks through the past, what looks on a fork (`routing.Search`)."""
 
     name: str
     run: Callable[..., Any]
@@ -41,3 +42,4 @@ class Method:
     cost: Cost = Cost.CHEAP
     door: Door = Door.PUBLIC
     quick: Callable[..., Any] | None = None
+    search: Callable[..., Any] | None = None

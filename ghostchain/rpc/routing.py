@@ -42,6 +42,8 @@ class About(Enum):
     TRANSACTION = "a transaction, by hash"
     FEES = "the fees of some blocks up to one"
     LOGS = "logs, of a range or of one block"
+    CONTEXT = "a place within a block, whose number stands in an object"
+    PAST = "all of the past, or a range of it: methods/crossing.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,13 @@ STATE_METHODS = frozenset(
 OTHER_ROUTES = {
     "eth_feeHistory": Route(About.FEES, 1),
     "eth_getLogs": Route(About.LOGS, 0),
+    "eth_callMany": Route(About.CONTEXT, 1),
+    "debug_traceCallMany": Route(About.CONTEXT, 1),
+    "ots_getBlockDetails": Route(About.BLOCK, 0),
+    "ots_getBlockTransactions": Route(About.BLOCK, 0),
 }
+# Otterscan's own are asked with plain numbers.
+PLAINLY_NUMBERED = frozenset({"ots_getBlockDetails", "ots_getBlockTransactions"})
 NAMED = {"block hash": About.BLOCK_HASH, "transaction hash": About.TRANSACTION}
 
 
@@ -86,6 +94,8 @@ def routes_of(methods: Mapping[str, Method]) -> dict[str, Route]:
     """Of the methods that may be about the other chain."""
     routes = dict(OTHER_ROUTES)
     for name, method in methods.items():
+        if method.search is not None:
+            routes[name] = Route(About.PAST, 0)
         if name in routes or name.startswith(("anvil_", "hardhat_", "evm_", "ghost_")):
             continue
         for place, parameter in enumerate(method.parameters):
@@ -100,6 +110,12 @@ def routes_of(methods: Mapping[str, Method]) -> dict[str, Route]:
 
 
 Run = Callable[[], Any]
+# What a search answers that is about this chain alone.
+OURS = object()
+# Of a method that looks through the past, in a worker thread: (services, the other chain, deadline,
+# arguments, parameters as they came, the method's name) -> the answer, or OURS.
+# Raises: RpcError, RemoteError, RemoteNeeded.
+Search = Callable[["Services", RemoteChain, "Deadline", Sequence[Any], Params, str], Any]
 
 
 def remote_run(
@@ -121,6 +137,8 @@ def remote_run(
             return router.fees()
         case About.LOGS:
             return router.logs()
+        case About.CONTEXT:
+            return router.context(route.place)
         case _:
             return router.block(route)
 
@@ -147,6 +165,16 @@ async def senders_here(services: Services, raws: Sequence[bytes]) -> None:
         await asyncio.gather(*coming)
 
 
+def is_included(remote: RemoteChain) -> Check:
+    """Whether a transaction or receipt of the remote is of a block up to the fork's."""
+
+    def holds(result: Any) -> bool:
+        number = result.get("blockNumber") if isinstance(result, dict) else None
+        return isinstance(number, str) and int(number, 16) <= remote.number
+
+    return holds
+
+
 @dataclass(frozen=True, slots=True)
 class Router:
     """One call being looked at."""
@@ -171,7 +199,18 @@ class Router:
         last = self.remote.number - (1 if route.about is About.STATE else 0)
         if number is None or number > last:
             return None
-        return self.passed_on(route.place, hex(number))
+        is_plain = self.method in PLAINLY_NUMBERED
+        return self.passed_on(route.place, number if is_plain else hex(number))
+
+    def context(self, place: int) -> Run | None:
+        """After a block the state is ours from the fork's on; among its transactions it is not."""
+        where = self.arguments[place]
+        number = None if where.block == "pending" else self._number(where.block)
+        last = self.remote.number - (1 if where.index is None else 0)
+        if number is None or number > last:
+            return None
+        given = self.params[place] if len(self.params) > place else None
+        return self.passed_on(place, {**(given or {}), "blockNumber": hex(number)})
 
     def _number(self, block: BlockId) -> int | None:
         if isinstance(block, BlockHash):
@@ -194,15 +233,10 @@ class Router:
             return None
         shown = format_data(wanted)
         if self.method in ("eth_getTransactionByHash", "eth_getTransactionReceipt"):
-            return self.passed_on(place, shown, self._is_included)
-        if self.remote.ask("eth_getTransactionByHash", [shown], self._is_included) is None:
+            return self.passed_on(place, shown, is_included(self.remote))
+        if self.remote.ask("eth_getTransactionByHash", [shown], is_included(self.remote)) is None:
             return None
         return self.passed_on(place, shown)
-
-    def _is_included(self, result: Any) -> bool:
-        """Whether a transaction or receipt of the remote is of a block up to the fork's."""
-        number = result.get("blockNumber") if isinstance(result, dict) else None
-        return isinstance(number, str) and int(number, 16) <= self.remote.number
 
     def logs(self) -> Run | None:
         """A range is split where the chain's logs are read; of one block, they are of one chain."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.differential.anvil import Pair, post
-from tests.differential.reasons import DIFFERENCES, Refused, reason_for
+from tests.differential.reasons import DIFFERENCES, Difference, Refused, reason_for
 
 ABSENT = "absent"
 
@@ -49,10 +49,11 @@ def answers_differ(ghost: Any, anvil: Any) -> Iterator[tuple[str, Any, Any]]:
 
 @dataclass(slots=True)
 class Comparison:
-    """What was asked of a pair, and what of it has no reason to differ. told: chapters of a story
-    that this process has told."""
+    """What was asked of a pair, and what of it has no reason to differ. entries: the reasons that
+    count. told: chapters of a story that this process has told."""
 
     pair: Pair
+    entries: Sequence[Difference] = DIFFERENCES
     count: int = 0
     asked: set[str] = field(default_factory=set)
     used: set[int] = field(default_factory=set)
@@ -85,7 +86,7 @@ class Comparison:
         self.asked.add(method)
         own, other = named(ghost, self.ghost_names), named(anvil, self.anvil_names)
         for path, ours, theirs in answers_differ(own, other):
-            index = reason_for(method, path, ours, theirs, parameters)
+            index = reason_for(method, path, ours, theirs, parameters, self.entries)
             if index is None:
                 self.unexplained.append(
                     f"{method}{tuple(parameters)!r:.300}: {path}: "

@@ -497,13 +497,18 @@ UNCOMPARED: dict[str, str] = {}
 
 
 def reason_for(
-    method: str, path: str, ours: Any, theirs: Any, parameters: Sequence[Any] = ()
+    method: str,
+    path: str,
+    ours: Any,
+    theirs: Any,
+    parameters: Sequence[Any] = (),
+    entries: Sequence[Difference] = DIFFERENCES,
 ) -> int | None:
-    """Which entry of DIFFERENCES covers it."""
+    """Which entry covers it."""
     blocks = [one for one in parameters if isinstance(one, str) and len(one) < 10]
     names = (method, *(f"{method}({one})" for one in blocks))
     plain = re.sub(r"\[\d+\]", "(i)", path)
-    for index, entry in enumerate(DIFFERENCES):
+    for index, entry in enumerate(entries):
         if (
             any(fnmatch.fnmatchcase(*one) for one in product(names, entry.methods.split()))
             and any(

@@ -7,6 +7,7 @@ wrong; anything else it raises is a fault of ours and shows as `internal error`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 from ghostchain.rpc.methods import (
@@ -14,6 +15,7 @@ from ghostchain.rpc.methods import (
     admin,
     blocks,
     bundles,
+    crossing,
     customary,
     debug,
     development,
@@ -61,5 +63,8 @@ TABLES = (
     transactions.METHODS,
 )
 
-METHODS = {method.name: method for method in chain.from_iterable(TABLES)}
+METHODS = {
+    method.name: replace(method, search=crossing.SEARCHES.get(method.name))
+    for method in chain.from_iterable(TABLES)
+}
 assert len(METHODS) == sum(map(len, TABLES)), "a method stands in two tables"

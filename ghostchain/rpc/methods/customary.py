@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
-from ghostchain.primitives.errors import StorageCorrupt
+from ghostchain.primitives.errors import StorageCorrupt, UnknownCode
 from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.errors import server_error
 from ghostchain.rpc.method import Cost, Door, Method
@@ -37,7 +37,7 @@ def code_by_hash(
     view = services.backend.state_at(services.backend.head().number)
     try:
         return format_data(view.code(code_hash))
-    except StorageCorrupt:
+    except (StorageCorrupt, UnknownCode):
         # What would be damage if an account named it.
         return "0x"
 

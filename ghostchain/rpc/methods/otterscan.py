@@ -238,19 +238,35 @@ def page_of(
     return shown, False
 
 
+Found = Iterator[tuple[int, list[tuple[BlockRecord, int]]]]
+
+
+def going_back(
+    services: Services, deadline: Deadline, account: Address, start: int, stop: int
+) -> Found:
+    """An account's transactions in the blocks from start down to the one after stop."""
+    for number in range(start, stop, -1):
+        deadline.check()
+        yield number, appearances(services, deadline, number, account)[::-1]
+
+
+def going_on(
+    services: Services, deadline: Deadline, account: Address, start: int, last: int
+) -> Found:
+    """An account's transactions in the blocks from start to last."""
+    for number in range(start, last + 1):
+        deadline.check()
+        yield number, appearances(services, deadline, number, account)
+
+
 def search_before(
     services: Services, deadline: Deadline, account: Address, block: int, size: int
 ) -> Any:
     """Transactions before a block (0: from the head on), newest first."""
     head = services.backend.head().number
     start = head if block == 0 else min(block - 1, head)
-
-    def found() -> Iterator[tuple[int, list[tuple[BlockRecord, int]]]]:
-        for number in range(start, 0, -1):
-            deadline.check()
-            yield number, appearances(services, deadline, number, account)[::-1]
-
-    places, has_more = page_of(found(), checked_size(size))
+    found = going_back(services, deadline, account, start, 0)
+    places, has_more = page_of(found, checked_size(size))
     return shown_page(places, first=start == head, last=not has_more)
 
 
@@ -259,13 +275,8 @@ def search_after(
 ) -> Any:
     """Transactions after a block (0: from the first on), newest first as well."""
     head = services.backend.head().number
-
-    def found() -> Iterator[tuple[int, list[tuple[BlockRecord, int]]]]:
-        for number in range(block + 1, head + 1):
-            deadline.check()
-            yield number, appearances(services, deadline, number, account)
-
-    places, has_more = page_of(found(), checked_size(size))
+    found = going_on(services, deadline, account, block + 1, head)
+    places, has_more = page_of(found, checked_size(size))
     return shown_page(places[::-1], first=not has_more, last=block == 0)
 
 

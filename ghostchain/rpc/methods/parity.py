@@ -174,8 +174,8 @@ def trace_filter_of(value: Any) -> TraceFilter:
     return TraceFilter(**{name: item for name, item in found.items() if item is not None})
 
 
-def trace_filter(services: Services, deadline: Deadline, wanted: TraceFilter) -> Any:
-    """Cost: every block of the range runs once more, until enough is found."""
+def filtered_range(services: Services, wanted: TraceFilter) -> tuple[int, int]:
+    """The first block and the last. Raises RpcError."""
     first, last = number_traced(services, wanted.first), number_traced(services, wanted.last)
     if last < first:
         raise invalid_params("invalid block range params")
@@ -184,6 +184,12 @@ def trace_filter(services: Services, deadline: Deadline, wanted: TraceFilter) ->
             f"block range too large: {last - first + 1} blocks, at most {FILTER_BLOCKS_MAX}; "
             f"ask from {first:#x} to {first + FILTER_BLOCKS_MAX - 1:#x} first"
         )
+    return first, last
+
+
+def trace_filter(services: Services, deadline: Deadline, wanted: TraceFilter) -> Any:
+    """Cost: every block of the range runs once more, until enough is found."""
+    first, last = filtered_range(services, wanted)
 
     def found() -> Iterator[dict[str, Any]]:
         for number in range(first, last + 1):
