@@ -24,7 +24,7 @@ from ghostchain.primitives.types import Address
 DEV_NETWORK = "dev"
 DEV_GAS_LIMIT = 1_000_000_000
 # A development node is one of many programs of its machine: a quarter of what others keep.
-DEV_CACHE_BYTES = 8 << 20
+DEV_CACHE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,13 +225,14 @@ def genesis_body(header: Header) -> BodyRecord:
 
 
 class BlockReader:
-    """Decoded blocks by number, the least recently read forgotten first.
+    """Decoded blocks by number, so many and so many bytes, the least recently read forgotten first.
 
     Threads: any. Two threads that miss the same block both decode it; one result stays.
     """
 
-    def __init__(self, backend: Backend, *, bytes_max: int) -> None:
+    def __init__(self, backend: Backend, *, blocks_max: int, bytes_max: int) -> None:
         self.backend = backend
+        self.blocks_max = blocks_max
         self.bytes_max = bytes_max
         self.bytes = 0
         self.records: OrderedDict[int, BlockRecord] = OrderedDict()
@@ -288,7 +289,9 @@ class BlockReader:
             self.records[number] = record
             self.bytes += record.weight
             # The newest reading stays even when it alone is above the bound.
-            while self.bytes > self.bytes_max and len(self.records) > 1:
+            while len(self.records) > 1 and (
+                self.bytes > self.bytes_max or len(self.records) > self.blocks_max
+            ):
                 _, forgotten = self.records.popitem(last=False)
                 self.bytes -= forgotten.weight
 

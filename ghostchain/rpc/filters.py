@@ -20,6 +20,9 @@ from ghostchain.rpc.backend import Event, NewPending, Rewound
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError, server_error
 from ghostchain.rpc.parameters import LogFilter
 
+# So many hashes of pending transactions wait before it is asked who still wants them.
+PENDING_UNCHECKED = 1024
+
 
 class FilterKind(Enum):
     LOGS = "logs"
@@ -55,20 +58,17 @@ class FilterBook:
         self.idle_ns = int(idle_s * 1e9)
         self.clock = clock
         self.filters: dict[str, Filter] = {}
+        self.pending_readers: dict[str, Filter] = {}
         self.pending: deque[Hash32] = deque(maxlen=pending_hashes_max)
         self.pending_end = 0
+        self.pending_checked_at = PENDING_UNCHECKED
         self.lock = threading.Lock()
 
     def cares(self, event: Event) -> bool:
         """Whether a filter's answers depend on it: positions follow blocks by themselves."""
         if not isinstance(event, NewPending):
             return isinstance(event, Rewound)
-        with self.lock:
-            return self.has_pending()
-
-    def has_pending(self) -> bool:
-        """With the lock held."""
-        return any(item.kind is FilterKind.PENDING for item in self.filters.values())
+        return bool(self.pending_readers)
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, Rewound):
@@ -76,9 +76,11 @@ class FilterBook:
         if not isinstance(event, NewPending):
             return
         with self.lock:
-            if self.has_pending():
-                self.pending.extend(item.hash for item in event.transactions)
+            self.pending.extend(item.hash for item in event.transactions)
             self.pending_end += len(event.transactions)
+            if len(self.pending) >= self.pending_checked_at:
+                self.forget_idle(self.clock())
+                self.forget_pending()
 
     def rewind(self, head: int) -> None:
         """Other blocks come after this one: whoever saw those that went is told of them too."""
@@ -95,23 +97,39 @@ class FilterBook:
             if len(self.filters) >= self.filters_max:
                 raise RpcError(LIMIT_EXCEEDED, "too many filters")
             if kind is FilterKind.PENDING:
-                if not self.has_pending():
-                    self.pending.clear()
                 position = self.pending_end
             identity = hex(secrets.randbits(127) | 1 << 127)
-            self.filters[identity] = Filter(kind, position, now_ns, logs)
+            made = self.filters[identity] = Filter(kind, position, now_ns, logs)
+            if kind is FilterKind.PENDING:
+                self.pending_readers[identity] = made
         return identity
+
+    def forget_pending(self) -> None:
+        """Keeps the hashes that some filter has yet to report, and looks again when there are twice
+        as many."""
+        positions = (item.position for item in self.pending_readers.values())
+        wanted = self.pending_end - min(positions, default=self.pending_end)
+        while len(self.pending) > wanted:
+            self.pending.popleft()
+        most = self.pending.maxlen or 0
+        self.pending_checked_at = min(max(PENDING_UNCHECKED, 2 * len(self.pending)), most)
 
     def forget_idle(self, now_ns: int) -> None:
         oldest_ns = now_ns - self.idle_ns
         for identity in [
             key for key, item in self.filters.items() if item.last_used_ns < oldest_ns
         ]:
-            del self.filters[identity]
+            self.remove(identity)
 
     def uninstall(self, identity: str) -> bool:
         with self.lock:
-            return self.filters.pop(identity, None) is not None
+            return self.remove(identity)
+
+    def remove(self, identity: str) -> bool:
+        """With the lock held."""
+        if self.pending_readers.pop(identity, None) is not None:
+            self.forget_pending()
+        return self.filters.pop(identity, None) is not None
 
     def find(self, identity: str) -> Filter:
         now_ns = self.clock()

@@ -70,4 +70,5 @@ class RpcOptions:
     subscriptions_per_connection_max: int = 256
     heartbeat_s: float = 30.0
 
+    block_cache_max: int = 4096
     block_cache_bytes_max: int = 48 * 1024 * 1024

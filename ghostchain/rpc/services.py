@@ -67,7 +67,9 @@ def make_services(backend: Backend, options: RpcOptions, workers: Workers) -> Se
     return Services(
         backend=backend,
         options=options,
-        blocks=BlockReader(backend, bytes_max=options.block_cache_bytes_max),
+        blocks=BlockReader(
+            backend, blocks_max=options.block_cache_max, bytes_max=options.block_cache_bytes_max
+        ),
         filters=filters,
         submission=Submitter(
             backend, batch_max=options.submission_batch_max, queue_max=options.submission_queue_max
