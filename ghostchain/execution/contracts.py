@@ -334,8 +334,8 @@ def ghost_python_contract(context: Any, call: Any) -> int:
 def plug(executor: Any, context: Any, *, with_kernel: bool = True) -> None:
     """Makes a native executor call the door behind a handle for its native contracts.
 
-    with_kernel: the calls that `native/contracts/tokens.c` knows never reach Python; False in tests
-    that compare both. Raises: MemoryError.
+    with_kernel: the calls that the kernels in `native/contracts/` know never reach Python; False in
+    tests that compare both. Raises: MemoryError.
     """
     runner = ffi.new("ghost_contract_runner *")
     runner.context = context

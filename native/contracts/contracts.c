@@ -1,10 +1,11 @@
-/* The engine of native contracts: who may run as one, the token kernel, and the rest. */
+/* The engine of native contracts: who may run as one, the kernels, and the rest. */
 #include "contracts.h"
 
 #include <stdlib.h>
 
 #include "../executor/host.h"
 #include "../keccak/keccak.h"
+#include "staking.h"
 #include "tokens.h"
 
 typedef struct contracts {
@@ -189,16 +190,35 @@ static void describe(ghost_contract_call *call, call_frame *frame, uint8_t id) {
     u256_to_be(call->prev_randao, &block->prev_randao);
 }
 
+typedef struct python_job {
+    const ghost_contract_runner *runner;
+    ghost_contract_call *call;
+    int exit;
+} python_job;
+
+static void work_python(void *argument) {
+    python_job *job = argument;
+    job->exit = job->runner->run(job->runner->context, job->call);
+}
+
+static bool answer(ghost_frame *frame, uint8_t id, ghost_call_result *result, int *exit) {
+    return ghost_token_answer(frame, id, result, exit) ||
+           ghost_staking_answer(frame, id, result, exit);
+}
+
 static int run_elsewhere(contracts *engine, call_frame *frame, uint8_t id) {
     if (engine->frames == GHOST_CONTRACT_FRAMES_MAX)
         return GHOST_EXIT_CALL_DEPTH;
     ghost_contract_call call = {0};
     describe(&call, frame, id);
+    python_job job = {&engine->runner, &call, GHOST_EXIT_ABORT};
     engine->frames++;
-    int exit = engine->runner.run(engine->runner.context, &call);
+    int status = ghost_host_run_deep(&frame->host, work_python, &job);
     engine->frames--;
     frame->host.gas = call.gas;
-    return exit;
+    if (status != GHOST_OK)
+        frame->host.vm->status = status;
+    return job.exit;
 }
 
 static void execute(ghost_vm *vm, const ghost_message *message, ghost_account *self,
@@ -216,7 +236,7 @@ static void execute(ghost_vm *vm, const ghost_message *message, ghost_account *s
         result->output_length = sizeof not_delegable;
         exit = GHOST_EXIT_REVERT;
     } else if (!engine->runner.with_kernel ||
-               !ghost_token_answer(&frame.host, id, result, &exit)) {
+               !answer(&frame.host, id, result, &exit)) {
         exit = run_elsewhere(engine, &frame, id);
     }
     bool keeps_gas = exit <= GHOST_EXIT_REVERT || exit == GHOST_EXIT_CALL_DEPTH;
@@ -235,7 +255,8 @@ int ghost_contracts_plug(ghost_executor *executor, const ghost_contract_runner *
     if (made == NULL)
         return GHOST_OUT_OF_MEMORY;
     *made = (contracts){.runner = *runner};
-    ghost_engine engine = {.context = made, .execute = execute, .free = free};
+    ghost_engine engine = {
+        .context = made, .execute = execute, .free = free, .is_shallow = true};
     ghost_executor_plug(executor, GHOST_ENGINE_CONTRACTS, &engine);
     return GHOST_OK;
 }

@@ -16,6 +16,14 @@ enum ghost_token_gas {
     GHOST_TOKEN_CONSTANT_GAS = 60
 };
 
+/* Of what Python would do, where the kernels do it at its price. */
+enum ghost_contract_gas {
+    GHOST_CONTRACT_DISPATCH_GAS = 1500,
+    GHOST_CONTRACT_COPY_WORD_GAS = 3,
+    GHOST_CONTRACT_WORD_GAS = 18,
+    GHOST_CONTRACT_HASH_GAS = 42
+};
+
 enum { GHOST_CONTRACT_FRAMES_MAX = 64 };
 
 /* A call that Python answers. Pointers are valid while it is answered; 32-byte words are

@@ -2,8 +2,9 @@
  * accesses here is the order there. */
 #include "tokens.h"
 
-#include "../keccak/keccak.h"
 #include "contracts.h"
+#include "layout.h"
+#include "staking.h"
 
 enum { SLOT_BALANCES = 0, SLOT_ALLOWANCES = 1, SLOT_SUPPLY = 2 };
 
@@ -49,7 +50,8 @@ enum errors {
     INVALID_SENDER = 0x96c6fd1e,           /* ERC20InvalidSender(address) */
     INVALID_RECEIVER = 0xec442f05,         /* ERC20InvalidReceiver(address) */
     INVALID_APPROVER = 0xe602df05,         /* ERC20InvalidApprover(address) */
-    INVALID_SPENDER = 0x94280d62           /* ERC20InvalidSpender(address) */
+    INVALID_SPENDER = 0x94280d62,          /* ERC20InvalidSpender(address) */
+    PANIC = 0x4e487b71                     /* Panic(uint256) */
 };
 
 static int refuse_zero(token_call *call, uint32_t selector) {
@@ -59,24 +61,15 @@ static int refuse_zero(token_call *call, uint32_t selector) {
 
 /* ---- storage ---- */
 
-/* keccak256(key . slot) */
-static u256 entry_of(const u256 *key, const u256 *slot) {
-    uint8_t item[64], digest[32];
-    u256_to_be(item, key);
-    u256_to_be(item + 32, slot);
-    ghost_keccak256(digest, item, sizeof item);
-    return u256_from_be(digest);
-}
-
 static u256 balance_place(const u256 *account) {
     const u256 slot = u256_from_u64(SLOT_BALANCES);
-    return entry_of(account, &slot);
+    return layout_entry(account, &slot);
 }
 
 static u256 allowance_place(const u256 *owner, const u256 *spender) {
     const u256 slot = u256_from_u64(SLOT_ALLOWANCES);
-    u256 of_owner = entry_of(owner, &slot);
-    return entry_of(spender, &of_owner);
+    u256 of_owner = layout_entry(owner, &slot);
+    return layout_entry(spender, &of_owner);
 }
 
 static u256 caller_of(const token_call *call) {
@@ -133,16 +126,17 @@ static int move_words(token_call *call, const u256 *from, const u256 *to, const 
     return ghost_host_store(call->frame, &place, &balance);
 }
 
+static const u256 transfer_topic = {{0x28f55a4df523b3ef, 0x952ba7f163c4a116, 0x69c2b068fc378daa,
+                                     0xddf252ad1be2c89b}};
+
 static int move(token_call *call, const u256 *from, const u256 *to, const u256 *value) {
-    static const u256 topic = {{0x28f55a4df523b3ef, 0x952ba7f163c4a116, 0x69c2b068fc378daa,
-                                0xddf252ad1be2c89b}};
     if (u256_is_zero(from))
         return refuse_zero(call, INVALID_SENDER);
     if (u256_is_zero(to))
         return refuse_zero(call, INVALID_RECEIVER);
     int exit = call->is_native ? move_native(call, from, to, value)
                                : move_words(call, from, to, value);
-    return exit != 0 ? exit : log_pair(call, &topic, from, to, value);
+    return exit != 0 ? exit : log_pair(call, &transfer_topic, from, to, value);
 }
 
 static int allow(token_call *call, const u256 *owner, const u256 *spender, const u256 *value) {
@@ -216,7 +210,69 @@ static int decimals(token_call *call) {
     return answer_word(call, &places);
 }
 
+/* ---- minting ----
+ *
+ * MANA at the end of a block, at Python's price: nobody else pays for it. */
+
+static int panic_overflow(token_call *call) {
+    const u256 code = u256_from_u64(0x11);
+    return refuse(call, PANIC, &code, 1);
+}
+
+static int charge_entry(token_call *call) {
+    return ghost_host_charge(call->frame, GHOST_CONTRACT_HASH_GAS);
+}
+
+static int raise_supply(token_call *call, const u256 *value) {
+    const u256 place = u256_from_u64(SLOT_SUPPLY);
+    u256 supply;
+    int exit = ghost_host_load(call->frame, &place, &supply);
+    if (exit != 0)
+        return exit;
+    return u256_add(&supply, &supply, value) ? panic_overflow(call)
+                                             : ghost_host_store(call->frame, &place, &supply);
+}
+
+static int raise_balance(token_call *call, const u256 *to, const u256 *value) {
+    u256 balance, place = balance_place(to);
+    int exit = charge_entry(call);
+    if (exit == 0)
+        exit = ghost_host_load(call->frame, &place, &balance);
+    if (exit == 0)
+        exit = charge_entry(call);
+    if (exit != 0)
+        return exit;
+    return u256_add(&balance, &balance, value) ? panic_overflow(call)
+                                               : ghost_host_store(call->frame, &place, &balance);
+}
+
+static int mint(token_call *call) {
+    const u256 *to = &call->arguments[0], *value = &call->arguments[1], nobody = {{0}};
+    if (u256_is_zero(to))
+        return refuse_zero(call, INVALID_RECEIVER);
+    int exit = raise_supply(call, value);
+    if (exit == 0)
+        exit = raise_balance(call, to, value);
+    if (exit == 0)
+        exit = ghost_host_charge(call->frame, 4 * GHOST_CONTRACT_WORD_GAS);
+    return exit == 0 ? log_pair(call, &transfer_topic, &nobody, to, value) : exit;
+}
+
+/* Of all calls of `mint`, those that are as staking makes them. */
+static bool is_minting(const ghost_message *message, uint8_t id) {
+    const ghost_address staking = {{[17] = 0x47, [18] = 0x43, [19] = GHOST_STAKING_ID}};
+    return id == GHOST_TOKEN_MANA && message->kind == GHOST_CALL && !message->is_static &&
+           u256_is_zero(&message->value) && message->input_length == 4 + 64 &&
+           memcmp(&message->sender, &staking, sizeof staking) == 0;
+}
+
 /* ---- dispatch ---- */
+
+enum {
+    /* Entering, three words of call data, two arguments. */
+    MINT_GAS = GHOST_CONTRACT_DISPATCH_GAS + 3 * GHOST_CONTRACT_COPY_WORD_GAS +
+               2 * GHOST_CONTRACT_WORD_GAS
+};
 
 static const struct token_method {
     uint8_t selector[4];
@@ -233,6 +289,7 @@ static const struct token_method {
     {{0xdd, 0x62, 0xed, 0x3e}, 2, 3, false, GHOST_TOKEN_ALLOWANCE_GAS, allowance_of},
     {{0x18, 0x16, 0x0d, 0xdd}, 0, 0, false, GHOST_TOKEN_CONSTANT_GAS, total_supply},
     {{0x31, 0x3c, 0xe5, 0x67}, 0, 0, false, GHOST_TOKEN_CONSTANT_GAS, decimals},
+    {{0x40, 0xc1, 0x0f, 0x19}, 2, 1, true, MINT_GAS, mint},
 };
 
 static const struct token_method *method_of(const ghost_message *message) {
@@ -264,7 +321,7 @@ bool ghost_token_answer(ghost_frame *frame, uint8_t id, ghost_call_result *resul
     if (id < GHOST_TOKEN_GCC || id > GHOST_TOKEN_GHOST)
         return false;
     const struct token_method *method = method_of(message);
-    if (method == NULL)
+    if (method == NULL || (method->run == mint && !is_minting(message, id)))
         return false;
     token_call call = {.frame = frame, .result = result, .is_native = id == GHOST_TOKEN_GCC};
     *exit = ghost_host_charge(frame, method->gas);

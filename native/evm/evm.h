@@ -192,6 +192,9 @@ typedef struct ghost_engine {
      * NULL: nothing is deployed by transactions. */
     int (*deploy)(ghost_vm *vm, const uint8_t *bytes, size_t length, uint64_t *gas);
     void (*free)(void *context);  /* when the executor goes; may be NULL */
+    /* Its frames need no large stack, but for those that it takes there itself
+     * (ghost_host_run_deep). */
+    bool is_shallow;
 } ghost_engine;
 
 enum { GHOST_EXIT_REASON_BYTES = 192 };

@@ -281,12 +281,25 @@ static int run_transaction(ghost_executor *executor, const ghost_tx *tx,
     return executor->state.status;
 }
 
-static int run_transactions(ghost_executor *executor, const ghost_tx *transactions, size_t count,
-                            uint32_t flags, ghost_block_result *result) {
-    executor->outcomes.count = 0;
-    if (!LIST_RESERVE(executor->outcomes, count))
-        return GHOST_OUT_OF_MEMORY;
-    for (size_t i = 0; i < count; i++) {
+/* The transactions from `next` on. */
+typedef struct transactions_job {
+    ghost_executor *executor;
+    const ghost_tx *transactions;
+    size_t count, next;
+    uint32_t flags;
+    ghost_block_result *result;
+    int status;
+} transactions_job;
+
+/* Ends early, with `next` below count, where the rest is to run on a large stack. */
+static int run_rest(transactions_job *job) {
+    ghost_executor *executor = job->executor;
+    const ghost_tx *transactions = job->transactions;
+    size_t count = job->count;
+    for (; job->next < count; job->next++) {
+        size_t i = job->next;
+        if (executor->went_deep && !executor->is_deep)
+            return GHOST_OK;
         if (i % ACCOUNTS_AHEAD == 0)
             state_expect_accounts(&executor->state, transactions + i,
                                   count - i < ACCOUNTS_AHEAD ? count - i : ACCOUNTS_AHEAD);
@@ -296,13 +309,38 @@ static int run_transactions(ghost_executor *executor, const ghost_tx *transactio
         int status = run_transaction(executor, &transactions[i], outcome);
         if (status != GHOST_OK)
             return status;
-        if (!outcome->included && !(flags & GHOST_BLOCK_SKIP_INVALID)) {
-            result->reason = GHOST_BLOCK_INVALID_TRANSACTION;
-            result->failed_index = i;
+        if (!outcome->included && !(job->flags & GHOST_BLOCK_SKIP_INVALID)) {
+            job->result->reason = GHOST_BLOCK_INVALID_TRANSACTION;
+            job->result->failed_index = i;
+            job->next = count;
             return GHOST_OK;
         }
     }
     return GHOST_OK;
+}
+
+static void work_rest(void *argument) {
+    transactions_job *job = argument;
+    job->status = run_rest(job);
+}
+
+static int run_transactions(ghost_executor *executor, const ghost_tx *transactions, size_t count,
+                            uint32_t flags, ghost_block_result *result) {
+    executor->outcomes.count = 0;
+    if (!LIST_RESERVE(executor->outcomes, count))
+        return GHOST_OUT_OF_MEMORY;
+    transactions_job job = {
+        .executor = executor,
+        .transactions = transactions,
+        .count = count,
+        .flags = flags,
+        .result = result,
+    };
+    work_rest(&job);
+    if (job.status != GHOST_OK || job.next >= count)
+        return job.status;
+    int status = executor_run_deep(executor, work_rest, &job);
+    return status == GHOST_OK ? job.status : status;
 }
 
 /* ---- the block ---- */
@@ -316,7 +354,6 @@ typedef struct block_job {
     size_t withdrawal_count;
     uint32_t flags;
     ghost_block_result *result;
-    int status;
 } block_job;
 
 int block_begin(ghost_executor *executor, const ghost_block_env *env, uint32_t flags) {
@@ -354,11 +391,6 @@ static int run_body(const block_job *job) {
         return status;
     trace_transaction(executor, GHOST_TRACE_NO_TRANSACTION);
     return block_end(executor, job->env, job->withdrawals, job->withdrawal_count, reason);
-}
-
-static void work_body(void *argument) {
-    block_job *job = argument;
-    job->status = run_body(job);
 }
 
 static void publish(ghost_executor *executor, ghost_block_result *result, bool is_whole) {
@@ -404,15 +436,9 @@ int ghost_executor_run_block(ghost_executor *executor, const ghost_block_env *en
         .flags = flags,
         .result = result,
     };
-    int status = GHOST_OK;
-    /* A part of a block is small: its frames move over when one needs to. */
-    if (env->hybrid && !(flags & GHOST_BLOCK_PARTIAL))
-        status = executor_run_deep(executor, work_body, &job);
-    else
-        work_body(&job);
+    executor->went_deep = false;
+    int status = run_body(&job);
     ghost_executor_amend(executor, NULL, 0);      /* where nothing ran, too */
-    if (status == GHOST_OK)
-        status = job.status;
     bool is_whole = !(flags & GHOST_BLOCK_PARTIAL);
     if (status == GHOST_OK && result->reason == GHOST_BLOCK_OK && is_whole)
         status = changes_build(&executor->state, &executor->changes);

@@ -55,7 +55,11 @@ static void run_engine(const ghost_engine *engine, ghost_vm *vm, const ghost_mes
                        ghost_account *self, const ghost_code *code, ghost_call_result *result) {
     engine_job job = {engine, vm, message, self, code, result};
     vm->gas_mattered = true;
-    int status = executor_run_deep(executor_of(vm), work_engine, &job);
+    int status = GHOST_OK;
+    if (engine->is_shallow)
+        work_engine(&job);
+    else
+        status = executor_run_deep(executor_of(vm), work_engine, &job);
     if (status != GHOST_OK) {
         vm->status = status;
         abort_frame(vm, result);

@@ -1,6 +1,6 @@
-/* Threads with a large stack, on which hybrid blocks and calls run: frames of WASM and of contracts
- * in Python take native stack, and 1,024 of them nest. A run borrows one and gives it back, so
- * there are as many as there have been runs at the same time.
+/* Threads with a large stack, on which frames of WASM and of contracts in Python run: these take
+ * native stack, and 1,024 of them nest. A run borrows one and gives it back, so there are as many
+ * as there have been runs at the same time.
  *
  * Caller and thread hand work over by one word. Nobody else looks at the executor meanwhile, so
  * to all other code the work is done by the caller; callbacks into Python happen on this thread,
@@ -209,7 +209,7 @@ int executor_run_deep(ghost_executor *executor, deep_work *work, void *argument)
         work(argument);
         return GHOST_OK;
     }
-    executor->is_deep = true;
+    executor->is_deep = executor->went_deep = true;
     int status = deep_run(work, argument);
     executor->is_deep = false;
     return status;

@@ -312,3 +312,9 @@ int ghost_host_output(ghost_frame *frame, const uint8_t *data, size_t length,
     result->output_length = length;
     return 0;
 }
+
+/* ---- the stack ---- */
+
+int ghost_host_run_deep(ghost_frame *frame, void (*work)(void *argument), void *argument) {
+    return executor_run_deep(executor_of(frame->vm), work, argument);
+}

@@ -68,4 +68,8 @@ int ghost_host_create(ghost_frame *frame, uint8_t kind, const u256 *value, const
 int ghost_host_output(ghost_frame *frame, const uint8_t *data, size_t length,
                       ghost_call_result *result);
 
+/* Runs work on a large stack (deep.c), for an engine that is_shallow. GHOST_OK, or
+ * GHOST_OUT_OF_MEMORY, with which the run must end. */
+int ghost_host_run_deep(ghost_frame *frame, void (*work)(void *argument), void *argument);
+
 #endif

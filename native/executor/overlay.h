@@ -381,6 +381,7 @@ struct ghost_executor {
     bool is_pending;              /* a run block awaits commit or discard */
     bool keeps_calls;             /* changes of calls with GHOST_CALL_KEEP are in the overlay */
     bool is_deep;                 /* what runs, runs on a large stack */
+    bool went_deep;               /* a frame of the block has needed one */
     bool is_stepping;             /* they are transactions of a block that was begun */
 
     uint64_t blobs_max, gas_limit, chain_id;      /* of the block */
@@ -481,9 +482,10 @@ typedef void deep_work(void *argument);
  * GHOST_OUT_OF_MEMORY: there is no thread to be had. Cost: some microseconds. */
 int deep_run(deep_work *work, void *argument);
 
-/* The same for work of this executor, at once where it is on such a thread already. Frames of the
- * engines beside the EVM's need it. Whole blocks of a hybrid chain run there; a call, most of which
- * are of EVM code alone, goes there with the first frame that needs it. */
+/* The same for work of this executor, at once where it is on such a thread already. Frames of WASM
+ * and of Python need it; most blocks and calls are of EVM code and kernels alone, so one goes there
+ * with the first frame that needs it. A block's further transactions follow at once, since where
+ * there is one such frame there are more. */
 int executor_run_deep(ghost_executor *executor, deep_work *work, void *argument);
 
 /* ---- trace.c ---- */

@@ -286,7 +286,7 @@ int ghost_wasm_plug(ghost_executor *executor) {
     wasm_context *context = calloc(1, sizeof *context);
     if (context == NULL)
         return GHOST_OUT_OF_MEMORY;
-    const ghost_engine engine = {context, execute, deploy, context_free};
+    const ghost_engine engine = {context, execute, deploy, context_free, false};
     ghost_executor_plug(executor, GHOST_ENGINE_WASM, &engine);
     return GHOST_OK;
 }

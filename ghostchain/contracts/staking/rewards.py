@@ -6,6 +6,9 @@ remembers the index up to which it was credited. Since a slash changes what shar
 not how many there are, and everybody of a validator loses the same part, periods between slashes
 need no account of their own: shares divide rewards rightly before and after.
 
+`reward_proposer` runs in `native/contracts/staking.c` where a block asks for it; what stands here
+defines it, and is its oracle: the same gas, logs, errors and output, access for access.
+
 What divisions leave stays in this contract: less than one wei for each reward and each crediting.
 """
 
