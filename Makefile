@@ -71,11 +71,18 @@ tests/clients/node_modules/installed: tests/clients/package.json tests/clients/h
 	tests/clients/install.sh
 	@touch $@
 
-typed-clients: ## clients in Go, for tests: a download and minutes of building
+typed-clients: ## clients in Go and Java, for tests: downloads and minutes of building
 	@if command -v go >/dev/null; then \
 	  cd tests/clients/geth && go build -o $(CURDIR)/build/clients/geth .; \
 	else \
 	  echo "go is not here (https://go.dev/dl): the test with go-ethereum's clients skips"; \
+	fi
+	@if command -v mvn >/dev/null; then \
+	  cd tests/clients/web3j && target=$(CURDIR)/build/clients/web3j && \
+	  mvn -q -B dependency:copy-dependencies -DoutputDirectory=$$target && \
+	  $${JAVA_HOME:+$$JAVA_HOME/bin/}javac -Xlint:none -cp "$$target/*" -d $$target/classes *.java; \
+	else \
+	  echo "mvn is not here (apt-get install maven): the test with web3j skips"; \
 	fi
 
 differential: setup eels ## 2,000 random blocks beside the executable specification

@@ -1,5 +1,5 @@
 """A running `ghostd --dev` with every type of transaction, driven by clients that are strict about
-the type of each field: go-ethereum's (tests/clients/geth).
+the type of each field: go-ethereum's (tests/clients/geth) and web3j (tests/clients/web3j).
 
 They take minutes to build, so they are built by hand, `make typed-clients`, and skipped otherwise.
 """
@@ -7,6 +7,7 @@ They take minutes to build, so they are built by hand, `make typed-clients`, and
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,15 @@ def test_go_ethereum_finds_all_it_needs(request: pytest.FixtureRequest) -> None:
     operator's socket, contracts bound as abigen binds them, roots and proofs recomputed."""
     client = built("geth")
     require_passes([client, request.getfixturevalue("facts")], checks=41)
+
+
+def test_web3j_finds_all_it_needs(request: pytest.FixtureRequest) -> None:
+    """Every method of its Ethereum interface that Ethereum still has, Parity's traces, contracts as
+    its generator wraps them, transaction managers, polling, subscriptions, the unix socket."""
+    client = built("web3j")
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        pytest.skip("java is not installed")
+    paths = f"{client}/*{os.pathsep}{client}/classes"
+    require_passes([java, "-cp", paths, "Checks", request.getfixturevalue("facts")], checks=23)
