@@ -4,13 +4,17 @@ bytes from the same generator (`requests.c`), in turns on the same cores.
 The chain: BLOCKS blocks, every tenth of them with a transfer of one of five ERC-20 in turn and the
 rest empty, so that the logs of each token are in 200 of 10,000 blocks; and FULL_BLOCKS blocks of a
 hundred transactions. Each row is a method, asked alone (one request under way on each of 8
-keep-alive connections) or 100 in a batch. `ratio`: answers a second, ours by anvil's, the median of
-the turns. `processor_us`: processor time of the server for one answer, which says the same on a
-machine that others use too. Absent anvil, the figures stand alone. Runs small unless
-GHOSTCHAIN_BENCH is "full".
+keep-alive connections) or 100 in a batch, 20 of what is large. `ratio`: answers a second, ours by
+anvil's, the median of the turns. `processor_us`: processor time of the server for one answer, which
+says the same on a machine that others use too. Absent anvil, the figures stand alone. Runs small
+unless GHOSTCHAIN_BENCH is "full".
 
 The second table asks nothing twice: each request is sent once, about what nobody has asked for
-before. The third asks over 64 connections, over WebSocket, and while blocks are made.
+before; "restarted": ours has just been started, and has nothing of the chain in its memory. The
+third asks over 64 connections, over WebSocket, and while blocks are made.
+
+Both chains are made at the same time, and no turn of a row begins after ROW_S: the whole takes
+about four minutes on two free cores.
 
     python -m benchmarks.bench_rpc_reads [--blocks N] [--seconds S] [--turns N] [--rows a,b]
 """
@@ -24,10 +28,13 @@ import os
 import random
 import statistics
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -49,7 +56,11 @@ BLOCKS = 10_000 if FULL else 150
 SECONDS = 1.0 if FULL else 0.05
 TURNS = 3 if FULL else 1
 BATCH = 100
+# Of what takes the peer tens of milliseconds each.
+LARGE_BATCH = 20
+LARGE = ("full block", "logs")
 CONNECTIONS = 8
+ROW_S = 12.0
 CHAIN_ID = 31337
 LOGS_EVERY = 10
 TOKENS = 5
@@ -57,6 +68,8 @@ BLOCK_TRANSACTIONS = 100
 # Of a hundred transactions, most of which are read once and never again.
 FULL_BLOCKS = 41 if FULL else 3
 ONCE = 4_000 if FULL else 40
+# The peer has forgotten the states of blocks that are more than some 4,000 back.
+TRACED_BLOCKS = 3_000
 
 # contract Token { mapping(address => uint256) public balanceOf; event Transfer(address indexed
 # from, address indexed to, uint256 value); function transfer(address to, uint256 value) ... },
@@ -235,8 +248,8 @@ class Once:
 
 
 def transfers(node: Node, part: int, *options: Any) -> list[list[Any]]:
-    """A quarter of the transfers."""
-    found = node.transfers[part::4][: max(4, ONCE // 8)]
+    """A quarter of the transfers in the newest blocks."""
+    found = node.transfers[-TRACED_BLOCKS // LOGS_EVERY :][part::4]
     return [[item, *options] for item in found]
 
 
@@ -283,7 +296,11 @@ def bodies_of(method: str, parameters: list[list[Any]], batch: int) -> list[byte
 def requests_of(node: Node, row: str, *, batched: bool) -> list[bytes]:
     method, parameters = ROWS[row]
     wanted = [parameters(node, who) for who in recipients(BATCH)]
-    return bodies_of(method, wanted, BATCH if batched else 0)
+    return bodies_of(method, wanted, batch_of(row) if batched else 0)
+
+
+def batch_of(row: str) -> int:
+    return LARGE_BATCH if row in LARGE else BATCH
 
 
 @dataclass(slots=True)
@@ -322,8 +339,11 @@ def measure(
     figures = [Figure() for _ in nodes]
     write = framed if websocket else prepared
     requests = [write(requests_of(node, row, batched=batched)) for node in nodes]
-    items = BATCH if batched else 1
+    items = batch_of(row) if batched else 1
+    end = time.monotonic() + ROW_S
     for turn in range(turns + 1):
+        if turn > 1 and time.monotonic() > end:
+            break
         for node, figure, wanted in zip(nodes, figures, requests, strict=True):
             found = load(
                 node.port,
@@ -339,14 +359,21 @@ def measure(
     return figures
 
 
-def measure_once(nodes: list[Node], row: str, *, batched: bool) -> list[Figure]:
-    """Of each node, every request sent once. Raises: AssertionError when a node refuses."""
+def measure_once(
+    nodes: list[Node], row: str, *, batched: bool, is_whole: bool = False
+) -> list[Figure]:
+    """Of each node, every request sent once, half of them alone and half in batches (is_whole: all
+    of them), over no more connections than there are requests, since opening one costs more than
+    most of them. Raises: AssertionError when a node refuses."""
     figures = []
     for node in nodes:
         asked = ONCE_ROWS[row]
-        wanted = halves(asked.parameters(node))[batched]
+        wanted = asked.parameters(node)
+        if not is_whole:
+            wanted = halves(wanted)[batched]
         requests = bodies_of(asked.method, wanted, asked.batch if batched else 0)
-        found = load(node.port, node.pid, prepared(requests), connections=CONNECTIONS, seconds=None)
+        connections = min(CONNECTIONS, len(requests))
+        found = load(node.port, node.pid, prepared(requests), connections=connections, seconds=None)
         if found.refused:
             print(f"{node.url} refused {found.refused} of {len(requests)}: {row}")
         assert found.answered == len(requests)
@@ -399,26 +426,40 @@ def has_peer() -> bool:
     return True
 
 
-def open_nodes(stack: ExitStack, data_dir: Path | None, blocks: int) -> list[Node]:
-    """Ours, then anvil if it is here, both with the chain."""
+def open_nodes(own: ExitStack, others: ExitStack, data_dir: Path | None, blocks: int) -> list[Node]:
+    """Ours, then anvil if it is here, both with the chain, which they make at the same time. What
+    has to be closed goes to one stack each."""
     wallet = Wallet()
     singles = wallet.one_by_one(blocks)
     fulls = [wallet.together() for _ in range(FULL_BLOCKS)]
-    ours = stack.enter_context(Ghostd("--dev", data_dir=data_dir))
+    ours = own.enter_context(Ghostd("--dev", data_dir=data_dir))
     nodes = [Node(ours.url, ours.process.pid)]
-    nodes[0].prepare(singles, *fulls, automine=False)
     if has_peer():
-        peer = stack.enter_context(anvil("--steps-tracing"))
+        peer = others.enter_context(anvil("--steps-tracing"))
         nodes.append(Node(peer.url, peer.pid))
-        nodes[1].prepare(singles, *fulls, automine=True)
-        assert outcome(nodes[0]) == outcome(nodes[1])
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        makings = [
+            pool.submit(node.prepare, singles, *fulls, automine=node is not nodes[0])
+            for node in nodes
+        ]
+    for making in makings:
+        making.result()
+    assert len({outcome(node) for node in nodes}) == 1, "the chains differ"
     return nodes
+
+
+def restarted(stack: ExitStack, nodes: list[Node], data_dir: Path) -> list[Node]:
+    """The same, but ours was just started again. stack: what holds ours alone."""
+    stack.close()
+    ours = stack.enter_context(Ghostd("--dev", data_dir=data_dir))
+    own = replace(nodes[0], url=ours.url, pid=ours.process.pid)
+    return [own, *nodes[1:]]
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
     with ExitStack() as stack:
-        yield open_nodes(stack, tmp_path_factory.mktemp("reads"), BLOCKS)
+        yield open_nodes(stack, stack, tmp_path_factory.mktemp("reads"), BLOCKS)
 
 
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
@@ -500,8 +541,9 @@ def main() -> None:
     chosen = parser.parse_args()
     rows, tables = chosen.rows.split(","), chosen.tables.split(",")
     timing = {"seconds": chosen.seconds, "turns": chosen.turns}
-    with ExitStack() as stack:
-        nodes = open_nodes(stack, None, chosen.blocks)
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        own, data_dir = stack.enter_context(ExitStack()), Path(folder)
+        nodes = open_nodes(own, stack, data_dir, chosen.blocks)
         # First readings first: afterwards somebody has asked.
         if "once" in tables:
             print(f"{'each request sent once':34}{HEADING}")
@@ -509,6 +551,11 @@ def main() -> None:
                 for batched in (False, True):
                     suffix = " batched" if batched else ""
                     show(row + suffix, measure_once(nodes, row, batched=batched))
+            for batched in (False, True):
+                suffix = " batched" if batched else ""
+                nodes = restarted(own, nodes, data_dir)
+                found = measure_once(nodes, "logs", batched=batched, is_whole=True)
+                show(f"logs, restarted{suffix}", found)
         if "often" in tables:
             print(f"{'asked again and again':34}{HEADING}")
             for row in rows:
