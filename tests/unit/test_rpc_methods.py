@@ -4,6 +4,7 @@ and answers and errors are those that clients expect."""
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +24,9 @@ from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.transaction import AccessEntry
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import SyncProgress
+from ghostchain.rpc.method import Door
 from ghostchain.rpc.methods import METHODS
+from ghostchain.rpc.methods.network import DEVELOPMENT_NAMESPACES, NAMESPACES
 from tests.unit.memory_backend import (
     ACCOUNTS,
     BASE_FEE,
@@ -643,20 +646,19 @@ def test_node_describes_itself(node: RunningServer, backend: MemoryBackend) -> N
     unknown = node.post({**named, "method": "wallet_switchEthereumChain"})
     assert unknown["error"]["code"] == -32601
     assert node.post({**named, "method": "eth_chainId"})["error"]["code"] == -32602
-    assert set(node.ask("rpc_modules")) >= {
-        "debug",
-        "erigon",
-        "eth",
-        "ghost",
-        "net",
-        "rpc",
-        "txpool",
-        "web3",
-    }
     assert node.ask("eth_syncing") is False
     backend.progress = SyncProgress(1, 2, 3)
     assert node.ask("eth_syncing")["highestBlock"] == "0x3"
     backend.progress = None
+
+
+def namespaces(*doors: Door) -> set[str]:
+    return {re.split("[._]", name)[0] for name, row in METHODS.items() if row.door in doors}
+
+
+def test_every_namespace_is_told(node: RunningServer) -> None:
+    assert set(node.ask("rpc_modules")) == namespaces(Door.PUBLIC)
+    assert {*NAMESPACES, *DEVELOPMENT_NAMESPACES} == namespaces(Door.PUBLIC, Door.DEVELOPMENT)
 
 
 def test_pruned_state_says_so() -> None:

@@ -12,8 +12,20 @@ from ghostchain.rpc.parameters import Parameter, data
 from ghostchain.rpc.render import sync_json
 from ghostchain.rpc.services import Services
 
-NAMESPACES = ("debug", "erigon", "eth", "ghost", "net", "rpc", "txpool", "web3")
-DEVELOPMENT_NAMESPACES = ("anvil", "evm", "hardhat", "miner", "tenderly")
+NAMESPACES = (
+    "debug",
+    "erigon",
+    "eth",
+    "ghost",
+    "net",
+    "ots",
+    "personal",
+    "rpc",
+    "trace",
+    "txpool",
+    "web3",
+)
+DEVELOPMENT_NAMESPACES = ("anvil", "evm", "hardhat", "miner", "tenderly", "testing")
 
 
 def chain_id(services: Services) -> str:
