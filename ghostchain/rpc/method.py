@@ -17,7 +17,7 @@ class Cost(Enum):
     SLOW = "in a worker thread: handler(services, deadline, ...)"
     AWAITED = "a coroutine: handler(services, ...)"
     SUBMISSION = "no handler: the one parameter is a raw transaction for the pool"
-    CONNECTION = "on the event loop: handler(turn, ...), WebSocket only"
+    CONNECTION = "on the event loop: handler(turn, ...), not over HTTP"
 
 
 class Door(Enum):

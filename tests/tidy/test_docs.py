@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import click
@@ -58,6 +59,16 @@ def test_methods_stand_beside_those_of_others() -> None:
     listed = {row[0].strip("`"): row[1] for row in rows if row[1]}
     wanted = {name: doors[method.door] for name, method in METHODS.items()}
     assert listed == wanted, sorted(listed.items() ^ wanted.items())
+
+
+def test_what_others_have_and_we_have_not_has_a_reason() -> None:
+    before, _, _ = (DOCS / "methods.md").read_text().partition("\n## Methods\n")
+    patterns = re.findall(r"`(\w+_[\w*]+)`", before)
+    rows = rows_of("methods.md", "Methods", r"`[\w.]+`")
+    missing = [row[0].strip("`") for row in rows if not row[1]]
+    wrong = [name for name in missing if not any(fnmatch(name, one) for one in patterns)]
+    assert missing
+    assert not wrong, wrong
 
 
 def test_json_rpc_lists_every_error_code() -> None:
