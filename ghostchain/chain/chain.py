@@ -453,12 +453,14 @@ class Chain:
         body, header = self.body(number), self.header(number)
         if body is None or header is None:
             raise StateUnavailable(f"block {number} is not kept")
+        view, changed = self._published.state_before(number)
         return Replay(
-            self._published.state_before(number),
+            view,
             self.environment_for(header),
             own_batch(body, count),
             body.paid(),
             self.amendments_of(number) or NO_AMENDMENTS,
+            changed,
         )
 
     @property

@@ -36,14 +36,8 @@ from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.state.ranges import StateRanges
 from ghostchain.state.remote import ForkedView, RemoteView
-from ghostchain.state.store import small_undo
-from ghostchain.state.views import (
-    NOTHING_UNDONE,
-    HistoricalView,
-    LatestView,
-    PendingState,
-    View,
-)
+from ghostchain.state.store import stored_undo
+from ghostchain.state.views import HistoricalView, LatestView, PendingState, View
 from ghostchain.storage.database import Snapshot
 from ghostchain.storage.files import Locator, SegmentLog
 
@@ -58,7 +52,7 @@ RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
 # What a record takes beside its bytes: its columns and what they are made of.
 RECORD_OVERHEAD_BYTES = 2_000
-# Larger undo records take longer to read than what a run asks of them.
+# Larger undo records may take longer to read than what a run asks of them.
 UNDO_BYTES_MAX = 64 << 10
 
 
@@ -217,13 +211,16 @@ class Published:
             raise StateUnavailable(f"block {number} is not known")
         return self._over_remote(HistoricalView(self.snapshot, self.block_hash, number))
 
-    def state_before(self, number: int) -> View:
-        """The settled state before a block that is to run again. Raises: StateUnavailable."""
+    def state_before(self, number: int) -> tuple[View, bytes]:
+        """The settled state before a block that is to run again, and what that changed of it, as
+        `Executor.know` takes it; nothing on a fork, whose absent values are the other chain's, or
+        where it is much. Raises: StateUnavailable."""
         if not 0 < number <= self.header.number:
             raise StateUnavailable(f"block {number} is not known")
-        undo = small_undo(self.snapshot, number, UNDO_BYTES_MAX)
-        view = HistoricalView(self.snapshot, self.block_hash, number - 1, undo or NOTHING_UNDONE)
-        return self._over_remote(view)
+        view = HistoricalView(self.snapshot, self.block_hash, number - 1)
+        if self.remote is not None:
+            return ForkedView(view, self.remote), b""
+        return view, stored_undo(self.snapshot, number, UNDO_BYTES_MAX)
 
     def ranges(self, number: int) -> StateRanges:
         """The state after a block in the order of its hashes. Raises: StateUnavailable."""

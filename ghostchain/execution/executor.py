@@ -494,6 +494,18 @@ class Executor:
         if view is not None:
             self._door.view = view
 
+    def know(self, undo: bytes) -> bool:
+        """The view need not be asked for what this undo record (`state/undo.py`) holds, until the
+        next reset or commit. It must be that of the block after the view's state. False: it does
+        not add up, and nothing is known. Cost: a copy.
+
+        Raises: MemoryError.
+        """
+        status = lib.ghost_executor_know(self._native, undo, len(undo))
+        if status == lib.GHOST_OUT_OF_MEMORY:
+            raise MemoryError("the native core found no memory for an undo record")
+        return bool(status == lib.GHOST_OK)
+
     def call(self, env: BlockEnvironment, message: Message, *, flags: int = 0) -> CallResult:
         """Runs a message as a transaction outside of any block. flags: `CallFlag`.
 

@@ -67,6 +67,7 @@ from ghostchain.rpc.backend import (
     ShownLogs,
     Simulation,
     SyncProgress,
+    TracedOne,
     UnknownAccount,
 )
 from ghostchain.rpc.calls import PEEK_GAS
@@ -361,8 +362,10 @@ class NodeBackend:
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
         return self._replays.trace(number, watch)
 
-    def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
-        return None if self.remote is not None else self._replays.trace_at_once(number, watch)
+    def trace_at_once(self, number: int, watch: Watch, *, gas_max: int) -> TracedOne | None:
+        if self.remote is not None:
+            return None
+        return self._replays.trace_at_once(number, watch, gas_max)
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         return tracing.trace_made(self._chain, block, watch)

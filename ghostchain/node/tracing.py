@@ -13,6 +13,7 @@ from ghostchain.contracts import registry
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import (
     BlockEnvironment,
+    BlockResult,
     CallFlag,
     CallResult,
     ExecutionStopped,
@@ -27,7 +28,8 @@ from ghostchain.node.warming import warmed
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
-from ghostchain.rpc.backend import Made, Simulation
+from ghostchain.primitives.types import Hash32
+from ghostchain.rpc.backend import Made, Simulation, TracedOne
 
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
 BLOCKS_KEPT_MAX = 4
@@ -49,27 +51,46 @@ class Warm:
     """A block of the chain and an executor on the state before it, which has read what it needs."""
 
     replay: Replay
+    block_hash: Hash32
     executor: Executor
 
-    def trace(self, watch: Watch, *, is_light: bool = False) -> Trace | None:
-        """The trace; is_light: None where it would take long to show."""
-        only, replay = watch.transaction, self.replay
+    def trace(self, watch: Watch) -> Trace:
+        """Raises: ExecutionStopped, TraceTooLarge where one transaction alone is watched."""
         with recording(self.executor, watch) as recorder:
             try:
-                self.executor.run_block(
-                    replay.environment,
-                    replay.batch,
-                    replay.withdrawals,
-                    first=None if only is None else only + 1,
-                    amendments=replay.amendments,
-                )
+                self._run(watch)
             except (ExecutionStopped, TraceTooLarge) as failure:
                 return until_failure(recorder, watch, failure)
             finally:
                 self.executor.discard()
+            return recorder.trace()
+
+    def trace_light(self, watch: Watch) -> TracedOne | None:
+        """Of the one transaction that is watched; None where it would take long to show.
+        Raises: as `trace`."""
+        assert watch.transaction is not None, "one transaction is watched"
+        with recording(self.executor, watch) as recorder:
+            try:
+                gas_used = self._run(watch).outcomes[watch.transaction].gas_used
+            finally:
+                self.executor.discard()
             items, data_bytes = recorder.weight()
-            is_heavy = items > LIGHT_ITEMS_MAX or data_bytes > LIGHT_BYTES_MAX
-            return None if is_light and is_heavy else recorder.trace()
+            if items > LIGHT_ITEMS_MAX or data_bytes > LIGHT_BYTES_MAX:
+                return None
+            replay = self.replay
+            return TracedOne(
+                recorder.trace(), gas_used, self.block_hash, replay.environment, replay.batch
+            )
+
+    def _run(self, watch: Watch) -> BlockResult:
+        only, replay = watch.transaction, self.replay
+        return self.executor.run_block(
+            replay.environment,
+            replay.batch,
+            replay.withdrawals,
+            first=None if only is None else only + 1,
+            amendments=replay.amendments,
+        )
 
 
 class Replays:
@@ -95,12 +116,13 @@ class Replays:
         if warm is None:
             warm = self._prepare(number, watch)
         trace = warm.trace(watch)
-        assert trace is not None, "only what should be light can be too heavy"
         self._give_back(number, warm, generation)
         return trace
 
-    def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
+    def trace_at_once(self, number: int, watch: Watch, gas_max: int) -> TracedOne | None:
         """As `Backend.trace_at_once`."""
+        if self._is_heavy(number, watch, gas_max):
+            return None
         with self._lock:
             generation, warm = self._generation, self._idle.pop(number, None)
         if warm is None:
@@ -109,18 +131,31 @@ class Replays:
                 return None
             warm = self._prepare(number, watch)
         try:
-            return warm.trace(watch, is_light=True)
+            return warm.trace_light(watch)
         except (ExecutionStopped, TraceTooLarge):
             return None
         finally:
             self._give_back(number, warm, generation)
 
+    def _is_heavy(self, number: int, watch: Watch, gas_max: int) -> bool:
+        """Whether the transactions up to the one that is watched used more gas."""
+        header = self._chain.header(number)
+        if header is None:
+            return True
+        if header.gas_used <= gas_max:
+            return False
+        receipts = self._chain.receipts_record(number)
+        return receipts is None or int(receipts.cumulative[watch.transaction]) > gas_max
+
     def _prepare(self, number: int, watch: Watch) -> Warm:
         only, body = watch.transaction, self._chain.body(number)
         is_large = body is not None and len(body) > TRANSACTIONS_KEPT_MAX
         count = only + 1 if is_large and only is not None else None
-        replay = self._chain.replay(number, count)
-        return Warm(replay, new_executor(replay.view) if is_large else self._executor(replay.view))
+        replay, block_hash = self._chain.replay(number, count), self._chain.hash_of(number)
+        assert block_hash is not None, "a block that is kept has a hash"
+        executor = new_executor(replay.view) if is_large else self._executor(replay.view)
+        executor.know(replay.changed)
+        return Warm(replay, block_hash, executor)
 
     def _executor(self, view: StateView) -> Executor:
         """That of the block which would be forgotten for the next, since making and freeing one
@@ -200,6 +235,7 @@ def middle_of_block(
     """As `Backend.within`, before the block's end."""
     block = chain.replay(number, count)
     executor = new_executor(block.view)
+    executor.know(block.changed)
     steps = Steps(executor)
     try:
         steps.begin(block.environment, amendments=block.amendments)

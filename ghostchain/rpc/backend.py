@@ -170,6 +170,18 @@ class Made:
     gas_used: Sequence[int]
 
 
+@dataclass(frozen=True, slots=True)
+class TracedOne:
+    """A run of one transaction of the chain: its trace, the gas it used, and its block as far as
+    it was run: hash, what it showed inside, transactions with their senders."""
+
+    trace: Trace
+    gas_used: int
+    block_hash: Hash32
+    environment: BlockEnvironment
+    batch: TransactionBatch
+
+
 class Simulation(Protocol):
     """An executor over one state. Calls with the KEEP flag leave their changes to the next."""
 
@@ -321,10 +333,11 @@ class Backend(Protocol):
     def known_addresses(self) -> Sequence[Address]:
         """Those that the genesis names, and the node's own."""
 
-    def trace_at_once(self, number: int, watch: Watch) -> Trace | None:
-        """The same where it takes next to nothing: the block has run lately, or is small. None: it
-        is large, or there is much to show, or the watch's deadline or bytes ended it. Event loop;
-        never waits for another machine. Raises StateUnavailable."""
+    def trace_at_once(self, number: int, watch: Watch, *, gas_max: int) -> TracedOne | None:
+        """The same of the one transaction that the watch names, where that takes next to nothing:
+        the block has run lately, or is small, and up to the transaction's end used gas_max at most.
+        None: it did not, or there is much to show, or the watch's deadline or bytes ended it. Event
+        loop; never waits for another machine. Raises StateUnavailable."""
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         """The same of a block that somebody else made on a block of this chain.

@@ -455,10 +455,10 @@ def oldest_readable(reader: Reader) -> int:
     return int.from_bytes(stored, "big") if stored else 0
 
 
-def small_undo(reader: Reader, number: int, bytes_max: int) -> Undo | None:
-    """The undo record of a block; None where it is not kept, or larger."""
+def stored_undo(reader: Reader, number: int, bytes_max: int) -> bytes:
+    """The undo record of a block, undecoded; b"" where it is not kept, or larger."""
     stored = reader.get(keys.UNDO + keys.number_bytes(number))
-    return None if stored is None or len(stored) > bytes_max else decode_undo(stored)
+    return b"" if stored is None or len(stored) > bytes_max else stored
 
 
 def read_undo(reader: Reader, number: int) -> Undo:

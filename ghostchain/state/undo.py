@@ -28,8 +28,6 @@ from ghostchain.state.changes import (
 
 COUNTS = struct.Struct(">II")
 ZERO_SLOT = bytes(32)
-# So many are faster to slice than to make a column of.
-FEW = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def decode_undo(data: bytes) -> Undo:
         for key, length in zip(hashed, lengths, strict=True):
             accounts[key] = data[cursor : cursor + length]
             cursor += length
-        owners = struct.unpack_from(f">{slot_count}I", data, cursor)
+        owners = np.frombuffer(data, ">u4", slot_count, cursor).tolist()
         cursor += 4 * slot_count
         keys = _fixed(data, cursor, slot_count)
         values = _fixed(data, cursor + 32 * slot_count, slot_count)
@@ -85,11 +83,6 @@ def decode_undo(data: bytes) -> Undo:
 
 
 def _fixed(data: bytes, offset: int, count: int) -> list[bytes]:
-    if count < FEW:
-        end = offset + 32 * count
-        if end > len(data):
-            raise ValueError("length")
-        return [data[start : start + 32] for start in range(offset, end, 32)]
     return rows(np.frombuffer(data, np.uint8, 32 * count, offset).reshape(count, 32))
 
 

@@ -21,16 +21,14 @@ from ghostchain.primitives.types import (
     Hash32,
 )
 from ghostchain.state import keys
-from ghostchain.state.changes import expand, trim
+from ghostchain.state.changes import expand
 from ghostchain.state.store import StateStore, oldest_readable
-from ghostchain.state.undo import Undo
 from ghostchain.storage.database import Reader
 
 BlockHashes = Callable[[int], bytes | None]
 
 _ABSENT = bytes(40) + bytes(EMPTY_ROOT) + bytes(EMPTY_CODE_HASH)
 _HISTORY_END = b"\xff" * 9
-NOTHING_UNDONE = Undo({}, {})
 
 
 class View(Protocol):
@@ -109,30 +107,19 @@ class WriterView:
 class HistoricalView:
     """The state after block `number`, out of a reader at that block or later.
 
-    Cost: one seek (about 10 microseconds) more than the latest state for each read; next to nothing
-    for what the block after it changed, where its undo record was given.
+    Cost: one seek (about 10 microseconds) more than the latest state for each read.
     """
 
-    __slots__ = ("_accounts", "_first_after", "_number", "_reader", "_slots", "block_hash")
+    __slots__ = ("_first_after", "_number", "_reader", "block_hash")
 
-    def __init__(
-        self,
-        reader: Reader,
-        block_hash: BlockHashes,
-        number: int,
-        undo: Undo = NOTHING_UNDONE,
-    ) -> None:
-        """undo: of the next block, for whoever runs that one again and so reads what it changed.
-
-        Raises: StateUnavailable when that state was pruned."""
+    def __init__(self, reader: Reader, block_hash: BlockHashes, number: int) -> None:
+        """Raises: StateUnavailable when that state was pruned."""
         oldest = oldest_readable(reader)
         if number < oldest:
             raise StateUnavailable(f"state of block {number} was pruned; the oldest is {oldest}")
         self._reader = reader
         self._number = number
         self._first_after = keys.number_bytes(number + 1)
-        self._accounts = undo.accounts
-        self._slots = undo.slots
         self.block_hash = block_hash
 
     def account(self, address: bytes, hashed: bytes) -> bytes | None:
@@ -146,15 +133,10 @@ class HistoricalView:
         return stored.rjust(32, b"\0") if stored else None
 
     def raw_account(self, hashed: bytes) -> bytes | None:
-        changed = self._accounts.get(hashed)
-        if changed is None:
-            changed = self._before_next_change(keys.HISTORY_ACCOUNT + hashed)
+        changed = self._before_next_change(keys.HISTORY_ACCOUNT + hashed)
         return self._reader.get(keys.ACCOUNT + hashed) if changed is None else changed
 
     def raw_slot(self, hashed_address: bytes, hashed_key: bytes) -> bytes | None:
-        known = self._slots.get((hashed_address, hashed_key))
-        if known is not None:
-            return trim(known)
         place = hashed_address + hashed_key
         changed = self._before_next_change(keys.HISTORY_SLOT + place)
         return self._reader.get(keys.SLOT + place) if changed is None else changed

@@ -108,6 +108,7 @@ void state_free(ghost_state *state) {
     free(state->recorded_accounts.items);
     free(state->recorded_slots.items);
     state_arena_free(&state->log_data);
+    known_free(&state->known);
 }
 
 static void forget_values(ghost_state *state) {
@@ -160,7 +161,7 @@ size_t state_memory(const ghost_state *state) {
            state->journal.room * sizeof(journal_entry) +
            state->dirty_accounts.room * sizeof(account_before) +
            state->dirty_slots.room * sizeof(slot_before) +
-           state->logs.room * sizeof(ghost_log);
+           state->logs.room * sizeof(ghost_log) + state->known.room;
 }
 
 /* ---- eviction ---- */
@@ -273,7 +274,9 @@ static account_entry *add_account(ghost_state *state, uint64_t hash,
 static account_entry *load_account(ghost_state *state, account_entry *entry) {
     ghost_account_record record;
     const ghost_state_loader *loader = state->loader;
-    int found = loader->account(loader->context, entry->account.address.bytes,
+    int found;
+    if (!known_account(&state->known, entry->hashed.bytes, &found, &record))
+        found = loader->account(loader->context, entry->account.address.bytes,
                                 entry->hashed.bytes, &record);
     if (found < 0) {
         state->status = GHOST_LOADER_FAILED;
@@ -394,6 +397,10 @@ static bool load_slot(ghost_state *state, slot_entry *slot) {
     uint8_t key[32], value[32];
     u256_to_be(key, &slot->key);
     state_slot_hash(slot);
+    if (known_slot(&state->known, account->hashed.bytes, slot->hashed.bytes, value)) {
+        slot->slot.value = u256_from_be(value);
+        return true;
+    }
     const ghost_state_loader *loader = state->loader;
     int found = loader->slot(loader->context, account->account.address.bytes,
                              account->hashed.bytes, key, slot->hashed.bytes, value);

@@ -173,6 +173,7 @@ void ghost_executor_commit(ghost_executor *executor) {
     if (!executor->is_pending)
         return;
     changes_commit(&executor->state, &executor->changes);
+    known_clear(&executor->state.known);
     executor->is_pending = false;
     state_evict(&executor->state);
     trim(executor);
@@ -191,6 +192,11 @@ void ghost_executor_reset(ghost_executor *executor) {
     executor->is_pending = false;
     executor->keeps_calls = executor->is_stepping = false;
     state_forget_values(&executor->state);
+    known_clear(&executor->state.known);
+}
+
+int ghost_executor_know(ghost_executor *executor, const uint8_t *record, size_t length) {
+    return known_set(&executor->state.known, record, length);
 }
 
 void ghost_executor_evict(ghost_executor *executor) {

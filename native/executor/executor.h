@@ -197,6 +197,10 @@ void ghost_executor_discard(ghost_executor *executor);
 /* Forgets all that is cached (the state behind the loader has moved), but for code, which is what
  * its hash says; that too where there is much of it. */
 void ghost_executor_reset(ghost_executor *executor);
+/* What the loader need not be asked for, until the next reset or commit: an undo record
+ * (ghostchain/state/undo.py), of which a copy is kept. What is cached already stays as it is.
+ * GHOST_REFUSED for one that does not add up, or is not in order: then nothing is known. */
+int ghost_executor_know(ghost_executor *executor, const uint8_t *record, size_t length);
 /* Brings what is cached below its bound, which accounts asked for between runs may have passed. */
 void ghost_executor_evict(ghost_executor *executor);
 

@@ -187,8 +187,19 @@ typedef struct snapshot {
     int64_t refund;
 } snapshot;
 
+/* What known.c was told; the counts are 0 when that is nothing. */
+typedef struct known_state {
+    const uint8_t **values;       /* of the accounts, into the record, which stands behind these */
+    size_t room;                  /* bytes of both */
+    uint8_t *record;
+    size_t account_count, slot_count;
+    const uint8_t *hashed, *lengths;              /* of the accounts */
+    const uint8_t *owners, *keys, *befores;       /* of the slots */
+} known_state;
+
 struct ghost_state {
     const ghost_state_loader *loader;
+    known_state known;            /* asked before the loader */
     uint32_t fork;
     int status;                   /* enum ghost_status: what went wrong below an engine */
     bool lost;                    /* a before-value could not be kept: discard must forget all */
@@ -248,6 +259,17 @@ bool state_table_init(table *table, size_t capacity);
 /* Puts an entry that is not in the table yet. */
 bool state_table_put(table *table, uint64_t hash, void *entry);
 void state_table_clear(table *table);
+
+/* ---- known.c: what need not be asked of the loader ---- */
+int known_set(known_state *known, const uint8_t *record, size_t length);
+void known_clear(known_state *known);
+void known_free(known_state *known);
+/* Whether the account is known; found: whether there is one. */
+bool known_account(const known_state *known, const uint8_t hashed[32], int *found,
+                   ghost_account_record *out);
+/* Whether the slot is known. */
+bool known_slot(const known_state *known, const uint8_t hashed_account[32],
+                const uint8_t hashed[32], uint8_t value[32]);
 
 /* ---- cache.c: loading, interning, eviction ---- */
 bool state_init(ghost_state *state, const ghost_state_loader *loader, size_t cache_bytes_max);

@@ -61,7 +61,7 @@ BLOCK_FILE_BYTES_MAX = 16 << 20
 BUNDLE_CALLS_MAX = 1000
 # What is traced on the event loop: so much gas up to its end, in so much time and JSON.
 QUICK_GAS = 2_200_000
-QUICK_NS = 5_000_000
+QUICK_NS = 15_000_000
 QUICK_BYTES = 1 << 20
 
 
@@ -144,18 +144,28 @@ def quick_transaction(services: Services, transaction_hash: Hash32, options: Tra
     if found is None or found[0] == 0 or isinstance(watch.steps, StepWatch):
         return None
     number, index = found
-    record = services.blocks.record(number)
-    if record is None or int(record.receipts.cumulative[index]) > QUICK_GAS:
-        return None
     steps = watch.steps
     if steps is not None:
         steps = replace(steps, bytes_max=QUICK_BYTES)
     at_ns = time.monotonic_ns() + min(QUICK_NS, options.timeout_ns)
     watch = replace(watch, steps=steps, transaction=index, deadline_ns=at_ns)
-    trace = services.backend.trace_at_once(number, watch)
-    if trace is None or trace.is_cut:
+    traced = services.backend.trace_at_once(number, watch, gas_max=QUICK_GAS)
+    if traced is None or traced.trace.is_cut:
         return None
-    return options.chosen.show(Parts(trace).run(index, around_of(services, record, index)))
+    batch = traced.batch
+    around = Around(
+        sender=batch.sender(index),
+        gas_limit=batch.gas_limit(index),
+        gas_used=traced.gas_used,
+        fork=traced.environment.fork,
+        coinbase=traced.environment.coinbase,
+        block_hash=traced.block_hash,
+        block_number=number,
+        transaction_hash=transaction_hash,
+        transaction_index=index,
+        is_settled=True,
+    )
+    return options.chosen.show(Parts(traced.trace).run(index, around))
 
 
 def trace_block_by_number(
