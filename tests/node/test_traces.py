@@ -162,6 +162,34 @@ def test_calls_of_a_ghost_transaction_stand_side_by_side(traced: Traced) -> None
     assert [call["to"] for call in trace["calls"]] == [shown(SPIRIT), shown(GCC)]
 
 
+def test_flat_traces_of_a_ghost_transaction_are_one_tree(traced: Traced) -> None:
+    """ethereum-etl, Blockscout and others look for the parent of each trace but the one at []."""
+    ask = traced.node.call
+    good = {"to": MULTICALL, "data": traced.data}
+    bad = {"to": shown(SPIRIT), "data": "0xffffffff"}
+    for calls, places in (([good, good], 2), ([good, bad], 2), ([good], 0)):
+        request = {"from": ALICE, "type": "0x47", "calls": calls, "gas": hex(2_000_000)}
+        flat = ask("debug_traceCall", request, "latest", {"tracer": "flatCallTracer"})
+        listed = ask("trace_call", request, ["trace"], "latest")["trace"]
+        for traces in (flat, listed):
+            below = [tuple(item["traceAddress"]) for item in traces]
+            assert below[0] == ()
+            assert len(set(below)) == len(below)
+            assert all(way[:-1] in below for way in below)
+            for item in traces:
+                place = tuple(item["traceAddress"])
+                inside = [way for way in below if way and way[:-1] == place]
+                assert item["subtraces"] == len(inside)
+            root = traces[0]
+            if places:
+                assert root["subtraces"] == places
+                assert root["action"]["from"] == root["action"]["to"] == ALICE
+                assert (root["action"]["value"], root["type"]) == ("0x0", "call")
+            assert ("error" in root) == (bad in calls)
+        tree = ask("debug_traceCall", request, "latest", OPTIONS)
+        assert flat[0]["action"]["gas"] == tree["gas"]
+
+
 def test_struct_logs(traced: Traced) -> None:
     """The default tracer: steps of the EVM, whose frame is the one that calls the other engines."""
     sent = traced.receipt["transactionHash"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.execution.executor import Exit
-from ghostchain.execution.traces import CallFrame, FrameKind
+from ghostchain.execution.traces import NO_FAULT, CallFrame, FrameEngine, FrameKind
 from ghostchain.rpc.tracers.calls import CREATIONS, ENGINES, shown_data
 from ghostchain.rpc.tracers.failures import REVERTED, failure_of, is_precompile
 from ghostchain.rpc.tracers.runs import Run
@@ -59,22 +59,22 @@ def is_plain_call_of_precompile(frame: CallFrame) -> bool:
 def flat_frames(
     run: Run, is_hidden: Callable[[CallFrame], bool] = lambda frame: False
 ) -> list[FlatFrame]:
-    """All frames that are shown, parents first. Those of a GhostTx with several calls have a place
-    each at the top.
+    """All frames that are shown, parents first. Those of a GhostTx with several calls are below a
+    call of the sender by itself: whoever makes a tree of the list needs one top.
 
     is_hidden: of a frame below the top, one that calls nothing, whether it is left out."""
-    several = len(run.roots) > 1
+    roots = run.roots
+    base = 1 if len(roots) > 1 else 0
+    frames = [batch_of(roots, run), *run.trace.frames] if base else run.trace.frames
     shown: list[tuple[CallFrame, tuple[int, ...], list[int]]] = []
     ways: list[tuple[tuple[int, ...], list[int]]] = []
-    tops = 0
-    for frame in run.trace.frames:
+    for index, frame in enumerate(frames):
         if frame.depth > 0 and is_hidden(frame):
             continue
-        del ways[frame.depth :]
-        if frame.depth == 0:
-            way: tuple[int, ...] = (tops,) if several else ()
-            tops += 1
-        else:
+        level = frame.depth + base if index else 0
+        del ways[level:]
+        way: tuple[int, ...] = ()
+        if ways:
             above, count = ways[-1]
             way = (*above, count[0])
             count[0] += 1
@@ -82,6 +82,24 @@ def flat_frames(
         ways.append((way, children))
         shown.append((frame, way, children))
     return [FlatFrame(frame, way, children[0]) for frame, way, children in shown]
+
+
+def batch_of(roots: Sequence[CallFrame], run: Run) -> CallFrame:
+    """What stands above the calls of a GhostTx: all or none of them hold."""
+    sender = run.around.sender
+    return replace(
+        roots[-1],
+        kind=FrameKind.CALL,
+        engine=FrameEngine.EVM,
+        exit=Exit.REVERT if run.has_failed else Exit.SUCCESS,
+        sender=sender,
+        to=sender,
+        value=0,
+        gas=roots[0].gas,
+        gas_used=sum(frame.gas_used for frame in roots),
+        input=b"",
+        fault=NO_FAULT,
+    )
 
 
 def flat_trace(run: Run, settings: FlatSettings) -> list[dict[str, Any]]:
@@ -101,7 +119,7 @@ def flat_trace(run: Run, settings: FlatSettings) -> list[dict[str, Any]]:
         frames = flat_frames(run, is_plain_call_of_precompile)
     for index, item in enumerate(frames):
         shown = flat_json(item, parity_errors=settings.parity_errors)
-        if index == 0 and len(run.roots) == 1:
+        if index == 0:
             shown["action"]["gas"] = hex(around.gas_limit)
             if "result" in shown:
                 shown["result"]["gasUsed"] = hex(around.gas_used)
