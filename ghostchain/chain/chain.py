@@ -113,7 +113,7 @@ class Chain:
         wait for the disk.
         on_step: told of each step that reaches the disk (tests cut there).
         remote: of a fork (`fork.py`), the state of the chain that it was forked from.
-        cache_bytes: about how much of the state is kept in memory, and as many of the trie.
+        cache_bytes: as in OpenedStorage.
         Raises: StorageError.
         """
         storage = open_storage(

@@ -38,7 +38,7 @@ from ghostchain.state.changes import change_set
 from ghostchain.state.remote import RemoteView
 from ghostchain.state.store import StateStore, nodes_of
 from ghostchain.state.undo import changes_between, merge_undos
-from ghostchain.storage.database import Batch, Database
+from ghostchain.storage.database import WRITE_BUFFER_BYTES, Batch, Database
 from ghostchain.storage.directory import DataDirectory
 from ghostchain.storage.files import FIRST, SegmentLog
 from ghostchain.storage.memory import return_large_allocations
@@ -64,7 +64,8 @@ class Unacknowledged:
 @dataclass(slots=True)
 class OpenedStorage:
     """An open data directory and its head. unacknowledged: blocks to be run again. cache_bytes:
-    about how much of the state its writer keeps, and as many of the trie."""
+    about how much of the state its writer keeps, and as many of the trie; and at most as many of
+    what the database has not yet sorted into its tables, once or, for a moment, twice."""
 
     directory: DataDirectory
     database: Database
@@ -122,7 +123,8 @@ def open_storage(
     opened: list[Callable[[], None]] = [directory.close]
     try:
         _refuse_lost_database(data_dir)
-        database = Database.open(data_dir / STATE_NAME, is_durable=is_durable, on_step=step)
+        buffer = min(cache_bytes, WRITE_BUFFER_BYTES)
+        database = Database.open(data_dir / STATE_NAME, buffer, is_durable=is_durable, on_step=step)
         opened.append(database.close)
         files = SegmentLog(
             data_dir / BLOCKS_NAME,

@@ -87,8 +87,8 @@ class Database:
     def open(
         cls,
         path: Path,
-        *,
         write_buffer_bytes: int = WRITE_BUFFER_BYTES,
+        *,
         is_durable: bool = True,
         on_step: Callable[[str], None] = _ignore_step,
     ) -> Database:
