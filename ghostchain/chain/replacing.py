@@ -19,12 +19,14 @@ from pathlib import Path
 
 from ghostchain.chain.fork import ForkStart, begin_fork
 from ghostchain.chain.genesis import Genesis
-from ghostchain.chain.opening import BLOCKS_NAME, BLOOMS_NAME, STATE_NAME, claim
+from ghostchain.chain.opening import BLOCKS_NAME, BLOOMS_NAME, PLACES_NAME, STATE_NAME, claim
 from ghostchain.storage.directory import IDENTITY_NAME, locked, write_durably
 from ghostchain.storage.files import storage_failure
 
 NEXT_NAME = "next"
 MARK_NAME = "REPLACING"
+# Where the chain's fork is read, if it is one (fork/record.py).
+REMOTE_NAME = "REMOTE"
 
 
 def prepare_next(data_dir: Path, genesis: Genesis, start: ForkStart | None) -> None:
@@ -59,7 +61,11 @@ def put_in_place(data_dir: Path) -> None:
     try:
         if (beside / IDENTITY_NAME).exists():
             shutil.rmtree(data_dir / BLOCKS_NAME, ignore_errors=True)
-            (data_dir / BLOOMS_NAME).unlink(missing_ok=True)
+            for name in (BLOOMS_NAME, PLACES_NAME, REMOTE_NAME):
+                (data_dir / name).unlink(missing_ok=True)
+            if (beside / REMOTE_NAME).exists():  # copied, so that this may be done twice
+                remote = (beside / REMOTE_NAME).read_bytes()
+                write_durably(data_dir / REMOTE_NAME, remote, mode=0o600)
             if (beside / STATE_NAME).exists():  # else it has been moved already
                 shutil.rmtree(data_dir / STATE_NAME, ignore_errors=True)
                 (beside / STATE_NAME).rename(data_dir / STATE_NAME)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 HEADER = b"header"
 HYBRID = b"hybrid"
+# How long the start of a fork that goes on waits for its remote.
+AWAITED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +84,22 @@ class OpenFork:
     """A fork that can be read: the remote's state at its block."""
 
     def __init__(
-        self, settings: ForkSettings, client: RemoteClient, found: Origin, cache: ForkCache
+        self,
+        settings: ForkSettings,
+        client: RemoteClient,
+        found: Origin,
+        cache: ForkCache,
+        *,
+        is_known: bool,
     ) -> None:
+        """is_known: the remote has shown the block, so it may be named by its number."""
         self.settings = settings
         self.client = client
         self.origin = found
         self.cache = cache
         self.replay: Replay | None = None
-        block = _block_parameter(client, cache, found)
+        by_hash = {"blockHash": "0x" + found.hash.hex()}
+        block = _block_parameter(client, cache, found) if is_known else by_hash
         self.state = RemoteState(client, cache, block, number=found.number)
 
     def close(self) -> None:
@@ -110,15 +121,17 @@ def open_fork(settings: ForkSettings, data_dir: Path | None) -> OpenFork:
     try:
         kept = None if data_dir is None else fork_description(data_dir)
         replay: Replay | None = None
+        is_known = True
         if kept is not None:
             found = Origin.decode(kept)
             assert data_dir is not None, "where it was kept"
             _refuse_other(settings, found, data_dir)
+            is_known = _is_there(client, found)
         else:
             found, replay = _find(settings, client)
         cache = _open_cache(settings, found)
         try:
-            fork = OpenFork(settings, client, found, cache)
+            fork = OpenFork(settings, client, found, cache, is_known=is_known)
         except BaseException:
             cache.close()
             raise
@@ -175,6 +188,34 @@ def _refuse_other(settings: ForkSettings, found: Origin, data_dir: Path) -> None
             f"{data_dir} holds a fork of chain {found.chain_id} at block {found.number}; choose "
             "another --data-dir, or ask for that one"
         )
+
+
+def _is_there(client: RemoteClient, found: Origin) -> bool:
+    """Whether the remote still has the block of a fork that goes on; said in the log where it does
+    not answer, for what is kept here can be read without it.
+
+    Raises: RemoteFailed, when it serves another chain.
+    """
+    answer = client.ask("eth_getBlockByNumber", [hex(found.number), False])
+    try:
+        block = answer.result(min(AWAITED_S, client.settings.timeout_s))
+    except (RemoteFailed, RemoteRefused, FutureTimeout) as failure:
+        words = str(failure) or f"fork: {client.host} does not answer"
+        logger.warning(
+            "%s. The fork goes on with what is kept here; all else fails until it answers, or "
+            "--fork-url names another endpoint of chain %d",
+            words,
+            found.chain_id,
+        )
+        return False
+    known = block.get("hash") if isinstance(block, dict) else None
+    if known != "0x" + found.hash.hex():
+        raise RemoteFailed(
+            f"fork: {client.host} has no block {found.number} with hash 0x{found.hash.hex()}, "
+            "where this fork began: it serves another chain, or a reorganised one; --fork-url "
+            f"names another endpoint of chain {found.chain_id}"
+        )
+    return True
 
 
 def _open_cache(settings: ForkSettings, found: Origin) -> ForkCache:

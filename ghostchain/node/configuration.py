@@ -109,7 +109,8 @@ class NodeConfiguration:
 
     data_dir None: a scratch directory, gone when the node stops. genesis_path overrides the
     network's own genesis, chain_id and gas_limit override that genesis's. prune keeps the state
-    history of the last so many blocks (None: all of it).
+    history of the last so many blocks (None: all of it). fork_manner: how a fork is asked and kept
+    that the directory or a reset names, not the command line; its URL is empty.
     """
 
     network: str
@@ -125,6 +126,7 @@ class NodeConfiguration:
     validator: ValidatorConfiguration = field(default_factory=ValidatorConfiguration)
     monitoring: MonitoringConfiguration = field(default_factory=MonitoringConfiguration)
     fork: ForkSettings | None = None
+    fork_manner: ForkSettings = field(default_factory=lambda: ForkSettings(RemoteSettings("")))
     development: DevelopmentConfiguration = field(default_factory=DevelopmentConfiguration)
 
     @property
@@ -180,6 +182,7 @@ def from_options(options: Mapping[str, Any]) -> NodeConfiguration:
         prune=options.get("prune"),
         coinbase=address_of(options.get("coinbase")),
         fork=fork,
+        fork_manner=fork_manner(options),
         development=development_of(
             options, is_dev=network == DEV_NETWORK, has_genesis=genesis_path is not None
         ),
@@ -232,21 +235,31 @@ def fork_of(options: Mapping[str, Any], *, is_dev: bool) -> ForkSettings | None:
     transaction = options["fork_transaction_hash"]
     if transaction is not None and block is not None:
         raise ValueError("--fork-transaction-hash and --fork-block-number: one of them says where")
-    return ForkSettings(
-        RemoteSettings(
-            url=check_url(url),
-            headers=tuple(header_of(text) for text in options["fork_header"]),
-            timeout_s=options["fork_timeout"],
-            retries=options["fork_retries"],
-            backoff_s=options["fork_retry_backoff"] / 1e3,
-            units_per_second=options["compute_units_per_second"],
-            is_paced=not options["no_rate_limit"],
-        ),
+    manner = fork_manner(options)
+    return replace(
+        manner,
+        remote=replace(manner.remote, url=check_url(url)),
         block=block,
         transaction=None if transaction is None else hash_of(transaction),
         remote_chain_id=options["fork_chain_id"],
-        cache_dir=None if options["no_storage_caching"] else cache_dir_of(options["cache_dir"]),
     )
+
+
+def fork_manner(options: Mapping[str, Any]) -> ForkSettings:
+    """How a fork is asked and kept, wherever it is. Raises: ValueError."""
+    if "fork_timeout" not in options:
+        return ForkSettings(RemoteSettings(""), cache_dir=cache_dir_of(None))
+    remote = RemoteSettings(
+        url="",
+        headers=tuple(header_of(text) for text in options["fork_header"]),
+        timeout_s=options["fork_timeout"],
+        retries=options["fork_retries"],
+        backoff_s=options["fork_retry_backoff"] / 1e3,
+        units_per_second=options["compute_units_per_second"],
+        is_paced=not options["no_rate_limit"],
+    )
+    is_kept = not options["no_storage_caching"]
+    return ForkSettings(remote, cache_dir=cache_dir_of(options["cache_dir"]) if is_kept else None)
 
 
 def header_of(text: str) -> tuple[str, str]:

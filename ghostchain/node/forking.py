@@ -11,9 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.fork import fork_description
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.opening import OpenedStorage, open_storage
 from ghostchain.chain.replacing import (
+    NEXT_NAME,
     begin_replacing,
     end_replacing,
     finish_replacing,
@@ -22,16 +24,19 @@ from ghostchain.chain.replacing import (
 )
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork as Rules
-from ghostchain.fork.client import RemoteClient, RemoteSettings
+from ghostchain.fork.client import RemoteClient
 from ghostchain.fork.endpoints import check_url
 from ghostchain.fork.history import RemoteHistory
 from ghostchain.fork.opening import ForkSettings, ForkTerms, OpenFork, begin, learned, open_fork
+from ghostchain.fork.origin import Origin
+from ghostchain.fork.record import RemoteRecord, read_record, write_record
 from ghostchain.fork.state import RemoteState
-from ghostchain.node.configuration import NodeConfiguration, default_data_dir
+from ghostchain.node.configuration import DEV_GAS_LIMIT, NodeConfiguration
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
-from ghostchain.primitives.errors import GhostError, RemoteError
+from ghostchain.primitives.errors import ForeignDirectory, GhostError, RemoteError
 from ghostchain.rpc.development import Fork, ForkStanding
+from ghostchain.storage.directory import read_identity
 
 logger = logging.getLogger("ghostd")
 
@@ -57,7 +62,7 @@ class Forking:
     """What the node's parts know of the fork, if there is one."""
 
     def __init__(self, configuration: NodeConfiguration, data_dir: Path) -> None:
-        self._configuration = configuration
+        self.configuration = configuration
         self._data_dir = data_dir
         self._fork: OpenFork | None = None
         self._history: RemoteHistory | None = None
@@ -86,7 +91,7 @@ class Forking:
 
     @property
     def _terms(self) -> ForkTerms:
-        configuration = self._configuration
+        configuration = self.configuration
         wanted = configuration.development
         return ForkTerms(
             configuration.chain_id,
@@ -101,11 +106,23 @@ class Forking:
         """Raises: RemoteError, StorageError."""
         fork = open_fork(settings, self._data_dir)
         try:
-            self.genesis = begin(fork, self._data_dir, self._terms)
+            terms = self._terms
+            identity = read_identity(self._data_dir)
+            if terms.chain_id is None and identity is not None:
+                terms = replace(terms, chain_id=identity.chain_id)
+            self.genesis = begin(fork, self._data_dir, terms)
+            self._record(fork, self._data_dir)
         except BaseException:
             fork.close()
             raise
         self._adopt(fork)
+
+    def _record(self, fork: OpenFork, directory: Path) -> None:
+        """The directory opens by itself from now on. A scratch one is never opened again, and holds
+        no keys. Raises: StorageError."""
+        if self.configuration.data_dir is not None:
+            settings = fork.client.settings
+            write_record(directory, RemoteRecord.of(settings, self.configuration.gas_limit))
 
     def _adopt(self, fork: OpenFork) -> None:
         before, self._fork = self._fork, fork
@@ -173,6 +190,7 @@ class Forking:
         try:
             genesis, start = learned(fork, self._terms)
             prepare_next(self._data_dir, genesis, start)
+            self._record(fork, self._data_dir / NEXT_NAME)
         except BaseException:
             fork.close()
             raise
@@ -181,28 +199,25 @@ class Forking:
     def unforked(self) -> Prepared:
         """The chain without a fork. As anvil has it, with the fork's chain id, but in a directory
         that is kept, which must open without the fork. Waits. Raises: StorageError."""
-        genesis = genesis_of(replace(self._configuration, fork=None))
-        if self._configuration.data_dir is None:
+        genesis = genesis_of(replace(self.configuration, fork=None))
+        if self.configuration.data_dir is None:
             config = replace(genesis.config, chain_id=self.genesis.config.chain_id)
             genesis = replace(genesis, config=config)
         prepare_next(self._data_dir, genesis, None)
         return Prepared(None, genesis)
 
     def _settings(self, wanted: Fork) -> ForkSettings:
-        given = self._configuration.fork
+        configuration, fork = self.configuration, self._fork
         url = wanted.url
         if url is None:
-            if self._fork is None:
+            if fork is None:
                 raise NoSuchFork("there is no fork whose endpoint could be asked: give jsonRpcUrl")
-            url = self._fork.client.settings.url
+            url = fork.client.settings.url
         checked = self._checked(url)
-        if given is None:
-            return ForkSettings(
-                RemoteSettings(checked),
-                block=wanted.block,
-                cache_dir=default_data_dir("fork-cache"),
-            )
+        given = configuration.fork or configuration.fork_manner
         remote = given.remote.moved_to(checked)
+        if fork is not None and fork.client.settings.host == remote.host:
+            remote = fork.client.settings.moved_to(checked)
         return replace(
             given, remote=remote, block=wanted.block, transaction=None, remote_chain_id=None
         )
@@ -241,10 +256,10 @@ class Forking:
         return open_storage(
             self._data_dir,
             prepared.genesis,
-            prune=self._configuration.prune,
-            is_durable=self._configuration.data_dir is not None,
+            prune=self.configuration.prune,
+            is_durable=self.configuration.data_dir is not None,
             remote=None if prepared.fork is None else prepared.fork.state,
-            cache_bytes=self._configuration.state_cache_bytes,
+            cache_bytes=self.configuration.state_cache_bytes,
         )
 
     def ask_elsewhere(self, url: str) -> None:
@@ -272,16 +287,50 @@ class Forking:
                 "the other endpoint serves another chain: it lacks the block forked from"
             )
         fork.client.move(checked)
+        if self.configuration.data_dir is not None:
+            settings = fork.client.settings.moved_to(checked)
+            record = RemoteRecord.of(settings, self.configuration.gas_limit)
+            write_record(self._data_dir, record)
+
+
+def as_recorded(configuration: NodeConfiguration, data_dir: Path) -> NodeConfiguration:
+    """With the fork that the directory holds, where the command line names none.
+
+    Raises: StorageError; ForeignDirectory, when nobody has written where its remote is.
+    """
+    is_plain = configuration.dev and configuration.genesis_path is None
+    if configuration.fork is not None or configuration.data_dir is None or not is_plain:
+        return configuration
+    kept = fork_description(data_dir)
+    if kept is None:
+        return configuration
+    record = read_record(data_dir)
+    if record is None:
+        found = Origin.decode(kept)
+        raise ForeignDirectory(
+            f"{data_dir} holds a fork of chain {found.chain_id} at block {found.number}, and not "
+            "where that chain is: start it with --fork-url"
+        )
+    manner = configuration.fork_manner
+    remote = replace(manner.remote, url=record.url, headers=manner.remote.headers or record.headers)
+    is_usual = configuration.gas_limit == DEV_GAS_LIMIT
+    return replace(
+        configuration,
+        fork=replace(manner, remote=remote),
+        gas_limit=record.gas_limit if is_usual else configuration.gas_limit,
+    )
 
 
 @contextlib.contextmanager
 def forking(configuration: NodeConfiguration, data_dir: Path) -> Iterator[Forking]:
     """What a node reads elsewhere: the fork that the configuration asks for, the directory begun
-    with it; without one nothing, until a development chain is reset to one.
+    with it, or the one that the directory holds; without one nothing, until a development chain is
+    reset to one.
 
     Raises: RemoteError, StorageError.
     """
     finish_replacing(data_dir, KEPT_BESIDE)
+    configuration = as_recorded(configuration, data_dir)
     found = Forking(configuration, data_dir)
     try:
         if configuration.fork is not None:

@@ -82,7 +82,7 @@ def run_node(configuration: NodeConfiguration, *, json_logs: bool, level: str) -
         if data_dir is None:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghostd-")))
         fork = stack.enter_context(forking(configuration, data_dir))
-        genesis = fork.genesis
+        configuration, genesis = fork.configuration, fork.genesis
         if fork.state is None:
             check_system_contracts(genesis)
         if not json_logs:

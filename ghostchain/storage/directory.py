@@ -188,10 +188,12 @@ def _lock(directory: Path) -> int:
     return file
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """The file holds exactly data after this, or is as it was before, whatever happens."""
+def write_durably(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """The file holds exactly data after this, or is as it was before, whatever happens. mode: of a
+    new file, before the process's mask."""
     scratch = path.with_name(path.name + ".new")
-    with scratch.open("wb") as file:
+    scratch.unlink(missing_ok=True)
+    with open(scratch, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
