@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -410,13 +410,20 @@ class NodeBackend:
     # ---- the pool ----
 
     async def submit(self, raws: Sequence[bytes]) -> Sequence[Hash32 | Refusal]:
-        loop = asyncio.get_running_loop()
-        try:
-            answers = await when_here(
+        loop, hand = asyncio.get_running_loop(), self._development
+
+        def bring() -> Sequence[Submission]:
+            return self._driver.submit(raws)
+
+        def brought() -> Awaitable[Sequence[Submission]]:
+            return when_here(
                 None if self._forking is None else self._forking.state,
                 lambda job: loop.run_in_executor(self._admission, job),
-                lambda: self._driver.submit(raws),
+                bring,
             )
+
+        try:
+            answers = await (brought() if hand is None else hand.admit(bring, brought))
         except OSError as error:
             failure = storage_failure(error, self._driver.path)
             self._on_failure(failure)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.environments import SOLO_EXTRA_DATA
@@ -29,6 +31,8 @@ from ghostchain.txpool.driver import PoolDriver
 from ghostchain.txpool.effects import PoolReason
 
 logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 # After a fork's remote node failed, sealing is tried again.
 REMOTE_RETRY_S = 1.0
@@ -197,6 +201,9 @@ class Sealer:
         self._woken = asyncio.Event()
         self._settling: list[Settling] = []
         self._is_running = False
+        # The thread that admits, and seals right after that.
+        self._sealing_thread: int | None = None
+        self._failure: BaseException | None = None
 
     @property
     def policy(self) -> SealingPolicy:
@@ -214,12 +221,51 @@ class Sealer:
 
     def on_pending(self) -> None:
         """Something waits that could be included now."""
-        if self._loop is not None:
+        if self._loop is not None and self._sealing_thread != threading.get_ident():
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         self._sealing.on_pending(now_ns=time.monotonic_ns())
         self._woken.set()
+
+    @property
+    def seals_at_once(self) -> bool:
+        """Whether nothing but a waiting transaction says when the next block is made."""
+        policy = self.policy
+        is_paced = policy.interval_ns is not None or policy.gather_ns > 0
+        return self._is_running and policy.eager and not is_paced
+
+    async def admit(self, bring: Callable[[], Value]) -> Value:
+        """What `bring` returns, which brings transactions to the pool; and what waits then is in a
+        block. Both in one go on the writer's thread, so that neither has to be woken for the other.
+        For a chain that seals at once. Raises: as bring does."""
+
+        def job() -> tuple[Value, bool]:
+            self._sealing_thread = threading.get_ident()
+            try:
+                brought = bring()
+            finally:
+                self._sealing_thread = None
+            return brought, self._seal_here()
+
+        brought, is_left = await asyncio.get_running_loop().run_in_executor(self._writer, job)
+        if is_left:
+            self._wake()
+        self._finish_settled()
+        return brought
+
+    def _seal_here(self) -> bool:
+        """Whether something waits for `run` to look after it: what did not fit, what a fork has to
+        fetch, or a failure that ends sealing."""
+        try:
+            if not self.seals_at_once or not self._pool.pool.pending_count():
+                return False
+            return bool(self._maker.make(empty_too=False))
+        except (RemoteNeeded, RemoteError):
+            return True
+        except BaseException as failure:
+            self._failure = failure
+            return True
 
     async def settle(self, hashes: Collection[Hash32]) -> Mapping[Hash32, RemoteError]:
         """These are in a block, or do not pay for one, where a waiting transaction is reason enough
@@ -293,6 +339,8 @@ class Sealer:
         try:
             while True:
                 await self._until_due()
+                if self._failure is not None:
+                    raise self._failure
                 await self._seal_once(self._loop)
         finally:
             self._is_running = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +38,7 @@ from ghostchain.rpc.backend import Refusal
 from ghostchain.rpc.calls import account_at
 from ghostchain.rpc.development import Fork, ForkStanding, Impossible, Replayed
 from ghostchain.state.remote import Missed, forked_beneath
-from ghostchain.txpool.driver import PoolDriver
+from ghostchain.txpool.driver import PoolDriver, Submission
 from ghostchain.txpool.effects import PoolReason
 
 Value = TypeVar("Value")
@@ -461,12 +461,28 @@ class Controller:
 
         await self._on_writer(job)
 
+    async def admit(
+        self, bring: Callable[[], Value], otherwise: Callable[[], Awaitable[Value]]
+    ) -> Value:
+        """What `bring` returns, which brings transactions to the pool. Where nothing but these is
+        waited for, they are in a block by then; else it is as `otherwise` brings them."""
+        if self.fork is None and self.sealer.seals_at_once:
+            return await self.sealer.admit(bring)
+        return await otherwise()
+
     async def submit_unsigned(self, sender: Address, raw: bytes) -> Hash32 | Refusal:
         loop = asyncio.get_running_loop()
-        answer = await when_here(
-            None if self._forking is None else self._forking.state,
-            lambda job: loop.run_in_executor(None, job),
-            lambda: self._pool.submit_unsigned(sender, raw),
+
+        def bring() -> Submission:
+            return self._pool.submit_unsigned(sender, raw)
+
+        answer = await self.admit(
+            bring,
+            lambda: when_here(
+                None if self._forking is None else self._forking.state,
+                lambda job: loop.run_in_executor(None, job),
+                bring,
+            ),
         )
         if answer.refusal is None:
             return answer.hash
