@@ -36,6 +36,8 @@ CLOSE_TIMEOUT_S = 2.0
 WRITE_BYTES = 64 * 1024
 # The first byte of a frame: the last of its message, text, no extension.
 WHOLE_TEXT = 0x81
+# Looking a member up in its class takes as long as looking at the whole frame.
+OPEN = State.OPEN
 # Fragments of one message, which may be empty.
 PARTS_MAX = 16_384
 GOING_AWAY = 1001
@@ -128,10 +130,17 @@ class Connection(asyncio.Protocol):
         self.queue.append(message)
         self.queue_bytes += len(message)
 
+    def answer(self, message: bytes) -> None:
+        """As `send`; what nothing is queued before, and is not large, leaves at once."""
+        if self.queue or self.is_stuck or self.is_gone or len(message) >= WRITE_BYTES:
+            self.send(message)
+        elif self.closing_since is None and self.frames.state is OPEN:
+            self.transport.write(text_head(len(message)) + message)
+
     def drain(self) -> None:
         """Writes what is queued, as long as the client takes it."""
         while self.queue and not self.is_stuck and self.closing_since is None:
-            if self.frames.state is not State.OPEN:
+            if self.frames.state is not OPEN:
                 return
             size = 0
             parts: list[bytes] = []
@@ -173,8 +182,11 @@ class Connection(asyncio.Protocol):
         self.pinged = None
         message = self.whole_message(data)
         if message is not None:
-            self.waiting.append(message)
-            self.advance()
+            if self.waiting or self.calls or self.is_stuck:
+                self.waiting.append(message)
+                self.advance()
+            else:
+                self.handle(message)
             return
         self.frames.receive_data(data)
         for event in self.frames.events_received():
@@ -188,7 +200,7 @@ class Connection(asyncio.Protocol):
         all that was read before. None: whatever else it is, the protocol finds out."""
         if len(data) < 6 or data[0] != WHOLE_TEXT or not 0x80 <= data[1] < 0xFF or self.parts:
             return None
-        if self.frames.reader.buffer or self.frames.state is not State.OPEN:
+        if self.frames.reader.buffer or self.frames.state is not OPEN:
             return None
         if len(data) > self.options.limits.body_bytes_max:
             return None
@@ -268,7 +280,7 @@ class Connection(asyncio.Protocol):
             answer = encode_error(None, RpcError(LIMIT_EXCEEDED, str(failure)))
         if isinstance(answer, bytes):
             if answer:
-                self.send(answer)
+                self.answer(answer)
             turn.activate()
             return
         call = self.loop.create_task(self.answer_later(answer, turn))
@@ -325,7 +337,7 @@ class Connection(asyncio.Protocol):
         self.closing_since = self.loop.time()
         # Nobody is told what comes of it any more.
         self.waiting.clear()
-        if self.frames.state is State.OPEN:
+        if self.frames.state is OPEN:
             try:
                 self.frames.send_close(code, reason)
             except InvalidState:
