@@ -50,6 +50,9 @@ CALLBACKS = {
     "executor/executor.h": """
         extern "Python" int ghost_python_account(void *context, const uint8_t *address,
             const uint8_t *hashed, ghost_account_record *out);
+        extern "Python" int ghost_python_accounts(void *context, size_t count,
+            const uint8_t *addresses, const uint8_t *hashed, ghost_account_record *out,
+            uint8_t *found);
         extern "Python" int ghost_python_slot(void *context, const uint8_t *address,
             const uint8_t *hashed_address, const uint8_t *key, const uint8_t *hashed_key,
             uint8_t *value);

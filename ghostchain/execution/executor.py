@@ -390,6 +390,7 @@ class Executor:
         self._loader = ffi.new("ghost_state_loader *")
         self._loader.context = self._handle
         self._loader.account = lib.ghost_python_account
+        self._loader.accounts = lib.ghost_python_accounts
         self._loader.slot = lib.ghost_python_slot
         self._loader.code = lib.ghost_python_code
         self._loader.block_hash = lib.ghost_python_block_hash

@@ -271,6 +271,21 @@ static account_entry *add_account(ghost_state *state, uint64_t hash,
     return entry;
 }
 
+/* What the loader has told of an account. */
+static void take_account(account_entry *entry, const ghost_account_record *record, bool found) {
+    entry->present = entry->stored = found;
+    if (found) {
+        entry->account.nonce = record->nonce;
+        entry->account.balance = u256_from_be(record->balance);
+        memcpy(entry->account.code_hash.bytes, record->code_hash, 32);
+        memcpy(entry->storage_root.bytes, record->storage_root, 32);
+    } else {
+        entry->account.code_hash = ghost_empty_code_hash;
+        memcpy(entry->storage_root.bytes, ghost_empty_root, 32);
+    }
+    entry->loaded = true;
+}
+
 static account_entry *load_account(ghost_state *state, account_entry *entry) {
     ghost_account_record record;
     const ghost_state_loader *loader = state->loader;
@@ -282,17 +297,7 @@ static account_entry *load_account(ghost_state *state, account_entry *entry) {
         state->status = GHOST_LOADER_FAILED;
         return NULL;
     }
-    entry->present = entry->stored = found != 0;
-    if (found) {
-        entry->account.nonce = record.nonce;
-        entry->account.balance = u256_from_be(record.balance);
-        memcpy(entry->account.code_hash.bytes, record.code_hash, 32);
-        memcpy(entry->storage_root.bytes, record.storage_root, 32);
-    } else {
-        entry->account.code_hash = ghost_empty_code_hash;
-        memcpy(entry->storage_root.bytes, ghost_empty_root, 32);
-    }
-    entry->loaded = true;
+    take_account(entry, &record, found != 0);
     return entry;
 }
 
@@ -358,11 +363,25 @@ static void prefetch_accounts(const ghost_state *state, const ghost_tx *transact
     }
 }
 
-void state_expect_accounts(ghost_state *state, const ghost_tx *transactions, size_t count) {
+/* Room for so many expected addresses; none is yet. */
+static bool expect_none(ghost_state *state, size_t room) {
     state->expected.count = state->expected_views.count = 0;
-    if (!LIST_RESERVE(state->expected, 2 * count) ||
-        !LIST_RESERVE(state->expected_views, 2 * count) ||
-        !LIST_RESERVE(state->expected_hashes, 2 * count))
+    return LIST_RESERVE(state->expected, room) && LIST_RESERVE(state->expected_views, room) &&
+           LIST_RESERVE(state->expected_hashes, room);
+}
+
+static void hash_expected(ghost_state *state) {
+    size_t expected = state->expected.count;
+    if (expected == 0)
+        return;
+    ghost_keccak256_views(state->expected_hashes.items[0].bytes, state->expected_views.items,
+                          expected);
+    for (size_t i = 0; i < expected; i++)
+        state->expected.items[i]->hashed = state->expected_hashes.items[i];
+}
+
+void state_expect_accounts(ghost_state *state, const ghost_tx *transactions, size_t count) {
+    if (!expect_none(state, 2 * count))
         return;                   /* an entry is then hashed when it is asked for */
     prefetch_accounts(state, transactions, count);
     const uint8_t *addresses[2];
@@ -372,13 +391,32 @@ void state_expect_accounts(ghost_state *state, const ghost_tx *transactions, siz
         for (size_t k = 0; k < found && has_room; k++)
             has_room = expect_account(state, addresses[k]);
     }
+    hash_expected(state);
+}
+
+bool state_load_accounts(ghost_state *state, const uint8_t *addresses, size_t count) {
+    const ghost_state_loader *loader = state->loader;
+    if (loader->accounts == NULL || count > GHOST_ACCOUNTS_AT_ONCE || !expect_none(state, count))
+        return true;              /* each is then loaded when it is asked for */
+    bool has_room = true;
+    for (size_t i = 0; i < count && has_room; i++)
+        has_room = expect_account(state, addresses + 20 * i);
+    hash_expected(state);
     size_t expected = state->expected.count;
-    if (expected == 0)
-        return;
-    ghost_keccak256_views(state->expected_hashes.items[0].bytes, state->expected_views.items,
-                          expected);
+    if (!has_room || expected == 0)
+        return has_room;
+    uint8_t names[20 * GHOST_ACCOUNTS_AT_ONCE], found[GHOST_ACCOUNTS_AT_ONCE] = {0};
+    ghost_account_record records[GHOST_ACCOUNTS_AT_ONCE];
     for (size_t i = 0; i < expected; i++)
-        state->expected.items[i]->hashed = state->expected_hashes.items[i];
+        memcpy(names + 20 * i, state->expected.items[i]->account.address.bytes, 20);
+    if (loader->accounts(loader->context, expected, names, state->expected_hashes.items[0].bytes,
+                         records, found) < 0) {
+        state->status = GHOST_LOADER_FAILED;
+        return false;
+    }
+    for (size_t i = 0; i < expected; i++)
+        take_account(state->expected.items[i], &records[i], found[i] != 0);
+    return true;
 }
 
 /* ---- slots ---- */

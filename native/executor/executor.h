@@ -17,6 +17,11 @@ typedef struct ghost_state_loader {
     /* The view stays valid until the next code call. */
     int (*code)(void *context, const uint8_t hash[32], ghost_view *out);
     int (*block_hash)(void *context, uint64_t number, uint8_t hash[32]);
+    /* Several accounts: addresses of 20 bytes, hashed of 32, one behind the other; found (zeros
+     * before) becomes 1 of those that are there. 0, or negative. NULL: they are asked for one by
+     * one. */
+    int (*accounts)(void *context, size_t count, const uint8_t *addresses, const uint8_t *hashed,
+                    ghost_account_record *out, uint8_t *found);
 } ghost_state_loader;
 
 /* A signature that ECRECOVER finds an address for which never made it: of development chains. */
@@ -25,7 +30,7 @@ typedef struct ghost_known_signature {
     uint8_t address[20];
 } ghost_known_signature;
 
-enum { GHOST_KNOWN_SIGNATURES_MAX = 64 };
+enum { GHOST_KNOWN_SIGNATURES_MAX = 64, GHOST_ACCOUNTS_AT_ONCE = 32 };
 
 typedef struct ghost_block_env {
     uint32_t fork;                        /* enum ghost_fork: 0 Cancun, 1 Prague, 2 Osaka */
@@ -278,6 +283,9 @@ int ghost_executor_changes(ghost_executor *executor, ghost_block_result *result)
  * 0 empty, negative failed. */
 int ghost_executor_account(ghost_executor *executor, const uint8_t address[20],
                            ghost_account_record *out);
+/* Asks the loader together for what of these addresses (20 bytes each) nobody has asked for yet, as
+ * many as GHOST_ACCOUNTS_AT_ONCE. GHOST_OK, or as ghost_executor_account fails. */
+int ghost_executor_load_accounts(ghost_executor *executor, const uint8_t *addresses, size_t count);
 /* Where precompiles are, beside where they are without this, until the next such call. What is warm
  * does not change. GHOST_OK or GHOST_OUT_OF_MEMORY. */
 int ghost_executor_move_precompiles(ghost_executor *executor, const ghost_precompile_move *moves,

@@ -283,6 +283,8 @@ void state_evict(ghost_state *state);
 
 /* The entry of an address, loaded; NULL when the loader failed (state->status says how). */
 account_entry *state_account(ghost_state *state, const ghost_address *address);
+/* Loads together what of so many addresses (20 bytes each) is new. False: as state_account. */
+bool state_load_accounts(ghost_state *state, const uint8_t *addresses, size_t count);
 /* Makes entries with hashes, but without asking the loader, for addresses that are new. */
 void state_expect_accounts(ghost_state *state, const ghost_tx *transactions, size_t count);
 slot_entry *state_slot(ghost_state *state, account_entry *account, const u256 *key);

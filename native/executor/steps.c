@@ -108,6 +108,11 @@ int ghost_executor_account(ghost_executor *executor, const uint8_t address[20],
     return entry->present;
 }
 
+int ghost_executor_load_accounts(ghost_executor *executor, const uint8_t *addresses, size_t count) {
+    return state_load_accounts(&executor->state, addresses, count) ? GHOST_OK
+                                                                   : executor->state.status;
+}
+
 int ghost_executor_move_precompiles(ghost_executor *executor, const ghost_precompile_move *moves,
                                     size_t count) {
     executor->moves.count = 0;

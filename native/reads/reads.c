@@ -145,16 +145,37 @@ static int answer_item(ghost_reads *reads, ghost_executor *executor, const ghost
     }
 }
 
+/* Asks together for the accounts of the next items, from an item on that asks for one. */
+static int expect_accounts(ghost_reads *reads, ghost_executor *executor, size_t *expected) {
+    if (reads->answered < *expected || reads->items[reads->answered].method == READ_CALL) {
+        return GHOST_OK;
+    }
+    uint8_t addresses[20 * GHOST_ACCOUNTS_AT_ONCE];
+    size_t count = 0, next = reads->answered;
+    for (; next < reads->item_count && count < GHOST_ACCOUNTS_AT_ONCE; next++) {
+        const read_item *item = &reads->items[next];
+        if (item->method == READ_BALANCE || item->method == READ_NONCE) {
+            memcpy(addresses + 20 * count++, item->address, 20);
+        }
+    }
+    *expected = next;
+    return count < 2 ? GHOST_OK : ghost_executor_load_accounts(executor, addresses, count);
+}
+
 int ghost_reads_run(ghost_reads *reads, ghost_executor *executor, const ghost_reads_head *head,
                     size_t answer_bytes_max, ghost_reads_answer *answer) {
     reads->text_max = answer_bytes_max;
     uint64_t end_ns = now_ns() + head->slice_ns;
     int status = GHOST_OK;
+    size_t expected = 0;
     do {
         if (reads->answered == reads->item_count) {
             break;
         }
-        status = answer_item(reads, executor, head, &reads->items[reads->answered]);
+        status = expect_accounts(reads, executor, &expected);
+        if (status == GHOST_OK) {
+            status = answer_item(reads, executor, head, &reads->items[reads->answered]);
+        }
     } while (status == GHOST_OK && now_ns() < end_ns);
     ghost_executor_evict(executor);
     bool is_elsewhere = status == GHOST_REFUSED || status == GHOST_LIMIT;

@@ -17,8 +17,13 @@ import pytest
 
 from ghostchain.chain.chain import Chain
 from ghostchain.chain.genesis import load_genesis
-from ghostchain.execution.reads import Reading
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.execution.executor import BlockEnvironment, Executor
+from ghostchain.execution.forks import Fork
+from ghostchain.execution.reads import Reading, ReadsHead
+from ghostchain.execution.views import Allocation, MemoryView
 from ghostchain.node.backend import NodeBackend
+from ghostchain.primitives.errors import StorageFailed
 from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.dispatch import Dispatcher, TooFast
 from ghostchain.rpc.methods import METHODS
@@ -247,3 +252,75 @@ def test_a_long_batch_ends_at_its_deadline(ways: Ways, tmp_path: Path) -> None:
         assert {item["error"]["message"] for item in answers} == {"request timed out"}
     finally:
         workers.stop()
+
+
+class Counting(MemoryView):
+    """A state that remembers who asked for what, and fails at one address."""
+
+    def __init__(self, balances: dict[bytes, int], broken: bytes = b"") -> None:
+        super().__init__({who: Allocation(balance=value) for who, value in balances.items()})
+        self.broken = broken
+        self.asked: list[bytes] = []
+
+    def account(self, address: bytes, hashed: bytes) -> bytes | None:
+        assert hashed == keccak256(address)
+        self.asked.append(address)
+        if address == self.broken:
+            raise StorageFailed("the disk")
+        return super().account(address, hashed)
+
+
+ENVIRONMENT = BlockEnvironment(
+    fork=Fork.PRAGUE,
+    chain_id=31337,
+    number=7,
+    timestamp=1,
+    gas_limit=30_000_000,
+    base_fee=7,
+    blob_base_fee_update_fraction=5_007_716,
+    blobs_per_block_max=9,
+)
+HEAD = ReadsHead(ENVIRONMENT, 31337, gas_max=100_000, slice_ns=10**10)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_accounts_of_a_batch_are_asked_for_once_each(seed: int) -> None:
+    """Whatever stands between them, and however often each is named."""
+    chance = random.Random(seed)
+    people = [chance.randbytes(20) for _ in range(chance.choice([1, 2, 33, 90]))]
+    balances = {who: chance.randrange(2**200) for who in people if chance.random() < 0.5}
+    view = Counting(balances)
+    executor = Executor(view)
+    asked = [chance.choice(people) for _ in range(150)]
+    calls = [
+        body_of(chance.choice(["eth_getBalance", "eth_getTransactionCount"]), shown(who))
+        for who in asked
+    ]
+    for place in chance.sample(range(150), seed):
+        calls[place] = body_of("eth_blockNumber")
+    reading = Reading(ANSWER_BYTES_MAX)
+    assert reading.take(json.dumps(calls).encode(), ITEMS_MAX) == 150
+    answer = reading.run(executor, HEAD)
+    assert answer is not None
+    for call, who, found in zip(calls, asked, json.loads(answer), strict=True):
+        match call["method"]:
+            case "eth_getBalance":
+                assert found["result"] == hex(balances.get(who, 0))
+            case "eth_getTransactionCount":
+                assert found["result"] == "0x0"
+            case _:
+                assert found["result"] == "0x7"
+    assert sorted(view.asked) == sorted(
+        {who for who, one in zip(asked, calls, strict=True) if one["params"]}
+    )
+
+
+def test_an_account_that_cannot_be_read_fails_the_run() -> None:
+    people = [bytes([index]) * 20 for index in range(60)]
+    view = Counting(dict.fromkeys(people, 5), broken=people[40])
+    reading = Reading(ANSWER_BYTES_MAX)
+    calls = [body_of("eth_getBalance", shown(who)) for who in people]
+    assert reading.take(json.dumps(calls).encode(), ITEMS_MAX) == 60
+    with pytest.raises(StorageFailed):
+        reading.run(Executor(view), HEAD)
+    assert reading.answered <= 40
