@@ -124,6 +124,11 @@ class Ghostd:
             time.sleep(0.01)
         raise AssertionError(f"no receipt for {transaction_hash} in {seconds} s")
 
+    def cpu_s(self) -> float:
+        """Seconds of the processor that the node has taken so far, however busy the machine is."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """SIGKILL: whatever the node was doing, it does no more."""
         if self.process.poll() is None:

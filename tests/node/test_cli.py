@@ -415,13 +415,15 @@ def height(node: Ghostd) -> int:
     return int(node.call("eth_blockNumber"), 16)
 
 
-def wait_for_height(node: Ghostd, wanted: int, seconds: float) -> float:
-    """Seconds until the chain has the height."""
-    start = time.monotonic()
+def wait_for_height(node: Ghostd, wanted: int, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
     while height(node) < wanted:
-        assert time.monotonic() - start < seconds, f"no block {wanted} within {seconds} s"
+        assert time.monotonic() < deadline, f"no block {wanted} within {seconds} s"
         time.sleep(0.02)
-    return time.monotonic() - start
+
+
+def time_of(node: Ghostd, number: int) -> int:
+    return int(node.call("eth_getBlockByNumber", hex(number), False)["timestamp"], 16)
 
 
 def test_testnet_beats_and_seals_what_waits(tmp_path: Path) -> None:
@@ -431,12 +433,15 @@ def test_testnet_beats_and_seals_what_waits(tmp_path: Path) -> None:
     with Ghostd("--network", "testnet", data_dir=data) as node:
         assert node.call("eth_chainId") == "0x6d13d"
         assert height(node) == 0
+        asked = time.time()
         sent = node.call("eth_sendRawTransaction", "0x" + transfer(0, chain_id=446_781).hex())
-        start = time.monotonic()
         receipt = node.wait_for_receipt(sent)
-        assert time.monotonic() - start < 3, "not sealed at once"
-        passed = wait_for_height(node, int(receipt["blockNumber"], 16) + 1, 12)
-        assert passed > 4, "the heartbeat came much too early"
+        number = int(receipt["blockNumber"], 16)
+        # By the blocks' own times, which tell nothing of how long an answer was on its way.
+        assert time_of(node, number) - asked < 5, "not sealed at once"
+        wait_for_height(node, number + 1)
+        passed = time_of(node, number + 1) - time_of(node, number)
+        assert passed >= 5, "the heartbeat came much too early"
         # Behind a gap it cannot be included, so it has to be in the pool after the restart.
         gapped = node.call("eth_sendRawTransaction", "0x" + transfer(5, chain_id=446_781).hex())
         head = node.call("eth_getBlockByNumber", "latest", False)
@@ -465,7 +470,7 @@ def test_block_time_gas_limit_and_chain_id() -> None:
     with Ghostd(*arguments) as node:
         assert node.call("eth_chainId") == hex(99)
         assert node.call("net_version") == "99"
-        wait_for_height(node, 3, 10)
+        wait_for_height(node, 3)
         block = node.call("eth_getBlockByNumber", "0x1", False)
         assert int(block["gasLimit"], 16) == 20_000_000
         assert block["transactions"] == []
@@ -481,14 +486,15 @@ def test_chain_with_its_own_gas_limit_can_be_looked_after(tmp_path: Path) -> Non
 
 
 def test_start_to_first_answer_is_quick(record_property: Any) -> None:
-    """The bar is 2 s on a quiet machine; here only what would be a fault fails."""
+    """The bar is 2 s on a quiet machine; here only what would be a fault fails, by what the node
+    takes of the processor: how long it waits for one is the machine's affair."""
     start = time.monotonic()
     with Ghostd("--dev") as node:
         node.call("eth_blockNumber")
-        seconds = time.monotonic() - start
+        seconds, cpu_s = time.monotonic() - start, node.cpu_s()
     record_property("start_to_first_answer_s", round(seconds, 3))
-    print(f"start to first answered call: {seconds:.2f} s")
-    assert seconds < 15
+    print(f"start to first answered call: {seconds:.2f} s, {cpu_s:.2f} s of the processor")
+    assert cpu_s < 10
 
 
 def test_stop_under_load_with_clients_connected(tmp_path: Path) -> None:

@@ -64,6 +64,13 @@ class Load:
             block = self.node.call("eth_getBlockByNumber", "latest", False)
             self.blocks[int(block["number"], 16)] = block["hash"]
 
+    def wait_until_under_way(self) -> None:
+        """A batch is acknowledged, however slow the machine is."""
+        deadline = time.monotonic() + 60
+        while len(self.transactions) < BATCH:
+            assert time.monotonic() < deadline, self.refusals[:3]
+            time.sleep(0.005)
+
     def finish(self) -> None:
         self._thread.join(30)
         assert not self._thread.is_alive()
@@ -96,6 +103,7 @@ def test_kill_under_load_loses_nothing(tmp_path: Path) -> None:
         try:
             assert_nothing_lost(node, acknowledged_blocks, recent)
             load = Load(node)
+            load.wait_until_under_way()
             time.sleep(chance.uniform(0.05, 1.0))
         finally:
             node.kill()

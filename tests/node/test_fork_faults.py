@@ -69,13 +69,12 @@ def test_nothing_freezes_while_lookups_hang(proxy: FaultyRemote, tmp_path: Path)
                 failures.append(failure.message)
 
         with ThreadPoolExecutor(40) as threads:
-            start = time.monotonic()
             for address in (next(addresses) for _ in range(20)):
                 threads.submit(hang, "eth_getBalance", address, "latest")
                 threads.submit(hang, "eth_call", {"to": address, "from": BOB}, "latest")
             time.sleep(0.3)
             waits = []
-            for _ in range(20):
+            while len(waits) < 120 and not failures:
                 for method, params in (
                     ("eth_chainId", []),
                     ("eth_blockNumber", []),
@@ -87,8 +86,7 @@ def test_nothing_freezes_while_lookups_hang(proxy: FaultyRemote, tmp_path: Path)
                     before = time.monotonic()
                     fork.call(method, *params)
                     waits.append(time.monotonic() - before)
-            assert time.monotonic() - start < 3, "the lookups hang meanwhile"
-            assert not failures
+            assert len(waits) >= 12, "the lookups hang meanwhile"
         assert statistics.median(waits) < 0.05
         assert len(failures) == 40
         host = proxy.url.removeprefix("http://")

@@ -175,7 +175,7 @@ def test_a_trade_costs_a_few_round_trips(
             tokens, *theirs = measured(far, lambda: traded(anvil, market))
             assert tokens == expected[1]
             figures["anvil: eth_sendTransaction alone"] = theirs[0], theirs[1]
-            assert ours[1] < theirs[1] * 1.5, "with room for a busy machine"
+            assert ours[0] < theirs[0], "messages; a busy machine tells nothing by its seconds"
     with capsys.disabled():
         for name, (posts, seconds) in figures.items():
             print(f"  {name:34} {posts:4} messages {seconds * 1e3:8.0f} ms")

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -22,7 +20,6 @@ SPINNER = "0x" + "75" * 20
 SPINS = "0x5b600056"  # JUMPDEST PUSH1 0 JUMP, until the gas is gone
 BLOCKS = 40
 WHILE_THERE_S, AFTER_MAX_S, QUIET_S = 0.2, 0.8, 1.5
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +34,6 @@ def node() -> Iterator[Ghostd]:
                 running.call("eth_sendTransaction", spin)
             running.call("evm_mine")
         yield running
-
-
-def cpu_s(node: Ghostd) -> float:
-    """Seconds of the processor that the node has taken."""
-    fields = Path(f"/proc/{node.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def asked(method: str, *params: Any) -> dict[str, Any]:
@@ -66,7 +57,7 @@ WORK: dict[str, Any] = {
 def wait_until_spent(node: Ghostd, since: float) -> None:
     """Until the work has taken some of the processor, however busy the machine is."""
     deadline = time.monotonic() + 30
-    while cpu_s(node) - since < WHILE_THERE_S:
+    while node.cpu_s() - since < WHILE_THERE_S:
         assert time.monotonic() < deadline, "nothing that could be measured was asked"
         time.sleep(0.01)
 
@@ -92,24 +83,24 @@ def leave_websocket(node: Ghostd, body: bytes, since: float) -> None:
 
 def spent_until_quiet(node: Ghostd, since: float) -> float:
     """What the processor gave from then on, until for a second it gave next to nothing."""
-    seen, quiet_since = cpu_s(node), time.monotonic()
+    seen, quiet_since = node.cpu_s(), time.monotonic()
     deadline = time.monotonic() + 30
     while time.monotonic() - quiet_since < QUIET_S:
         assert time.monotonic() < deadline, f"still busy after {seen - since:.2f} s"
         time.sleep(0.05)
-        now = cpu_s(node)
+        now = node.cpu_s()
         if now - seen > 0.02:
             seen, quiet_since = now, time.monotonic()
-    return cpu_s(node) - since
+    return node.cpu_s() - since
 
 
 @pytest.mark.parametrize("leave", [leave_http, leave_websocket], ids=["http", "websocket"])
 @pytest.mark.parametrize("what", WORK)
 def test_work_ends_when_the_client_leaves(node: Ghostd, what: str, leave: Any) -> None:
     """Each would take seconds of the processor."""
-    before = cpu_s(node)
+    before = node.cpu_s()
     leave(node, json.dumps(WORK[what]).encode(), before)
-    left = cpu_s(node)
+    left = node.cpu_s()
     after = spent_until_quiet(node, left)
     print(f"{what}: {left - before:.2f} s while the client was there, {after:.2f} s after it")
     assert after < AFTER_MAX_S
