@@ -323,7 +323,7 @@ class Chain:
             published = self._published
             return TrieBase(
                 published.header.number,
-                published.header.state_root,
+                published.root_of(published.header),
                 published.snapshot,
                 self._storage.state.buffered_nodes(),
             )

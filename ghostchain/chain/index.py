@@ -4,6 +4,8 @@ H | block 8         hash 32 | body locator 16 | receipts locator 16 | header RLP
 B | block hash 32   block 8
 t | tx hash 32      block 8 | index 4
 A | block 8         locator 16 of what travels beside the block, on a chain with consensus
+T | block 8         other hashes 32 each by which transactions of a loaded block are asked for
+r | block 8         root 32 of a loaded block's state, where its header names another one
 d | block 8         locator 16 of what a block made by hand began with, on a development chain
 m | head            block 8 | hash 32 | end of the block files 12
 m | certificate     block 8 | certificate that committed the head, as this node has it
@@ -42,6 +44,8 @@ BLOCK = b"B"
 TRANSACTION = b"t"
 ATTACHMENT = b"A"
 BY_HAND = b"d"
+STATE_ROOT = b"r"
+NAMES = b"T"
 HEAD = b"mhead"
 CERTIFICATE = b"mcertificate"
 BLOOMS = b"mblooms"
@@ -124,6 +128,22 @@ def _places(number: int, hashes: Column) -> Iterable[tuple[bytes, bytes]]:
     return zip(rows(names), rows(places), strict=True)
 
 
+def put_names(batch: Batch, number: int, names: Sequence[tuple[bytes, int]]) -> None:
+    """Other hashes of transactions of a block, with their places in it."""
+    for name, place in names:
+        batch.put(TRANSACTION + name, PLACE.pack(number, place))
+    if names:
+        batch.put(NAMES + number_bytes(number), b"".join(name for name, _ in names))
+
+
+def forget_names(batch: Batch, reader: Reader, number: int) -> None:
+    """What `put_names` put is gone, once the batch is written."""
+    joined = reader.get(NAMES + number_bytes(number)) or b""
+    for start in range(0, len(joined), 32):
+        batch.delete(TRANSACTION + joined[start : start + 32])
+    batch.delete(NAMES + number_bytes(number))
+
+
 def put_attachment(batch: Batch, number: int, attachment: Locator) -> None:
     batch.put(ATTACHMENT + number_bytes(number), attachment.encode())
 
@@ -154,6 +174,19 @@ def read_certificate(reader: Reader, number: int) -> bytes | None:
     if stored is None or int.from_bytes(stored[:8], "big") != number:
         return None
     return stored[8:]
+
+
+def put_root(batch: Batch, number: int, root: bytes) -> None:
+    """The state of the block has this root, whatever its header says."""
+    batch.put(STATE_ROOT + number_bytes(number), root)
+
+
+def read_root(reader: Reader, header: Header) -> Hash32:
+    """The root of the state that is kept of a block: of one that was loaded from another node's
+    dump not always the one that its header names, since what was changed by hand after the block
+    is in the state already."""
+    stored = reader.get(STATE_ROOT + number_bytes(header.number))
+    return header.state_root if stored is None else Hash32(stored)
 
 
 def read_head(reader: Reader) -> Head | None:

@@ -152,7 +152,7 @@ def open_storage(
         files.set_end(head.end)
         _restore_columns(database, blooms, places, head.number)
         if remote is None:
-            _restore_trie(state, header)
+            _restore_trie(state, header.number, index.read_root(database, header))
         state.catch_up_pruning(head.number)
     except BaseException:
         for close in reversed(opened):
@@ -285,16 +285,16 @@ def _restore_columns(database: Database, blooms: BloomFile, places: PlaceFile, h
             places.put(number, [row_of(number, entry.body, entry.receipts)])
 
 
-def _restore_trie(state: StateStore, head: Header) -> None:
+def _restore_trie(state: StateStore, head: int, wanted: Hash32) -> None:
     """The trie is the head's: nodes that were only in memory are computed again.
 
-    Raises: StorageCorrupt when the root does not come out as the head's header says.
+    Raises: StorageCorrupt when the root does not come out as wanted.
     """
     number, root = state.trie_block
-    if number > head.number:
-        raise StorageCorrupt(f"the trie belongs to block {number}, beyond the head {head.number}")
-    if number < head.number:
-        old = merge_undos(state.undo(n) for n in range(head.number, number, -1))
+    if number > head:
+        raise StorageCorrupt(f"the trie belongs to block {number}, beyond the head {head}")
+    if number < head:
+        old = merge_undos(state.undo(n) for n in range(head, number, -1))
         accounts = {
             key: (before, state.stored_account(key)) for key, before in old.accounts.items()
         }
@@ -307,8 +307,8 @@ def _restore_trie(state: StateStore, head: Header) -> None:
         state.adopt_nodes(nodes_of(forest))
     top = state.node(None, b"")
     found = EMPTY_ROOT if top is None else keccak256(top)
-    if root != head.state_root or found != head.state_root:
+    if root != wanted or found != wanted:
         raise StorageCorrupt(
             f"the trie has root 0x{found.hex()}, the head's header says "
-            f"0x{head.state_root.hex()}; run `ghostd db verify`"
+            f"0x{wanted.hex()}; run `ghostd db verify`"
         )

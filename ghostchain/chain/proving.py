@@ -57,4 +57,4 @@ def state_root_of(published: Published, number: int) -> Hash32:
     entry = published.entry(number)
     if entry is None:
         raise StateUnavailable(f"block {number} is not known")
-    return entry[1].state_root
+    return published.root_of(entry[1])

@@ -155,6 +155,10 @@ class Published:
             return kept.entry
         return index.read_entry(self.snapshot, number) if number > 0 else None
 
+    def root_of(self, header: Header) -> Hash32:
+        """The root of the state that is kept of a block."""
+        return index.read_root(self.snapshot, header)
+
     def body(self, number: int) -> BodyRecord | None:
         kept = self.kept.bodies.get(number)
         if kept is not None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ghostchain.encoding.blocks import decode_header, decode_receipt
+from ghostchain.encoding.blocks import decode_early_header, decode_receipt
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.block import Block, Withdrawal
 from ghostchain.primitives.errors import StorageCorrupt
@@ -142,7 +142,7 @@ class BodyRecord:
         )
 
     def block(self) -> Block:
-        return Block(decode_header(self.header), self.raws(), self.paid())
+        return Block(decode_early_header(self.header), self.raws(), self.paid())
 
 
 def receipts_parts(

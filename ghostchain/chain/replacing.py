@@ -1,5 +1,5 @@
 """Another chain in a data directory, instead of the one that it holds (`anvil_reset` into a fork,
-or out of it).
+or out of it; `anvil_loadState`).
 
     next/       the new chain, prepared while the old one runs
     REPLACING   from its writing on, the directory holds the new chain; the old one's files are
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ghostchain.chain.fork import ForkStart, begin_fork
@@ -44,6 +44,20 @@ def prepare_next(data_dir: Path, genesis: Genesis, start: ForkStart | None) -> N
         raise storage_failure(error, beside) from error
 
 
+def prepare_loaded(data_dir: Path, build: Callable[[Path], None]) -> None:
+    """As `prepare_next`, of a chain that build puts together in the directory that it is given.
+    Raises: StorageError, and as build does."""
+    beside = data_dir / NEXT_NAME
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        build(beside)
+    except OSError as error:
+        raise storage_failure(error, beside) from error
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
 def begin_replacing(data_dir: Path) -> None:
     """From here on the directory holds what `prepare_next` made. Raises: StorageError."""
     try:
@@ -60,15 +74,23 @@ def put_in_place(data_dir: Path) -> None:
     beside = data_dir / NEXT_NAME
     try:
         if (beside / IDENTITY_NAME).exists():
-            shutil.rmtree(data_dir / BLOCKS_NAME, ignore_errors=True)
-            for name in (BLOOMS_NAME, PLACES_NAME, REMOTE_NAME):
-                (data_dir / name).unlink(missing_ok=True)
             if (beside / REMOTE_NAME).exists():  # copied, so that this may be done twice
                 remote = (beside / REMOTE_NAME).read_bytes()
                 write_durably(data_dir / REMOTE_NAME, remote, mode=0o600)
+            else:
+                (data_dir / REMOTE_NAME).unlink(missing_ok=True)
             if (beside / STATE_NAME).exists():  # else it has been moved already
+                shutil.rmtree(data_dir / BLOCKS_NAME, ignore_errors=True)
+                for name in (BLOOMS_NAME, PLACES_NAME):
+                    (data_dir / name).unlink(missing_ok=True)
                 shutil.rmtree(data_dir / STATE_NAME, ignore_errors=True)
                 (beside / STATE_NAME).rename(data_dir / STATE_NAME)
+                # On disk before the blocks are, which would else be taken for the old chain's.
+                sync(beside)
+                sync(data_dir)
+            if (beside / BLOCKS_NAME).exists():  # which a chain that was loaded brings
+                shutil.rmtree(data_dir / BLOCKS_NAME, ignore_errors=True)
+                (beside / BLOCKS_NAME).rename(data_dir / BLOCKS_NAME)
             sync(data_dir)
             (beside / IDENTITY_NAME).rename(data_dir / IDENTITY_NAME)
             sync(data_dir)

@@ -151,9 +151,8 @@ class Rewinder:
 
     def _take_back(self, batch: Batch, taken: list[tuple[int, Undo]]) -> None:
         target = taken[-1][0] - 1
-        stage_rewind(
-            self._state, self._forest, batch, taken, self._header(target).header.state_root
-        )
+        root = index.read_root(self._database, self._header(target).header)
+        stage_rewind(self._state, self._forest, batch, taken, root)
         for number, _ in taken:
             self._forget_block(batch, number)
 
@@ -165,8 +164,9 @@ class Rewinder:
         body = BodyRecord.parse(self._files.read(entry.body))
         for transaction_hash in keccak256_batch(body.raws()) if len(body) else ():
             batch.delete(index.TRANSACTION + transaction_hash)
+        index.forget_names(batch, self._database, number)
         batch.delete(index.BLOCK + entry.hash)
-        for room in (index.HEADER, index.ATTACHMENT, index.BY_HAND):
+        for room in (index.HEADER, index.ATTACHMENT, index.BY_HAND, index.STATE_ROOT):
             batch.delete(room + stamp)
 
     def _header(self, number: int) -> Arrived:

@@ -17,7 +17,7 @@ from ghostchain.chain import index
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.opening import STATE_NAME
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.blocks import decode_header
+from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.encoding.rlp import encode_bytes, list_of
 from ghostchain.primitives.account import ACCOUNT_BYTES, Account
 from ghostchain.primitives.errors import ForeignDirectory, StorageCorrupt
@@ -70,7 +70,7 @@ def verify_state(
         walk.slots = _Peekable(slots)
         root = streamed_root(walk.leaves(), lambda: _Walk(reader, progress).records())
         walk.report_stray_slots(None)
-    wanted = decode_header(entry.header).state_root
+    wanted = index.read_root(reader, decode_early_header(entry.header))
     if root != wanted:
         walk.report(f"state root 0x{root.hex()}, the head's header says 0x{wanted.hex()}")
     return Verification(

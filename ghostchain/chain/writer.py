@@ -271,7 +271,7 @@ class BlockWriter:
             self._view(), contracts=registry.RUN, cache_bytes_max=storage.cache_bytes
         )
         self._forest: Forest | ChangeLedger = (
-            Forest(state.node, head.state_root, storage.cache_bytes, deferred=True)
+            Forest(state.node, self._root_of(head), storage.cache_bytes, deferred=True)
             if remote is None
             else ChangeLedger(head.state_root)
         )
@@ -305,6 +305,9 @@ class BlockWriter:
             skip_invalid=skip_invalid,
             amendments=amendments,
         )
+
+    def _root_of(self, header: Header) -> Hash32:
+        return index.read_root(self._database, header)
 
     def _ancestor_hash(self, number: int) -> bytes | None:
         recent = self._recent.get(number)
@@ -635,7 +638,7 @@ class BlockWriter:
     def flush(self, head: Header) -> None:
         """Trie and block files on disk are the head's, so that the next start has nothing to do."""
         if self._state.trie_block[0] != head.number:
-            self._state.flush_nodes(head.number, head.state_root)
+            self._state.flush_nodes(head.number, self._root_of(head))
         batch = self._database.batch()
         if self._journal.release(batch):
             self._database.commit(batch)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ghostchain.crypto.keccak import keccak256
+from ghostchain.encoding import rlp
 from ghostchain.encoding.codec import decode_transaction, encode_transaction
 from ghostchain.primitives.transaction import (
     SchemeSignature,
@@ -17,7 +19,7 @@ from ghostchain.primitives.transaction import (
     Transaction,
     TransactionType,
 )
-from ghostchain.primitives.types import Address
+from ghostchain.primitives.types import Address, Hash32
 
 
 def encode_unsigned(tx: Transaction, sender: Address) -> bytes:
@@ -28,6 +30,14 @@ def encode_unsigned(tx: Transaction, sender: Address) -> bytes:
         return encode_transaction(replace(tx, r=r, s=0, y_parity=0))
     marker = SchemeSignature(SignatureScheme.SECP256K1, b"", r.to_bytes(32, "big") + bytes(33))
     return encode_transaction(replace(tx, sender_signature=marker))
+
+
+def hash_elsewhere(tx: Transaction, sender: Address) -> Hash32:
+    """The hash that anvil gives a transaction that nobody signed: of its bytes with zeros for a
+    signature, as an item of a block's list (EIP-2718: a string, unless it is a legacy one), and of
+    the sender."""
+    raw = encode_transaction(replace(tx, r=0, s=0, y_parity=0))
+    return keccak256((rlp.encode_bytes(raw) if tx.type else raw) + sender)
 
 
 def decode_admitted(raw: bytes) -> Transaction:

@@ -1,5 +1,6 @@
 """A node whose chain is a fork: the remote opened before the chain, closed after it; on a
-development chain also exchanged for another one meanwhile (`anvil_reset`, `anvil_setRpcUrl`)."""
+development chain also exchanged for another one meanwhile (`anvil_reset`, `anvil_setRpcUrl`), as
+the chain itself may be (`anvil_loadState`)."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from ghostchain.chain.replacing import (
     begin_replacing,
     end_replacing,
     finish_replacing,
+    prepare_loaded,
     prepare_next,
     put_in_place,
 )
@@ -35,6 +37,7 @@ from ghostchain.node.configuration import DEV_GAS_LIMIT, NodeConfiguration
 from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
 from ghostchain.node.logs import event
 from ghostchain.primitives.errors import ForeignDirectory, GhostError, RemoteError
+from ghostchain.primitives.header import Header
 from ghostchain.rpc.development import Fork, ForkStanding
 from ghostchain.storage.directory import read_identity
 
@@ -205,6 +208,19 @@ class Forking:
             genesis = replace(genesis, config=config)
         prepare_next(self._data_dir, genesis, None)
         return Prepared(None, genesis)
+
+    def loaded(self, header: Header, build: Callable[[Path, Genesis], None]) -> Prepared:
+        """A chain that begins with that header, put together by build in the directory that it is
+        given. Waits. Raises: StorageError, and as build does."""
+        genesis = replace(self.genesis, header=header)
+        prepare_loaded(self._data_dir, lambda beside: build(beside, genesis))
+        return Prepared(None, genesis)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the chain's first block came with a dump. Raises: StorageError."""
+        known = read_identity(self._data_dir)
+        return known is not None and known.is_loaded
 
     def _settings(self, wanted: Fork) -> ForkSettings:
         configuration, fork = self.configuration, self._fork

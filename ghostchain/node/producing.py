@@ -15,7 +15,7 @@ from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development import controller as development
 from ghostchain.node.development.configuration import DevelopmentConfiguration
 from ghostchain.node.development.controller import Controller
-from ghostchain.node.development.dump import DUMP_BYTES_MAX
+from ghostchain.node.development.loading import DUMP_BYTES_MAX
 from ghostchain.node.development.settings import NodeSettings
 from ghostchain.node.forking import Forking
 from ghostchain.node.genesis import bootstrap_validator
@@ -127,7 +127,8 @@ class Solo:
     async def start(self) -> None:
         if self._development is not None:
             self._development.warming.start()
-        if self._development is not None and self._chain.head.number == self._chain.begin:
+        is_fresh = self._chain.head.number == self._chain.begin
+        if self._development is not None and is_fresh and not self._development.is_loaded:
             await load_state(self._development, self._wanted)
         self._task = asyncio.create_task(self._sealer.run(), name="sealer")
         self._task.add_done_callback(self._on_end)
@@ -147,7 +148,11 @@ class Solo:
         if self._development is not None:
             await self._development.warming.stop()
             if self._wanted.dump_state is not None:
-                await dump_state(self._development, self._wanted.dump_state)
+                await dump_state(
+                    self._development,
+                    self._wanted.dump_state,
+                    with_history=self._wanted.dumps_history,
+                )
             self._development.close()
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
@@ -173,12 +178,12 @@ async def dump_regularly(hand: Controller, wanted: DevelopmentConfiguration) -> 
     assert wanted.state_interval_s is not None
     while wanted.dump_state is not None:
         await asyncio.sleep(wanted.state_interval_s)
-        await dump_state(hand, wanted.dump_state)
+        await dump_state(hand, wanted.dump_state, with_history=wanted.dumps_history)
 
 
-async def dump_state(hand: Controller, path: Path) -> None:
+async def dump_state(hand: Controller, path: Path, *, with_history: bool) -> None:
     """The state is in the file, whole or as it was before. Raises: OSError."""
-    dumped = await hand.dump()
+    dumped = await hand.dump(with_history=with_history)
 
     def write() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

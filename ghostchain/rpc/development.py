@@ -155,12 +155,15 @@ class Development(Protocol):
     async def add_balance(self, address: Address, amount: int) -> None:
         """Saturates at 2^256 - 1."""
 
-    async def dump(self) -> bytes:
-        """Anvil's dump as JSON: all accounts, blocks and transactions. Cost: the whole state."""
+    async def dump(self, *, with_history: bool = False) -> bytes:
+        """Anvil's dump as JSON: all accounts, blocks and transactions; with_history: the states of
+        older blocks too. Cost: the whole state, and as many states as are asked for."""
 
     async def load(self, dumped: bytes) -> None:
-        """The accounts of a dump (JSON, gzipped or not) are in the head's state, and the chain is
-        at least as high as it was. Raises Impossible for bytes that are no dump."""
+        """The chain is the one of a dump (JSON, gzipped or not), with what was here beneath its
+        accounts; of a dump without blocks, and on a fork, the accounts are in the head's state, and
+        the chain is at least as high as the dump's. Raises Impossible, nothing changed, for bytes
+        that are no dump."""
 
     # what blocks are made with
 

@@ -49,7 +49,6 @@ IDLE: Mapping[str, str] = {
     "--no-request-size-limit": "bodies of requests have the limits of docs/json-rpc.md",
     "--disable-min-priority-fee": "any tip is taken",
     "--no-priority-fee": "any tip is taken",
-    "--preserve-historical-states": "--data-dir keeps the state of every block",
     "--disable-default-create2-deployer": "the deployer is part of genesis, as on our networks",
     "--no-create2": "the deployer is part of genesis, as on our networks",
     "--md": "logs are text, or JSON with --log-json",

@@ -129,6 +129,11 @@ DEVELOPMENT_OPTIONS = (
         help="With --dev: write the state there at the end, in anvil's format.",
     ),
     click.option(
+        "--preserve-historical-states",
+        is_flag=True,
+        help="With --dev: the state dump holds the states of older blocks too.",
+    ),
+    click.option(
         "--state-interval",
         type=click.IntRange(min=1),
         metavar="SECONDS",

@@ -8,7 +8,8 @@
     controller.py   implements `ghostchain.rpc.development.Development`
     pooling.py      what waits, kept with a snapshot and put back
     past.py         snapshots, reverts, rollbacks and other pasts
-    dump.py         anvil's state dump, read and written
+    dump.py         anvil's state dump, written; states.py: its older states
+    loading.py      and read; transcripts.py: its blocks, transactions and receipts
 
 Every change runs on the thread that writes the chain, one after another with sealing; readers see
 immutable records. A snapshot is a height, the settings and what waited: coming back costs the

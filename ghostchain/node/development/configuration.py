@@ -38,6 +38,7 @@ DEFAULTS: Mapping[str, Any] = {
     "enable_tx_gas_limit": False,
     "max_transactions": None,
     "state_interval": None,
+    "preserve_historical_states": False,
 }
 # Those of them that a genesis of one's own says.
 OF_GENESIS = ("balance", "base_fee", "timestamp", "hardfork")
@@ -52,6 +53,7 @@ class DevelopmentConfiguration:
     the state is written at the end. is_driven: mining, order or impersonation were asked for, so
     what was set by hand before a restart is set anew. path: of the accounts' keys, up to their
     numbers. transactions_max: of a block. state_interval_s: the state is written so often too.
+    dumps_history: older states are written too.
     config_out: where accounts and keys are written as JSON. leniency: without signatures.
     """
 
@@ -72,6 +74,7 @@ class DevelopmentConfiguration:
     transactions_max: int | None = None
     state_interval_s: int | None = None
     config_out: Path | None = None
+    dumps_history: bool = False
     leniency: Leniency = STRICT
 
     @property
@@ -131,6 +134,7 @@ def development_of(
         transactions_max=chosen["max_transactions"],
         state_interval_s=chosen["state_interval"],
         config_out=chosen["config_out"],
+        dumps_history=chosen["preserve_historical_states"],
         leniency=Leniency(
             CODE_BYTES_UNBOUND if chosen["disable_code_size_limit"] else chosen["code_size_limit"],
         ),

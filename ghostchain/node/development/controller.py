@@ -8,22 +8,26 @@ in `diary.py`, what turns the past in `past.py`.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain, SealedBlock
+from ghostchain.chain.loading import put_together
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.node.development import dump, pooling
 from ghostchain.node.development.clock import after_block, next_timestamp, set_to
 from ghostchain.node.development.diary import Diary
-from ghostchain.node.development.dump import Loaded
+from ghostchain.node.development.dump import Moment
+from ghostchain.node.development.loading import Loaded, accounts_in, laid_over, parse
 from ghostchain.node.development.past import Past
 from ghostchain.node.development.settings import FIFO, ChainSettings, NodeSettings
 from ghostchain.node.forking import Forking, NoSuchFork, Prepared
@@ -54,6 +58,8 @@ BRING_PATIENCE_S = 2.0
 IMPERSONATED_MAX = 10_000
 # A dump that is further ahead than this leaves the chain's height as it is.
 LOAD_BLOCKS_MAX = 10_000
+# A dump is put together so often anew when blocks are made meanwhile.
+LOAD_ROUNDS = 3
 OFFSET_S_MAX = 1 << 62
 
 
@@ -364,7 +370,8 @@ class Controller:
         await self._turn(job)
 
     async def reset(self, fork: Fork | None) -> None:
-        if fork is None and self.fork is not None:
+        is_bare = fork is None or (fork == Fork(None, None) and self.fork is None)
+        if is_bare and (self.fork is not None or self.is_loaded):
             await self._leave()
         elif fork is None or fork == Fork(None, None):
             await self._turn(self._reset)
@@ -396,9 +403,9 @@ class Controller:
         await self._turn(lambda: self._begin_anew(forking, prepared))
 
     async def _leave(self) -> None:
-        """The chain without a fork."""
+        """The chain without a fork, and without what was loaded."""
         forking = self._forking
-        assert forking is not None, "there is a fork"
+        assert forking is not None, "there is a fork, or a dump was loaded"
         prepared = await asyncio.to_thread(forking.unforked)
         await self._turn(lambda: self._begin_anew(forking, prepared))
 
@@ -520,17 +527,29 @@ class Controller:
 
         await self._on_writer(job)
 
-    async def dump(self) -> bytes:
-        moment = await self._on_writer(lambda: dump.moment_of(self._chain, self.next_environment()))
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, dump.dump, self._chain, moment)
+    def _moment(self) -> Moment:
+        return dump.moment_of(self._chain, self.next_environment())
+
+    async def dump(self, *, with_history: bool = False) -> bytes:
+        moment = await self._on_writer(self._moment)
+        return await asyncio.to_thread(
+            lambda: dump.dump(self._chain, moment, with_history=with_history)
+        )
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether this chain came with a dump."""
+        return self._forking is not None and self._forking.is_loaded
 
     async def load(self, dumped: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
-            loaded = await loop.run_in_executor(None, dump.parse, dumped)
+            loaded = await loop.run_in_executor(None, parse, dumped)
         except ValueError as refused:
-            raise Impossible(f"Failed to decode state dump: {refused}") from refused
+            raise undecodable(refused) from refused
+        if loaded.run and self.fork is None and self._forking is not None:
+            await self._become(self._forking, loaded)
+            return
         missing = 0 if loaded.number is None else loaded.number - self._chain.head.number
         if not 0 < missing <= LOAD_BLOCKS_MAX:
             await self.amend(loaded.amendments)
@@ -555,6 +574,45 @@ class Controller:
                 offset_s=max(kept.offset_s, chain.offset_s),
             )
         )
+
+    async def _become(self, forking: Forking, loaded: Loaded) -> None:
+        """This chain is the one that the dump tells of, with what was here beneath its accounts.
+        It is put together beside the present one, which goes on meanwhile. Raises: Impossible."""
+        for _ in range(LOAD_ROUNDS):
+            moment = await self._on_writer(self._moment)
+            prepare = partial(prepared_of, forking, loaded, self._chain, moment)
+            try:
+                prepared = await asyncio.to_thread(prepare)
+            except ValueError as refused:
+                raise undecodable(refused) from refused
+            if await self._turn(partial(self._become_prepared, forking, prepared, moment, loaded)):
+                self.instance = Hash32(secrets.token_bytes(32))
+                return
+        raise Impossible("blocks are made faster than the dump can be loaded; stop mining first")
+
+    def _become_prepared(
+        self, forking: Forking, prepared: Prepared, moment: Moment, loaded: Loaded
+    ) -> ChainSettings | None:
+        """None where the chain has moved on since it was prepared."""
+        chain = self._chain
+        if chain.head != moment.head or chain.pending_amendments != moment.pending:
+            return None
+        waiting = pooling.waiting_in(self._pool)
+
+        def forget() -> None:
+            pooling.empty(self._pool)
+            self._past.forget()
+
+        forking.enter(chain, prepared, forget)
+        settings = replace(
+            self.settings,
+            next_oldest=None,
+            coinbase=loaded.next_block.coinbase or self.settings.coinbase,
+            gas_limit=loaded.next_block.gas_limit or self.settings.gas_limit,
+        )
+        self._diary.chain(settings, chain.head.number)
+        pooling.put_back(self._pool, waiting)
+        return settings
 
     def _set_as(self, loaded: Loaded) -> bool:
         """The next block is to be as the dump's of its number. False: it holds none."""
@@ -640,6 +698,24 @@ class Controller:
     @property
     def fork(self) -> ForkStanding | None:
         return None if self._forking is None else self._forking.standing
+
+
+def undecodable(refused: ValueError) -> Impossible:
+    return Impossible(f"Failed to decode state dump: {refused}")
+
+
+def prepared_of(forking: Forking, loaded: Loaded, chain: Chain, moment: Moment) -> Prepared:
+    """The chain of a dump, beside the present one. Raises: ValueError for older states that are
+    none; StorageError."""
+    # What the protocol itself needs stood before everything.
+    beneath = {address: one for address, one in chain.genesis.alloc.items() if one.code}
+    wanted = loaded.chain(chain.chain_id, chain.config.chain_id)
+    last = laid_over(accounts_in(dump.accounts_of(moment)), loaded.accounts)
+    states = itertools.chain(loaded.older_states(wanted.oldest, beneath), [last])
+    return forking.loaded(
+        wanted.blocks[0].header,
+        lambda path, genesis: put_together(path, genesis, wanted, states),
+    )
 
 
 def now_s() -> int:

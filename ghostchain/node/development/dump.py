@@ -1,9 +1,9 @@
-"""Anvil's state dump, written and read: JSON of all accounts, and of blocks and transactions.
+"""Anvil's state dump, written: JSON of all accounts, of blocks, transactions and receipts, and of
+older states where they are asked for. Anvil takes it, and so does this node (`loading.py`).
 
-Anvil takes what is written here, and this node what anvil wrote (its older forms too). Reading, the
-accounts are what counts: blocks of another chain do not follow ours, so of them times, coinbases,
-base fees and randomness are taken, and no transactions. Transactions of types that anvil does not
-know are left out of its view of a block, and traces and historical states are not written.
+Transactions of types that anvil does not know are left out of its view of a block, and stand as
+records of ours beside it; traces are not written. A state is written as anvil has it: with what was
+changed by hand after its block.
 
 Addresses and keys stand in the database under their hashes; what they hash from is kept beside them
 on a chain without consensus (`state/keys.py`).
@@ -11,40 +11,33 @@ on a chain without consensus (`state/keys.py`).
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from ghostchain.chain.amendments import Amendments
 from ghostchain.chain.chain import Chain
-from ghostchain.chain.fees import BASE_FEE_END
 from ghostchain.crypto.hashes import contract_address
 from ghostchain.crypto.keccak import keccak256
-from ghostchain.encoding.hexadecimal import format_data, parse_data
-from ghostchain.encoding.unsigned import decode_admitted
+from ghostchain.encoding.hexadecimal import format_data
+from ghostchain.encoding.unsigned import decode_admitted, hash_elsewhere
 from ghostchain.execution.executor import BlockEnvironment
+from ghostchain.node.development.states import older_states
 from ghostchain.primitives.amendment import AccountAmendment
-from ghostchain.primitives.errors import InvalidEncoding
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.receipt import Receipt
 from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import EMPTY_CODE_HASH, Address, Hash32
-from ghostchain.rpc.development_parameters import number
-from ghostchain.rpc.render import header_json, signed_json
+from ghostchain.rpc.render import header_json, signed_json, withdrawal_json
 from ghostchain.state import keys
 from ghostchain.state.changes import expand
 from ghostchain.storage.database import Snapshot, after
 
-# What a dump may decompress to, and how many of the last blocks one holds.
-DUMP_BYTES_MAX = 1 << 29
+# How many of the last blocks a dump holds.
 DUMP_BLOCKS_MAX = 10_000
 STANDARD_TYPE_MAX = 4
-MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,54 +50,37 @@ class Moment:
     environment: BlockEnvironment
 
 
-@dataclass(frozen=True, slots=True)
-class OldBlock:
-    """What a dump says of a block, and a block of ours can say too."""
-
-    timestamp: int
-    coinbase: Address
-    prev_randao: Hash32
-    base_fee: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What is taken of a dump. number and timestamp: of its last block, None where it does not
-    say. blocks: by number, those that it holds."""
-
-    amendments: Amendments
-    number: int | None
-    timestamp: int | None
-    blocks: Mapping[int, OldBlock]
-
-
-# ---- writing ----
-
-
 def moment_of(chain: Chain, environment: BlockEnvironment) -> Moment:
     """On the writer's thread. environment: of the next block."""
     head, _, snapshot = chain.latest()
     return Moment(head, snapshot, chain.pending_amendments, environment)
 
 
-def dump(chain: Chain, moment: Moment) -> bytes:
-    """The dump of that moment, as JSON. Cost: the whole state and the last DUMP_BLOCKS_MAX
-    blocks."""
+def dump(chain: Chain, moment: Moment, *, with_history: bool = False) -> bytes:
+    """The dump of that moment, as JSON. with_history: older states too. Cost: the whole state, the
+    last DUMP_BLOCKS_MAX blocks; of older states each the whole state (`states.py`)."""
     blocks, transactions = [], []
+    records: dict[str, Any] = {}
     first = max(chain.begin, moment.head.number - DUMP_BLOCKS_MAX + 1)
     for height in range(first, moment.head.number + 1):
         block, found = block_json(chain, height)
         if block is not None:
             blocks.append(block)
             transactions += found
+            records |= own_records(chain, height)
+    states = None
+    if with_history:
+        states = older_states(chain, moment.snapshot, moment.head.number, first)
     document = {
         "block": environment_json(moment),
         "accounts": accounts_of(moment),
         "best_block_number": moment.head.number,
         "blocks": blocks,
         "transactions": transactions,
-        "historical_states": None,
+        "historical_states": states,
     }
+    if records:
+        document["ghostchain"] = {"blocks": records}
     return orjson.dumps(document)
 
 
@@ -184,6 +160,7 @@ def block_json(chain: Chain, height: int) -> tuple[dict[str, Any] | None, list[d
     del shown["hash"]
     body, receipts = chain.body(height), chain.receipts_record(height)
     inside, mined = [], []
+    paid = None if body is None else [withdrawal_json(one) for one in body.paid()] or None
     for index in range(0 if body is None or receipts is None else len(body)):
         assert body is not None
         assert receipts is not None
@@ -192,25 +169,42 @@ def block_json(chain: Chain, height: int) -> tuple[dict[str, Any] | None, list[d
             continue
         transaction_hash, sender = keccak256(body.raw(index)), body.sender(index)
         is_unsigned = tx.s == 0
+        told = signed_json(replace(tx, r=0) if is_unsigned else tx)
         inside.append(
             {
-                "transaction": {**signed_json(tx), "hash": format_data(transaction_hash)},
+                "transaction": {**told, "hash": format_data(transaction_hash)},
                 "impersonated_sender": format_data(sender) if is_unsigned else None,
             }
         )
         used = int(receipts.cumulative[index])
         used -= int(receipts.cumulative[index - 1]) if index else 0
-        info = info_json(tx, transaction_hash, index, sender, receipts.receipt(index), used)
-        mined.append(
+        # Anvil asks for what nobody signed by a hash of its own; ours is told besides.
+        names = (
+            [transaction_hash, hash_elsewhere(tx, sender)] if is_unsigned else [transaction_hash]
+        )
+        mined += [
             {
-                "info": info,
+                "info": info_json(tx, name, index, sender, receipts.receipt(index), used),
                 "receipt": receipt_json(receipts.receipt(index)),
                 "block_hash": format_data(block_hash),
                 "block_number": height,
             }
-        )
-    block = {"header": shown, "transactions": inside, "ommers": [], "withdrawals": None}
+            for name in names
+        ]
+    block = {"header": shown, "transactions": inside, "ommers": [], "withdrawals": paid}
     return block, mined
+
+
+def own_records(chain: Chain, height: int) -> dict[str, Any]:
+    """The records of a block, by its hash, where anvil's words do not tell all of it."""
+    body, receipts = chain.body(height), chain.receipts_record(height)
+    block_hash = chain.hash_of(height)
+    if body is None or receipts is None or block_hash is None:
+        return {}
+    if not (receipts.types > STANDARD_TYPE_MAX).any():
+        return {}
+    told = {"body": format_data(body.data), "receipts": format_data(receipts.data)}
+    return {format_data(block_hash): told}
 
 
 def info_json(
@@ -251,81 +245,3 @@ def receipt_json(receipt: Receipt) -> dict[str, Any]:
         ],
         "logsBloom": format_data(receipt.bloom),
     }
-
-
-# ---- reading ----
-
-
-def parse(dumped: bytes) -> Loaded:
-    """What a dump says. Raises: ValueError for bytes that are none."""
-    try:
-        document = orjson.loads(unpacked(dumped))
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("accounts"), dict):
-        raise ValueError("no accounts in it")
-    try:
-        amendments = {
-            Address(parse_data(address, length=20)): amendment_of(record)
-            for address, record in document["accounts"].items()
-        }
-        block, best = document.get("block") or {}, document.get("best_block_number")
-        height = block.get("number") if best is None else best
-        timestamp = block.get("timestamp")
-        return Loaded(
-            amendments,
-            None if height is None else number(height),
-            None if timestamp is None else number(timestamp),
-            dict(map(old_block_of, document.get("blocks") or [])),
-        )
-    except (InvalidEncoding, AttributeError, TypeError, KeyError) as error:
-        raise ValueError(f"no dump: {error}") from error
-
-
-def old_block_of(record: Any) -> tuple[int, OldBlock]:
-    """By its number. Raises: as `amendment_of`."""
-    header = record["header"]
-    old = OldBlock(
-        timestamp=below(number(header["timestamp"]), 1 << 63),
-        coinbase=Address(parse_data(header.get("miner") or header["beneficiary"], length=20)),
-        prev_randao=word(header.get("mixHash") or 0),
-        base_fee=below(number(header.get("baseFeePerGas") or 0), BASE_FEE_END),
-    )
-    return number(header["number"]), old
-
-
-def below(value: int, end: int) -> int:
-    if value >= end:
-        raise ValueError(f"{value} is too much")
-    return value
-
-
-def unpacked(dumped: bytes) -> bytes:
-    """Decompressed where it is compressed, and never more than DUMP_BYTES_MAX."""
-    if not dumped.startswith(MAGIC):
-        return dumped
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(dumped)) as opened:
-            found = opened.read(DUMP_BYTES_MAX + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"no gzip: {error}") from error
-    if len(found) > DUMP_BYTES_MAX:
-        raise ValueError(f"more than {DUMP_BYTES_MAX} bytes")
-    return found
-
-
-def amendment_of(record: Any) -> AccountAmendment:
-    """Raises: ValueError, InvalidEncoding, KeyError, TypeError, AttributeError for no account."""
-    nonce = number(record["nonce"])
-    if nonce >= 1 << 64:
-        raise ValueError("a nonce above 2^64")
-    return AccountAmendment(
-        nonce=nonce,
-        balance=number(record["balance"]),
-        code=parse_data(record["code"]),
-        slots={word(key): word(value) for key, value in record["storage"].items()},
-    )
-
-
-def word(value: Any) -> Hash32:
-    return Hash32(number(value).to_bytes(32, "big"))

@@ -107,8 +107,8 @@ def replayed(
 
 
 async def dump_state(services: Services, history: bool) -> str:
-    """history, which anvil keeps states of past blocks for, changes nothing: they are not in it."""
-    dumped = await hand_of(services).dump()
+    """history: with the states of older blocks."""
+    dumped = await hand_of(services).dump(with_history=history)
     packed = await asyncio.get_running_loop().run_in_executor(None, gzip.compress, dumped, 5)
     return format_data(packed)
 
