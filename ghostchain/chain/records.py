@@ -22,6 +22,7 @@ import struct
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -122,8 +123,8 @@ class BodyRecord:
 
     def raws(self) -> tuple[bytes, ...]:
         data, base = self.data, self.raws_at
-        ends = [base, *(self.ends + base).tolist()]
-        return tuple(data[ends[i] : ends[i + 1]] for i in range(len(ends) - 1))
+        starts = [base, *(self.ends + base).tolist()]
+        return tuple([data[start:end] for start, end in pairwise(starts)])
 
     def sender(self, index: int) -> Address:
         start = self.senders_at + 20 * index

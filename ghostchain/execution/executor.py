@@ -253,6 +253,13 @@ class BlockResult:
         """One for each candidate, in order."""
         return _Outcomes(self)
 
+    def gas_used_by(self, index: int) -> int:
+        """Of one candidate, in gas."""
+        native = self.native
+        if not 0 <= index < native.outcome_count:
+            raise IndexError(index)
+        return int(native.outcomes[index].gas_used)
+
     @property
     def receipts(self) -> list[bytes]:
         """The canonical receipts of the included transactions, type bytes included."""

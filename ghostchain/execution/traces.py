@@ -312,6 +312,10 @@ def _frame_index(index: int) -> int | None:
     return None if index == NO_FRAME else index
 
 
+# By their numbers, which begin at 0 and leave none out.
+_KINDS, _ENGINES, _EXITS = tuple(FrameKind), tuple(FrameEngine), tuple(Exit)
+
+
 def _frame(native: Any) -> CallFrame:
     addresses = bytes(ffi.buffer(ffi.addressof(native, "from"), 40))
     fault = NO_FAULT
@@ -320,9 +324,9 @@ def _frame(native: Any) -> CallFrame:
             FaultKind(native.fault), native.fault_opcode, native.fault_have, native.fault_want
         )
     return CallFrame(
-        kind=FrameKind(native.kind),
-        engine=FrameEngine(native.engine),
-        exit=Exit(native.exit),
+        kind=_KINDS[native.kind],
+        engine=_ENGINES[native.engine],
+        exit=_EXITS[native.exit],
         is_static=bool(native.is_static),
         depth=native.depth,
         transaction=_transaction(native.transaction),

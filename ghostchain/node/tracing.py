@@ -71,7 +71,7 @@ class Warm:
         assert watch.transaction is not None, "one transaction is watched"
         with recording(self.executor, watch) as recorder:
             try:
-                gas_used = self._run(watch).outcomes[watch.transaction].gas_used
+                gas_used = self._run(watch).gas_used_by(watch.transaction)
             finally:
                 self.executor.discard()
             items, data_bytes = recorder.weight()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import IntEnum
+
+import pytest
 
 from ghostchain.execution.executor import Executor, Exit, Message
 from ghostchain.execution.traces import FrameEngine, FrameKind, recording
@@ -144,3 +147,9 @@ def test_a_trace_that_grows_too_large_is_cut() -> None:
         trace = recorder.trace()
     assert trace.is_cut
     assert any(frame.input is None for frame in trace.frames)
+
+
+@pytest.mark.parametrize("kind", [FrameKind, FrameEngine, Exit])
+def test_numbers_of_the_native_core_are_places(kind: type[IntEnum]) -> None:
+    """Members are looked up by their place, which must be their number."""
+    assert [member.value for member in kind] == list(range(len(kind)))

@@ -61,7 +61,7 @@ BLOCK_FILE_BYTES_MAX = 16 << 20
 BUNDLE_CALLS_MAX = 1000
 # What is traced on the event loop: so much gas up to its end, in so much time and JSON.
 QUICK_GAS = 2_200_000
-QUICK_NS = 15_000_000
+QUICK_NS = 25_000_000
 QUICK_BYTES = 1 << 20
 
 
