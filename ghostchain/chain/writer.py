@@ -656,6 +656,9 @@ class BlockWriter:
 def _within_block_size(batch: TransactionBatch, withdrawal_count: int) -> TransactionBatch:
     """As many of the first candidates as surely make a block that is not too large (EIP-7934)."""
     room = BLOCK_BYTES_MAX - 1024 - WITHDRAWAL_BYTES_MAX * withdrawal_count
-    sizes = (transaction_columns(batch)["raw_length"] + 4).cumsum()
+    lengths = transaction_columns(batch)["raw_length"]
+    if int(lengths.sum()) + 4 * len(batch) <= room:
+        return batch
+    sizes = (lengths + 4).cumsum()
     fitting = int(np.searchsorted(sizes, room, "right"))
     return batch if fitting == len(batch) else batch.select(range(fitting))

@@ -20,6 +20,7 @@ from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.types import EMPTY_ROOT
 from ghostchain.state import keys
 from ghostchain.state.changes import (
+    FEW_ROWS,
     TOMBSTONE,
     Changes,
     Column,
@@ -62,13 +63,14 @@ class _StagedBlock:
 
     def history(self, old: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """What history is to keep. old: the accounts before, as they are stored."""
-        stamp = np.frombuffer(keys.number_bytes(self.number), np.uint8)
-        yield from zip(rows(_keys(keys.HISTORY_ACCOUNT, self.hashed, stamp)), old, strict=True)
+        stamp = keys.number_bytes(self.number)
+        yield from zip(_keys(keys.HISTORY_ACCOUNT, self.hashed, end=stamp), old, strict=True)
         if not len(self.owners):
             return
-        names = _keys(keys.HISTORY_SLOT, self.hashed[self.owners], self.slot_hashed, stamp)
+        owners = self.hashed[self.owners]
+        names = _keys(keys.HISTORY_SLOT, owners, self.slot_hashed, end=stamp)
         values = (trim(value) for value in rows(self.slot_before))
-        yield from zip(rows(names), values, strict=True)
+        yield from zip(names, values, strict=True)
 
 
 class StateStore:
@@ -213,9 +215,9 @@ class StateStore:
         values = compact_column(accounts["after"], accounts["exists"])
         staged = self._staged
         staged.update(besides or {})
-        staged.update(zip(rows(_keys(keys.ACCOUNT, hashed)), values, strict=True))
+        staged.update(zip(_keys(keys.ACCOUNT, hashed), values, strict=True))
         if len(owners):
-            slot_keys = rows(_keys(keys.SLOT, hashed[owners], slot_hashed))
+            slot_keys = _keys(keys.SLOT, hashed[owners], slot_hashed)
             new_values = [trim(value) for value in rows(slot_after)]
             staged.update(zip(slot_keys, new_values, strict=True))
         staged.update((keys.CODE + code_hash, code) for code_hash, code in codes)
@@ -469,17 +471,20 @@ def read_undo(reader: Reader, number: int) -> Undo:
     return decode_undo(stored)
 
 
-def _keys(prefix: bytes, *parts: Column) -> Column:
-    """Rows prefix | parts; a one-dimensional part is the same in each row."""
+def _keys(prefix: bytes, *parts: Column, end: bytes = b"") -> list[bytes]:
+    """prefix | parts | end of each row."""
+    if len(parts[0]) <= FEW_ROWS:
+        return [b"".join((prefix, *row, end)) for row in zip(*map(rows, parts), strict=True)]
     count = len(parts[0])
-    width = len(prefix) + sum(part.shape[-1] for part in parts)
+    width = len(prefix) + sum(part.shape[1] for part in parts) + len(end)
     matrix = np.empty((count, width), np.uint8)
     matrix[:, : len(prefix)] = np.frombuffer(prefix, np.uint8)
+    matrix[:, width - len(end) :] = np.frombuffer(end, np.uint8)
     cursor = len(prefix)
     for part in parts:
-        matrix[:, cursor : cursor + part.shape[-1]] = part
-        cursor += part.shape[-1]
-    return matrix
+        matrix[:, cursor : cursor + part.shape[1]] = part
+        cursor += part.shape[1]
+    return rows(matrix)
 
 
 def _put_flat(batch: Batch, items: Iterable[tuple[bytes, bytes]], absence: bytes = b"") -> None:
