@@ -11,8 +11,8 @@ OWN_BLOCKS_ALONE = "anvil looks through its own blocks alone; ghostd through its
 OWN_BLOCK = "anvil takes the block of the fork for one of its own, and has nothing in it"
 
 
-def cannot_be_read(ours: Any, theirs: Any) -> bool:
-    return isinstance(theirs, Refused) and "Deser" in theirs.error["message"]
+def is_null_unread(ours: Any, theirs: Any) -> bool:
+    return ours is None and isinstance(theirs, Refused) and "Deser" in theirs.error["message"]
 
 
 def has_nothing(ours: Any, theirs: Any) -> bool:
@@ -37,7 +37,7 @@ FORK_DIFFERENCES = (
     Difference(
         "trace_replayBlockTransactions",
         "refusal",
-        "anvil names its remote's block by a plain number, and anvil lacks the method",
+        "anvil asks by a plain number, with kinds in capitals, and has no such method itself",
         answers,
     ),
     Difference("trace_replayBlockTransactions trace_block", "result", OWN_BLOCK, has_nothing),
@@ -61,7 +61,7 @@ FORK_DIFFERENCES = (
     ),
     Difference("ots_getInternalOperations", "refusal", OWN_BLOCKS_ALONE, answers),
     Difference("ots_getTransactionError", "result", OWN_BLOCKS_ALONE, has_nothing),
-    Difference("*", "refusal", "anvil takes no null of its remote", cannot_be_read, True),
+    Difference("*", "refusal", "anvil takes no null of its remote", is_null_unread, True),
     Difference(
         "eth_getProof",
         "refusal",

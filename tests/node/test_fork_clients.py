@@ -53,6 +53,56 @@ contract ForkTest {
 """
 
 
+ROLLS = """// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.20;
+
+interface Vm {
+    function createSelectFork(string calldata url, uint256 number) external returns (uint256);
+    function createFork(string calldata url) external returns (uint256);
+    function selectFork(uint256 id) external;
+    function rollFork(uint256 number) external;
+    function rollFork(bytes32 transaction) external;
+    function transact(bytes32 transaction) external;
+    function envAddress(string calldata name) external view returns (address);
+    function envUint(string calldata name) external view returns (uint256);
+    function envBytes32(string calldata name) external view returns (bytes32);
+    function envString(string calldata name) external view returns (string memory);
+}
+
+contract RollTest {
+    Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    function require_count(uint256 wanted) internal view {
+        (bool ok, bytes memory data) = vm.envAddress("COUNTER").staticcall("");
+        require(ok && abi.decode(data, (uint256)) == wanted, "counter");
+    }
+
+    function testRollsOverTheBlockOfTheFork() public {
+        uint256 begin = vm.envUint("BLOCK");
+        uint256 first = vm.createSelectFork(vm.envString("URL"), begin - 1);
+        require(block.number == begin - 1, "before");
+        require_count(7);
+        vm.rollFork(begin + 1);
+        require_count(10);
+        vm.rollFork(begin + 2);
+        require_count(15);
+        vm.rollFork(vm.envBytes32("OWN"));
+        require_count(10);
+        vm.transact(vm.envBytes32("OWN"));
+        require_count(15);
+        vm.rollFork(vm.envBytes32("OLD"));
+        (bool ok, bytes memory data) = vm.envAddress("COUNTER").staticcall("");
+        require(ok && abi.decode(data, (uint256)) == 0, "before the first");
+        uint256 second = vm.createFork(vm.envString("URL"));
+        vm.selectFork(second);
+        require_count(15);
+        vm.selectFork(first);
+        require(vm.envAddress("STRANGER").balance == 0, "stranger");
+    }
+}
+"""
+
+
 def send(node: Any, sender: str, to: str | None, value: int = 0, data: str = "0x") -> Any:
     request = {"from": sender, "value": hex(value), "data": data}
     if to is not None:
@@ -80,6 +130,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("forge")
     (folder / "test").mkdir()
     (folder / "test" / "Fork.t.sol").write_text(TEST)
+    (folder / "test" / "Roll.t.sol").write_text(ROLLS)
     solc = folder / "solc"
     solc.write_text(
         f'#!/bin/sh\nNODE_PATH={modules_folder()} exec node {CLIENTS / "solc.cjs"} "$@"\n'
@@ -89,15 +140,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def forge_test(url: str, project: Path, counter: str, block: int) -> None:
+def forge_test(
+    url: str, project: Path, counter: str, block: int, test: str = "ForkTest", **variables: str
+) -> str:
     environment = os.environ | {
         "COUNTER": counter,
         "STRANGER": "0x" + "11" * 20,
         "BLOCK": str(block),
         "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+        **variables,
     }
+    arguments = ["--no-storage-caching", "--match-contract", test]
     finished = subprocess.run(
-        [tool("forge"), "test", "--fork-url", url, "--no-storage-caching"],
+        [tool("forge"), "test", "--fork-url", url, *arguments],
         capture_output=True,
         text=True,
         timeout=200,
@@ -106,7 +161,64 @@ def forge_test(url: str, project: Path, counter: str, block: int) -> None:
         env=environment,
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert re.search(r"2 passed.*0 failed", finished.stdout), finished.stdout
+    assert re.search(r"[1-9] passed.*0 failed", finished.stdout), finished.stdout
+    return finished.stdout
+
+
+def test_forge_rolls_over_the_block_of_a_fork(
+    node: tuple[Ghostd, str], project: Path, tmp_path: Path
+) -> None:
+    """Before it, after it, to transactions of the remote and of the fork, which are run again."""
+    ghostd, counter = node
+    begin = int(ghostd.call("eth_blockNumber"), 16)
+    old = next(
+        transaction["hash"]
+        for number in range(1, begin + 1)
+        for transaction in ghostd.call("eth_getBlockByNumber", hex(number), True)["transactions"]
+        if transaction["to"] == counter
+    )
+    with Ghostd("--dev", "--fork-url", ghostd.url, "--cache-dir", str(tmp_path)) as fork:
+        send(fork, BOB, counter, data="0x" + f"{3:064x}")
+        own = send(fork, BOB, counter, data="0x" + f"{5:064x}")["transactionHash"]
+        names = {"URL": fork.url, "OWN": own, "OLD": old}
+        forge_test(fork.url, project, counter, begin, "RollTest", **names)
+
+
+def test_a_fork_of_a_fork_is_one(node: tuple[Ghostd, str], tmp_path: Path) -> None:
+    """By ghostd and by anvil: what is the first chain's, what the first fork's, what its own."""
+    ghostd, counter = node
+    begin = int(ghostd.call("eth_blockNumber"), 16)
+    with Ghostd("--dev", "--fork-url", ghostd.url, "--cache-dir", str(tmp_path / "1")) as fork:
+        first = send(fork, BOB, counter, data="0x" + f"{3:064x}")
+        flags = ("--fork-url", fork.url)
+        with (
+            Ghostd("--dev", *flags, "--cache-dir", str(tmp_path / "2")) as again,
+            Anvil(*flags, "--no-storage-caching") as anvil,
+        ):
+            for second in (again, anvil):
+                own = send(second, BOB, counter, data="0x" + f"{5:064x}")
+                assert int(own["blockNumber"], 16) == begin + 2
+                counts = [
+                    int(second.call("eth_getStorageAt", counter, "0x0", hex(number)), 16)
+                    for number in (begin, begin + 1, begin + 2)
+                ]
+                assert counts == [7, 10, 15]
+                for sent in (first["transactionHash"], own["transactionHash"]):
+                    receipt = second.call("eth_getTransactionReceipt", sent)
+                    assert receipt["status"] == "0x1"
+                    tracer = {"tracer": "callTracer"}
+                    trace = second.call("debug_traceTransaction", sent, tracer)
+                    assert trace["to"] == counter
+                for number in range(begin + 2):
+                    here = second.call("eth_getBlockByNumber", hex(number), False)
+                    assert (
+                        here["hash"]
+                        == fork.call("eth_getBlockByNumber", hex(number), False)["hash"]
+                    )
+            whole = {"fromBlock": "0x0", "toBlock": "latest", "toAddress": [counter]}
+            traced = [trace["blockNumber"] for trace in again.call("trace_filter", whole)]
+            assert traced[-2:] == [begin + 1, begin + 2]
+            assert len(traced) == len(set(traced))
 
 
 def test_forge_tests_against_a_node_and_against_a_fork_of_it(
