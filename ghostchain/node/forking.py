@@ -26,7 +26,7 @@ from ghostchain.chain.replacing import (
 )
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork as Rules
-from ghostchain.fork.client import RemoteClient
+from ghostchain.fork.client import RemoteClient, RemoteSettings
 from ghostchain.fork.endpoints import check_url
 from ghostchain.fork.history import RemoteHistory
 from ghostchain.fork.opening import ForkSettings, ForkTerms, OpenFork, begin, learned, open_fork
@@ -114,17 +114,16 @@ class Forking:
             if terms.chain_id is None and identity is not None:
                 terms = replace(terms, chain_id=identity.chain_id)
             self.genesis = begin(fork, self._data_dir, terms)
-            self._record(fork, self._data_dir)
+            self._record(fork.client.settings, self._data_dir)
         except BaseException:
             fork.close()
             raise
         self._adopt(fork)
 
-    def _record(self, fork: OpenFork, directory: Path) -> None:
+    def _record(self, settings: RemoteSettings, directory: Path) -> None:
         """The directory opens by itself from now on. A scratch one is never opened again, and holds
         no keys. Raises: StorageError."""
         if self.configuration.data_dir is not None:
-            settings = fork.client.settings
             write_record(directory, RemoteRecord.of(settings, self.configuration.gas_limit))
 
     def _adopt(self, fork: OpenFork) -> None:
@@ -193,7 +192,7 @@ class Forking:
         try:
             genesis, start = learned(fork, self._terms)
             prepare_next(self._data_dir, genesis, start)
-            self._record(fork, self._data_dir / NEXT_NAME)
+            self._record(fork.client.settings, self._data_dir / NEXT_NAME)
         except BaseException:
             fork.close()
             raise
@@ -302,11 +301,8 @@ class Forking:
             raise NoSuchFork(
                 "the other endpoint serves another chain: it lacks the block forked from"
             )
+        self._record(fork.client.settings.moved_to(checked), self._data_dir)
         fork.client.move(checked)
-        if self.configuration.data_dir is not None:
-            settings = fork.client.settings.moved_to(checked)
-            record = RemoteRecord.of(settings, self.configuration.gas_limit)
-            write_record(self._data_dir, record)
 
 
 def as_recorded(configuration: NodeConfiguration, data_dir: Path) -> NodeConfiguration:

@@ -91,6 +91,43 @@ def test_a_kill_at_any_moment_of_a_reset_leaves_a_fork_that_opens(
     assert ends, "at least one round"
 
 
+def test_a_kill_leaves_a_chain_and_the_endpoint_that_it_forks(
+    remote: Ghostd, second: Ghostd, tmp_path: Path
+) -> None:
+    """Resets from one endpoint to the other, and to no fork, cut short: the directory opens by
+    itself, and asks where its own chain is."""
+    seed = int(os.environ.get("GHOSTCHAIN_SEED", "0")) or random.randrange(1 << 32)
+    chance = random.Random(seed)
+    data, flags = tmp_path / "data", ("--dev", "--cache-dir", str(tmp_path / "cache"))
+    ends: dict[str, tuple[Any, str]] = {
+        "0x3": (to(3, remote.url), "0x3"),
+        "0x1": (to(1, second.url), "0x63"),
+        "0x0": (None, "0x0"),
+    }
+    with Ghostd(*flags, data_dir=data) as node:
+        for options, _ in ends.values():
+            node.call("anvil_reset", *filter(None, [options]))
+    for round in range(KILLS):
+        node = Ghostd(*flags, data_dir=data)
+        before = node.call("eth_blockNumber")
+        wanted = chance.choice([number for number in ends if number != before])
+
+        def reset(node: Ghostd = node, options: Any = ends[wanted][0]) -> None:
+            with contextlib.suppress(urllib.error.URLError, HTTPException, OSError):
+                node.call("anvil_reset", *filter(None, [options]))
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        time.sleep(chance.uniform(0, 0.15))
+        node.kill()
+        thread.join()
+        with Ghostd(*flags, data_dir=data) as again:
+            number = again.call("eth_blockNumber")
+            assert number in (before, wanted), f"round {round} of seed {seed}"
+            balance = again.call("eth_getBalance", BOB, "latest")
+            assert balance == ends[number][1], f"round {round} of seed {seed}"
+
+
 def test_there_and_back_again(remote: Ghostd, second: Ghostd, tmp_path: Path) -> None:
     """From no fork into one, to another block, another chain, and to no fork; each time all of the
     old chain is gone and snapshots are the new chain's."""
