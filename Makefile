@@ -80,7 +80,8 @@ typed-clients: ## clients in Go and Java, for tests: downloads and minutes of bu
 	@if command -v mvn >/dev/null; then \
 	  cd tests/clients/web3j && target=$(CURDIR)/build/clients/web3j && \
 	  mvn -q -B dependency:copy-dependencies -DoutputDirectory=$$target && \
-	  $${JAVA_HOME:+$$JAVA_HOME/bin/}javac -Xlint:none -cp "$$target/*" -d $$target/classes *.java; \
+	  $${JAVA_HOME:+$$JAVA_HOME/bin/}javac -Xlint:none -cp "$$target/*" -d $$target/classes *.java && \
+	  echo "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" > $$target/java; \
 	else \
 	  echo "mvn is not here (apt-get install maven): the test with web3j skips"; \
 	fi

@@ -316,7 +316,7 @@ def open_pool(
         fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
         listener=lambda effects: tell(listeners, effects),
         now_ns=time.time_ns,
-        allows_unsigned=configuration.dev,
+        is_development=configuration.dev,
     )
 
 

@@ -28,14 +28,19 @@ class SidecarError(ValueError):
     """The sidecar does not prove what the transaction claims; the text says where."""
 
 
-def check_sidecar(network_form: bytes, hashes: Sequence[bytes], *, cell_proofs: bool) -> None:
+def check_sidecar(
+    network_form: bytes, hashes: Sequence[bytes], *, cell_proofs: bool, older_too: bool = False
+) -> None:
     """The blobs of a type-3 transaction in network form match its versioned hashes.
 
-    cell_proofs: the chain is at Osaka or later (wrapper version 1).
+    cell_proofs: the chain is at Osaka or later (wrapper version 1). older_too: then the wrapper of
+    before does as well, where no other node has to take it.
     Raises: SidecarError with the reason.
     Spec: EIP-4844 "Networking", EIP-7594 "Networking".
     """
-    blobs, commitments, proofs = _unwrap(network_form, cell_proofs=cell_proofs)
+    items = _items(network_form)
+    cell_proofs = cell_proofs and not (older_too and len(items) == 4)
+    blobs, commitments, proofs = _unwrap(items, cell_proofs=cell_proofs)
     count = len(hashes)
     if len(blobs) != count or len(commitments) != count:
         raise SidecarError(
@@ -56,18 +61,22 @@ def check_sidecar(network_form: bytes, hashes: Sequence[bytes], *, cell_proofs: 
         raise SidecarError("blob proof verification failed")
 
 
-def _unwrap(
-    network_form: bytes, *, cell_proofs: bool
-) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:
+def _items(network_form: bytes) -> Sequence[rlp.Decoded]:
     try:
         items = rlp.decode(network_form[1:], size_max=SIDECAR_BYTES_MAX, depth_max=5)
     except InvalidEncoding as failure:
         raise SidecarError(f"malformed blob wrapper: {failure}") from failure
+    return () if isinstance(items, bytes) else items
+
+
+def _unwrap(
+    items: Sequence[rlp.Decoded], *, cell_proofs: bool
+) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:
     length = 5 if cell_proofs else 4
-    if not isinstance(items, list | tuple) or len(items) != length:
+    if len(items) != length:
         raise SidecarError(
             "missing sidecar in blobs transaction"
-            if isinstance(items, list | tuple) and len(items) > 5
+            if len(items) > 5
             else f"blob wrapper must have {length} items at this fork"
         )
     if cell_proofs and items[1] != b"\x01":

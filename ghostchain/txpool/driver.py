@@ -58,8 +58,9 @@ class PoolDriver:
     rules: what the next block allows, asked once a batch. accounts: the state at the head of these
     senders. fees: the rates at the head, and what is in these purses; asked only when something
     waits, or wants to, whose fee is not of the sender's GCC. listener: told of accepted, promoted
-    and evicted transactions after they are durable, on the submitting thread. allows_unsigned: of a
-    development chain.
+    and evicted transactions after they are durable, on the submitting thread. is_development:
+    takes what the development chain's accounts sign without keys, and blobs with the proofs of
+    before Osaka, since no other node has to.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class PoolDriver:
         fees: FeeReader = lambda purses: NO_FEES,
         listener: Listener = lambda effects: None,
         now_ns: Callable[[], int] = time.time_ns,
-        allows_unsigned: bool = False,
+        is_development: bool = False,
     ) -> None:
         self.pool = pool
         self._journal = journal
@@ -81,7 +82,7 @@ class PoolDriver:
         self._fees = fees
         self._listener = listener
         self._now_ns = now_ns
-        self._allows_unsigned = allows_unsigned
+        self._is_development = is_development
         self._order = itertools.count()
         self.lock = threading.RLock()
 
@@ -99,9 +100,7 @@ class PoolDriver:
         """What the journal acknowledged before the last stop waits again. Returns how many do."""
         raws = self._journal.load()
         for start in range(0, len(raws), 4_096):
-            self._admit(
-                raws[start : start + 4_096], journalled=True, unsigned=self._allows_unsigned
-            )
+            self._admit(raws[start : start + 4_096], journalled=True, unsigned=self._is_development)
         with self.lock:
             self._journal.rewrite(self._live_raws())
             return len(self.pool)
@@ -121,7 +120,7 @@ class PoolDriver:
         Raises: ValueError where the pool takes only what is signed, or for other bytes; OSError as
         `submit`.
         """
-        if not self._allows_unsigned:
+        if not self._is_development:
             raise ValueError("this pool takes only what is signed")
         batch = TransactionBatch.decode([raw], allows_unsigned=True)
         batch.recover()
@@ -253,7 +252,7 @@ class PoolDriver:
         refusal = stateless_refusal(shape_of(item), rules)
         is_open = item.type == BLOB_TYPE and not (sidecar_known or item.is_unsigned)
         if refusal is None and is_open:
-            refusal = sidecar_refusal(item, raw, rules)
+            refusal = sidecar_refusal(item, raw, rules, older_too=self._is_development)
         if refusal is None:
             return None
         return Refused(batch.hash(index), *refusal)
@@ -368,7 +367,9 @@ def integer(field: Any) -> int:
     return int.from_bytes(ffi.buffer(field), "big")
 
 
-def sidecar_refusal(item: Any, raw: bytes, rules: Rules) -> tuple[PoolReason, str] | None:
+def sidecar_refusal(
+    item: Any, raw: bytes, rules: Rules, *, older_too: bool
+) -> tuple[PoolReason, str] | None:
     """Why a blob transaction's sidecar does not do, or None."""
     if item.sidecar_length == 0:
         return PoolReason.SIDECAR_MISSING, PoolReason.SIDECAR_MISSING.value
@@ -376,7 +377,7 @@ def sidecar_refusal(item: Any, raw: bytes, rules: Rules) -> tuple[PoolReason, st
         ffi.buffer(item.blob_hashes + 32 * number, 32)[:] for number in range(item.blob_count)
     ]
     try:
-        check_sidecar(raw, hashes, cell_proofs=rules.cell_proofs)
+        check_sidecar(raw, hashes, cell_proofs=rules.cell_proofs, older_too=older_too)
     except SidecarError as failure:
         return PoolReason.SIDECAR_INVALID, str(failure)
     return None

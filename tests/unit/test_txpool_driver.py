@@ -58,7 +58,11 @@ def signed(**changes: object) -> bytes:
 
 
 def driver(
-    folder: Path, *, limits: PoolLimits | None = None, told: list | None = None
+    folder: Path,
+    *,
+    limits: PoolLimits | None = None,
+    told: list | None = None,
+    is_development: bool = False,
 ) -> PoolDriver:
     """A driver over an account with plenty, restored from whatever the folder holds."""
     made = PoolDriver(
@@ -68,6 +72,7 @@ def driver(
         accounts=lambda addresses: {address: SenderState(0, 10**24) for address in addresses},
         listener=(lambda effects: told.extend(effects)) if told is not None else lambda _: None,
         now_ns=lambda: 0,
+        is_development=is_development,
     )
     made.restore()
     return made
@@ -242,4 +247,31 @@ def test_blobs_are_what_their_hashes_say(tmp_path: Path, damage: str | None, wor
         assert answer.refusal is None
     else:
         assert answer.refusal is not None
+        assert words in answer.refusal.message
+
+
+@pytest.mark.parametrize(
+    ("is_development", "damage", "words"),
+    [
+        (False, None, "blob wrapper must have 5 items at this fork"),
+        (True, None, ""),
+        (True, "proof", "blob proof verification failed"),
+        (True, "many", "invalid number of 2 proofs, expected 1"),
+    ],
+)
+def test_blobs_with_the_proofs_of_before_osaka(
+    tmp_path: Path, is_development: bool, damage: str | None, words: str
+) -> None:
+    """A node of a development chain takes them, as anvil does: its clients may write no others.
+    Any other node would have to prove the cells before it passes them on."""
+    blob, commitment, cells, versioned = blob_parts()
+    proofs = [ckzg.compute_blob_kzg_proof(blob, commitment, trusted_setup())]
+    if damage is not None:
+        proofs = cells[:1] if damage == "proof" else proofs * 2
+    raw = signed(type=3, blob_versioned_hashes=(versioned,), max_fee_per_blob_gas=10)
+    inner = rlp.decode(raw[1:], size_max=1 << 20, depth_max=5)
+    submitted = b"\x03" + rlp.encode([inner, [blob], [commitment], proofs])
+    (answer,) = driver(tmp_path, is_development=is_development).submit([submitted])
+    assert (answer.refusal is None) == (not words)
+    if answer.refusal is not None:
         assert words in answer.refusal.message

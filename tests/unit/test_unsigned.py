@@ -136,7 +136,7 @@ def driver_of(chain: Chain, path: Path, *, allows_unsigned: bool = True) -> Pool
         Journal(path),
         rules=lambda: pool_rules(chain, chain.next_environment()),
         accounts=lambda names: sender_states(chain.state_at(chain.head.number), names),
-        allows_unsigned=allows_unsigned,
+        is_development=allows_unsigned,
     )
     driver.restore()
     return driver

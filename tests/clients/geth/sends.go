@@ -91,32 +91,42 @@ func sendEach(w *world) error {
 	return all(want("delegated", delegated, true), want("target", target, w.token))
 }
 
+// sendBlobs in both forms: a development node takes the proofs of before Osaka too, as anvil does.
 func sendBlobs(w *world) error {
 	blob := kzg4844.Blob{1: 7}
 	commitment, err := kzg4844.BlobToCommitment(&blob)
 	if err != nil {
 		return err
 	}
-	proofs, err := kzg4844.ComputeCellProofs(&blob)
+	proof, err := kzg4844.ComputeBlobProof(&blob, commitment)
 	if err != nil {
 		return err
 	}
-	sidecar := types.NewBlobTxSidecar(
-		types.BlobSidecarVersion1, []kzg4844.Blob{blob}, []kzg4844.Commitment{commitment}, proofs,
-	)
-	receipt, err := w.sent(0, &types.BlobTx{
-		ChainID: uint256.MustFromBig(w.chain), Nonce: w.nonce(0), GasFeeCap: uint256.NewInt(5e9),
-		GasTipCap: uint256.NewInt(1e9), Gas: 21_000, To: w.addresses[2],
-		BlobFeeCap: uint256.NewInt(1e9), BlobHashes: sidecar.BlobHashes(), Sidecar: sidecar,
-	})
+	cells, err := kzg4844.ComputeCellProofs(&blob)
 	if err != nil {
 		return err
 	}
-	header, err := w.eth.HeaderByHash(w.ctx, receipt.BlockHash)
-	return all(
-		err, want("blob gas", receipt.BlobGasUsed, 131072),
-		want("of the block", *header.BlobGasUsed, 131072),
-	)
+	for version, proofs := range [][]kzg4844.Proof{{proof}, cells} {
+		sidecar := types.NewBlobTxSidecar(
+			byte(version), []kzg4844.Blob{blob}, []kzg4844.Commitment{commitment}, proofs,
+		)
+		receipt, err := w.sent(0, &types.BlobTx{
+			ChainID: uint256.MustFromBig(w.chain), Nonce: w.nonce(0), GasFeeCap: uint256.NewInt(5e9),
+			GasTipCap: uint256.NewInt(1e9), Gas: 21_000, To: w.addresses[2],
+			BlobFeeCap: uint256.NewInt(1e9), BlobHashes: sidecar.BlobHashes(), Sidecar: sidecar,
+		})
+		if err != nil {
+			return fmt.Errorf("version %d: %w", version, err)
+		}
+		header, err := w.eth.HeaderByHash(w.ctx, receipt.BlockHash)
+		if err := all(
+			err, want("blob gas", receipt.BlobGasUsed, 131072),
+			want("of the block", *header.BlobGasUsed, 131072),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *world) payment(key int, nonce uint64, gas uint64) *types.Transaction {
