@@ -362,6 +362,9 @@ class NodeBackend:
     def trace_block(self, number: int, watch: Watch = FRAMES) -> Trace:
         return self._replays.trace(number, watch)
 
+    def trace_one(self, number: int, watch: Watch) -> TracedOne:
+        return self._replays.trace_one(number, watch)
+
     def trace_at_once(self, number: int, watch: Watch, *, gas_max: int) -> TracedOne | None:
         if self.remote is not None:
             return None

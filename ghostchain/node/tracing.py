@@ -65,8 +65,8 @@ class Warm:
                 self.executor.discard()
             return recorder.trace()
 
-    def trace_light(self, watch: Watch) -> TracedOne | None:
-        """Of the one transaction that is watched; None where it would take long to show.
+    def trace_one(self, watch: Watch, *, is_light: bool = False) -> TracedOne | None:
+        """Of the one transaction that is watched; is_light: None where it would take long to show.
         Raises: as `trace`."""
         assert watch.transaction is not None, "one transaction is watched"
         with recording(self.executor, watch) as recorder:
@@ -75,7 +75,8 @@ class Warm:
             finally:
                 self.executor.discard()
             items, data_bytes = recorder.weight()
-            if items > LIGHT_ITEMS_MAX or data_bytes > LIGHT_BYTES_MAX:
+            is_heavy = items > LIGHT_ITEMS_MAX or data_bytes > LIGHT_BYTES_MAX
+            if is_light and is_heavy:
                 return None
             replay = self.replay
             return TracedOne(
@@ -111,13 +112,23 @@ class Replays:
 
     def trace(self, number: int, watch: Watch) -> Trace:
         """As `Backend.trace_block`."""
-        with self._lock:
-            generation, warm = self._generation, self._idle.pop(number, None)
-        if warm is None:
-            warm = self._prepare(number, watch)
+        warm, generation = self._lend(number, watch)
         trace = warm.trace(watch)
         self._give_back(number, warm, generation)
         return trace
+
+    def trace_one(self, number: int, watch: Watch) -> TracedOne:
+        """As `Backend.trace_one`."""
+        warm, generation = self._lend(number, watch)
+        traced = warm.trace_one(watch)
+        assert traced is not None, "only what should be light can be too heavy"
+        self._give_back(number, warm, generation)
+        return traced
+
+    def _lend(self, number: int, watch: Watch) -> tuple[Warm, int]:
+        with self._lock:
+            generation, warm = self._generation, self._idle.pop(number, None)
+        return warm or self._prepare(number, watch), generation
 
     def trace_at_once(self, number: int, watch: Watch, gas_max: int) -> TracedOne | None:
         """As `Backend.trace_at_once`."""
@@ -131,7 +142,7 @@ class Replays:
                 return None
             warm = self._prepare(number, watch)
         try:
-            return warm.trace_light(watch)
+            return warm.trace_one(watch, is_light=True)
         except (ExecutionStopped, TraceTooLarge):
             return None
         finally:

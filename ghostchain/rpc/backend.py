@@ -333,6 +333,9 @@ class Backend(Protocol):
     def known_addresses(self) -> Sequence[Address]:
         """Those that the genesis names, and the node's own."""
 
+    def trace_one(self, number: int, watch: Watch) -> TracedOne:
+        """As trace_block, of the one transaction that the watch names. Raises TraceTooLarge too."""
+
     def trace_at_once(self, number: int, watch: Watch, *, gas_max: int) -> TracedOne | None:
         """The same of the one transaction that the watch names, where that takes next to nothing:
         the block has run lately, or is small, and up to the transaction's end used gas_max at most.

@@ -22,7 +22,7 @@ from ghostchain.execution.traces import StepWatch, StructLogWatch, Trace, Watch
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import GhostError, InvalidBlock, TransactionReason
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.backend import Simulation
+from ghostchain.rpc.backend import Simulation, TracedOne
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.calls import (
     Setting,
@@ -130,10 +130,30 @@ def trace_transaction(
     if found is None:
         raise server_error("transaction not found")
     number, index = found
-    record = record_of(services, number)
+    if number == 0:
+        raise server_error("genesis is not traceable")
     watch = replace(watch_of(options, deadline), transaction=index)
-    trace = complete(stopped(lambda: services.backend.trace_block(number, watch)), options)
-    return options.chosen.show(Parts(trace).run(index, around_of(services, record, index)))
+    traced = stopped(lambda: services.backend.trace_one(number, watch))
+    complete(traced.trace, options)
+    return shown_one(traced, index, options)
+
+
+def shown_one(traced: TracedOne, index: int, options: TraceOptions) -> Any:
+    """The transaction at index of its block as the tracer shows it."""
+    batch, environment = traced.batch, traced.environment
+    around = Around(
+        sender=batch.sender(index),
+        gas_limit=batch.gas_limit(index),
+        gas_used=traced.gas_used,
+        fork=environment.fork,
+        coinbase=environment.coinbase,
+        block_hash=traced.block_hash,
+        block_number=environment.number,
+        transaction_hash=batch.hash(index),
+        transaction_index=index,
+        is_settled=True,
+    )
+    return options.chosen.show(Parts(traced.trace).run(index, around))
 
 
 def quick_transaction(services: Services, transaction_hash: Hash32, options: TraceOptions) -> Any:
@@ -152,20 +172,7 @@ def quick_transaction(services: Services, transaction_hash: Hash32, options: Tra
     traced = services.backend.trace_at_once(number, watch, gas_max=QUICK_GAS)
     if traced is None or traced.trace.is_cut:
         return None
-    batch = traced.batch
-    around = Around(
-        sender=batch.sender(index),
-        gas_limit=batch.gas_limit(index),
-        gas_used=traced.gas_used,
-        fork=traced.environment.fork,
-        coinbase=traced.environment.coinbase,
-        block_hash=traced.block_hash,
-        block_number=number,
-        transaction_hash=transaction_hash,
-        transaction_index=index,
-        is_settled=True,
-    )
-    return options.chosen.show(Parts(traced.trace).run(index, around))
+    return shown_one(traced, index, options)
 
 
 def trace_block_by_number(
