@@ -100,8 +100,9 @@ def test_transaction(traced: Traced) -> None:
 
 def test_call_and_block_say_the_same(traced: Traced) -> None:
     request = {"from": ALICE, "to": MULTICALL, "data": traced.data}
-    check_frames(traced.node.call("debug_traceCall", request, "latest", OPTIONS), traced)
-    by_number = traced.node.call("debug_traceBlockByNumber", traced.receipt["blockNumber"], OPTIONS)
+    number = traced.receipt["blockNumber"]
+    check_frames(traced.node.call("debug_traceCall", request, number, OPTIONS), traced)
+    by_number = traced.node.call("debug_traceBlockByNumber", number, OPTIONS)
     assert by_number == traced.node.call(
         "debug_traceBlockByHash", traced.receipt["blockHash"], OPTIONS
     )

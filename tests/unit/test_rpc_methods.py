@@ -64,7 +64,7 @@ def toucher(message: Message, environment: BlockEnvironment) -> Ran:
     return Ran(gas=40_000, gas_needed=60_000, accessed=((TOUCHER, Hash32(b"\x05" * 32)),))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def backend() -> MemoryBackend:
     """Blocks: 1 transfer, 2 token log, 3 a revert and a creation, 4 empty, 5 all types."""
     chain = MemoryBackend(automine=False)
@@ -105,7 +105,7 @@ def mine(chain: MemoryBackend, *raws: bytes) -> None:
     chain.seal()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def node(backend: MemoryBackend) -> Iterator[RunningServer]:
     with RunningServer(backend) as running:
         yield running
