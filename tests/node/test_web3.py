@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
-from web3 import AsyncWeb3, Web3, WebSocketProvider
+from web3 import AsyncIPCProvider, AsyncWeb3, Web3, WebSocketProvider
 from web3.contract import Contract
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3RPCError
+from web3.types import RPCEndpoint
 
 from tests.node.clients import compiled_token
 from tests.node.process import Ghostd
@@ -122,3 +124,25 @@ def test_subscription_over_websocket(ghostd: Ghostd, web3: Web3) -> None:
 def send_one(web3: Web3) -> None:
     alice, bob = web3.eth.accounts[:2]
     web3.eth.send_transaction({"from": alice, "to": bob, "value": web3.to_wei(1, "wei")})
+
+
+def test_subscriptions_come_through_the_operators_socket(tmp_path: Path) -> None:
+    """As through geth's IPC, beside requests and batches on the same connection."""
+
+    async def play(path: Path) -> None:
+        async with AsyncWeb3(AsyncIPCProvider(path)) as web3:
+            heads = await web3.eth.subscribe("newHeads")
+            before = await web3.eth.block_number
+            await web3.provider.make_request(RPCEndpoint("evm_mine"), [])
+            async for message in web3.socket.process_subscriptions():
+                assert message["subscription"] == heads
+                assert message["result"]["number"] == before + 1
+                break
+            assert await web3.eth.unsubscribe(heads)
+            async with web3.batch_requests() as batch:
+                batch.add(web3.eth.get_block(before))
+                batch.add(web3.eth.get_block(before + 1))
+                assert len(await batch.async_execute()) == 2
+
+    with Ghostd("--dev", data_dir=tmp_path):
+        asyncio.run(asyncio.wait_for(play(tmp_path / "ghostd.ipc"), PATIENCE_S))
