@@ -322,3 +322,30 @@ def test_a_dump_that_is_wrong_somewhere_changes_nothing(node: Ghostd) -> None:
         assert other.call("eth_getBalance", BOB, "latest") == "0x5"
         other.call("evm_mine")
         assert not other.faults
+
+
+@pytest.mark.parametrize("kind", ["without blocks", "with older headers", "on a fork"])
+def test_accounts_and_the_height_are_taken_of_what_gives_no_chain(node: Ghostd, kind: str) -> None:
+    """Of older dumps of anvil's, and on a fork, whose past is another chain's."""
+    live(node)
+    document = json.loads(gzip.decompress(bytes.fromhex(node.call("anvil_dumpState")[2:])))
+    head = node.call("eth_getBlockByNumber", "latest", False)
+    if kind == "without blocks":
+        document["blocks"], document["transactions"] = [], []
+    for block in document["blocks"] if kind == "with older headers" else []:
+        del block["header"]["withdrawalsRoot"], block["header"]["parentBeaconBlockRoot"]
+    dumped = "0x" + json.dumps(document).encode().hex()
+    with Ghostd("--dev") as origin:
+        flags = ["--fork-url", origin.url, "--no-storage-caching"] if kind == "on a fork" else []
+        with Ghostd("--dev", *flags) as other:
+            assert other.call("anvil_loadState", dumped) is True
+            assert other.call("eth_blockNumber") == head["number"]
+            for who in (BOB, WHALE):
+                balances = [c.call("eth_getBalance", who, "latest") for c in (other, node)]
+                assert balances[0] == balances[1]
+            slots = [c.call("eth_getStorageAt", LOGGER, "0x0", "latest") for c in (other, node)]
+            assert slots[0] == slots[1]
+            found = other.call("eth_getBlockByNumber", "latest", False)
+            if kind != "without blocks":
+                assert found["timestamp"] == head["timestamp"]
+            other.call("evm_mine")
