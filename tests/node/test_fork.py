@@ -47,12 +47,13 @@ def test_a_fork_reads_the_remote_and_writes_here(remote: Ghostd, tmp_path: Path)
         head = int(remote.call("eth_blockNumber"), 16)
         assert int(fork.call("eth_blockNumber"), 16) == head
         assert fork.call("eth_chainId") == remote.call("eth_chainId")
-        assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == 123
+        before = int(remote.call("eth_getBalance", STRANGER, "latest"), 16)
+        assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == before >= 123
         receipt = send(fork, BOB, STRANGER, value=7)
         assert int(receipt["blockNumber"], 16) == head + 1
-        assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == 130
-        assert int(fork.call("eth_getBalance", STRANGER, hex(head)), 16) == 123
-        assert int(remote.call("eth_getBalance", STRANGER, "latest"), 16) == 123
+        assert int(fork.call("eth_getBalance", STRANGER, "latest"), 16) == before + 7
+        assert int(fork.call("eth_getBalance", STRANGER, hex(head)), 16) == before
+        assert int(remote.call("eth_getBalance", STRANGER, "latest"), 16) == before
 
 
 def test_a_second_run_asks_nothing_of_the_state(remote: Ghostd, tmp_path: Path) -> None:
