@@ -10,14 +10,12 @@ import os
 import struct
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ghostchain.rpc.client import RpcClient
-from tests.node.clients import tool
+from tests.node.anvil import Anvil
 
 SOURCE = Path(__file__).with_name("requests.c")
 HEAD = (
@@ -37,28 +35,8 @@ class Peer:
 @contextmanager
 def anvil(*arguments: str) -> Iterator[Peer]:
     """Skips nothing: the caller asks `tool` first."""
-    process = subprocess.Popen(
-        [tool("anvil"), "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    reader = threading.Thread(target=process.stdout.read)
-    try:
-        for line in process.stdout:
-            if line.startswith("Listening on"):
-                break
-        # What it goes on to say must be read, or it would wait for room in the pipe.
-        reader.start()
-        url = "http://" + line.split()[-1]
-        RpcClient(url).call("eth_chainId")
-        yield Peer(url, process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-        reader.join()
-        process.stdout.close()
+    with Anvil(*arguments) as running:
+        yield Peer(running.url, running.process.pid)
 
 
 def processor_seconds(pid: int) -> float:

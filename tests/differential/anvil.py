@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import time
 import urllib.request
 from collections.abc import Container, Iterator, Mapping
@@ -22,7 +21,8 @@ from eth_account import Account
 from eth_utils import function_signature_to_4byte_selector, keccak, to_checksum_address
 
 import ghostchain.chain.genesis
-from tests.node.clients import compiled_token, tool
+from tests.node.anvil import Anvil
+from tests.node.clients import compiled_token
 from tests.node.process import Ghostd
 
 CHAIN_ID = 31337
@@ -211,34 +211,11 @@ class Pair:
 
 @contextlib.contextmanager
 def running_anvil(folder: Path) -> Iterator[str]:
-    """An anvil on a free port, from the genesis; its URL. It says every request that it gets, so
-    its output is a file: of a pipe that nobody reads it would wait for the reader, for ever."""
+    """An anvil from the genesis; its URL."""
     path = folder / "genesis.json"
     path.write_text(json.dumps(genesis()))
-    said = folder / "anvil.log"
-    with (
-        said.open("wb") as output,
-        subprocess.Popen(
-            [tool("anvil"), "--port", "0", "--init", str(path), *ANVIL_FLAGS],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        try:
-            yield "http://" + await_words(process, said, "Listening on").split()[-1]
-        finally:
-            process.kill()
-
-
-def await_words(process: subprocess.Popen[bytes], said: Path, words: str) -> str:
-    """The first line of its output that has the words."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while time.monotonic() < deadline and process.poll() is None:
-        for line in said.read_text().splitlines(keepends=True):
-            if words in line and line.endswith("\n"):
-                return line
-        time.sleep(0.01)
-    raise AssertionError(f"anvil did not start: {said.read_text()[-2000:]}")
+    with Anvil("--init", str(path), *ANVIL_FLAGS) as anvil:
+        yield anvil.url
 
 
 @contextlib.contextmanager

@@ -4,10 +4,8 @@ what a fork by anvil makes of the same chain."""
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,6 @@ from tests.differential.anvil import (
     GWEI,
     Pair,
     accounts,
-    await_words,
     live,
     post,
     running_pair,
@@ -35,7 +32,7 @@ from tests.differential.questions import (
     UNKNOWN_HASH,
     Question,
 )
-from tests.node.clients import tool
+from tests.node.anvil import Anvil
 from tests.node.process import Ghostd
 
 # The remote's blocks go on to questions.HEAD.
@@ -61,17 +58,10 @@ class Forks:
 
 
 @contextlib.contextmanager
-def forked_by_anvil(folder: Path, url: str) -> Iterator[str]:
-    said = folder / "fork.log"
-    command = [tool("anvil"), "--port", "0", "--fork-url", url, "--no-storage-caching"]
-    command += ["--fork-block-number", str(FORK), *ANVIL_FLAGS]
-    with said.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        with process:
-            try:
-                yield "http://" + await_words(process, said, "Listening on").split()[-1]
-            finally:
-                process.kill()
+def forked_by_anvil(url: str) -> Iterator[str]:
+    flags = ("--no-storage-caching", "--fork-block-number", str(FORK), *ANVIL_FLAGS)
+    with Anvil("--fork-url", url, *flags) as anvil:
+        yield anvil.url
 
 
 @pytest.fixture(scope="module", params=["ghostd", "anvil"])
@@ -85,7 +75,7 @@ def forks(
         flags = ("--fork-url", remote, "--fork-block-number", str(FORK), "--order", "fifo")
         cache = str(folder / "cache")
         with (
-            forked_by_anvil(folder, remote) as anvil,
+            forked_by_anvil(remote) as anvil,
             Ghostd("--dev", *flags, "--cache-dir", cache) as node,
         ):
             pair = Pair(node.url, anvil, now=origin.now, addresses=dict(origin.addresses))

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.node.clients import tool
+from tests.node.anvil import Anvil
 from tests.node.process import Ghostd, RpcFailure
 
 ETHER = 10**18
@@ -28,43 +23,6 @@ COUNTER = "0x5f546001015f5500"  # slot 0 goes up by one
 def node() -> Iterator[Ghostd]:
     with Ghostd("--dev") as running:
         yield running
-
-
-class Anvil:
-    """A running anvil. Use as a context manager."""
-
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        command = [tool("anvil"), "--port", str(self.port), "--silent"]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-
-    def call(self, method: str, *parameters: Any) -> Any:
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}",
-            json.dumps(body).encode(),
-            {"content-type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.loads(response.read())
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def __enter__(self) -> Anvil:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.call("eth_chainId")
-                return self
-            except (urllib.error.URLError, ConnectionError):
-                assert time.monotonic() < deadline, "anvil did not start"
-                time.sleep(0.05)
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.terminate()
-        self.process.wait(30)
 
 
 def live(chain: Any) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.node.anvil import Anvil
 from tests.node.process import Ghostd, RpcFailure, invoke
-from tests.node.test_development_dump import Anvil
 
 ETHER = 10**18
 BOB = "0x" + "b0" * 20

@@ -7,13 +7,13 @@ import json
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.node.anvil import Anvil
 from tests.node.clients import CLIENTS, modules_folder, require_modules, tool
 from tests.node.process import Ghostd, RpcFailure
 
@@ -259,37 +259,6 @@ def test_cast_reads_and_sends_on_a_fork(node: tuple[Ghostd, str], tmp_path: Path
         )
         proof = json.loads(cast("proof", counter, "0", "--block", "3"))
         assert int(proof["storageProof"][0]["value"], 16) == 7
-
-
-class Anvil(Ghostd):
-    """anvil with the same way to ask it."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [tool("anvil"), "--port", "0", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.url = ""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if found := re.search(r"Listening on (\S+)", line):
-                self.url = f"http://{found[1]}"
-                break
-        assert self.url, "anvil did not start"
-        self._reader = threading.Thread(target=self._drain, daemon=True)
-        self._reader.start()
-
-    def _drain(self) -> None:
-        assert self.process.stdout is not None
-        for _ in self.process.stdout:
-            continue
-
-    def _finish(self) -> None:
-        self._reader.join(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 def test_anvil_is_forked(tmp_path: Path) -> None:

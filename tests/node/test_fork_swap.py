@@ -14,8 +14,9 @@ import pytest
 from eth_abi import decode, encode
 
 from ghostchain.crypto.keccak import keccak256
+from tests.node.anvil import Anvil
+from tests.node.clients import tool
 from tests.node.process import Ghostd, RpcFailure
-from tests.node.test_fork_clients import Anvil, tool
 from tests.node.test_hardhat import PROJECT
 from tests.unit.fork_remote import FaultyRemote, RpcRefusal, slow
 
