@@ -23,7 +23,7 @@ from ghostchain.state import keys
 from ghostchain.state.changes import compact
 from ghostchain.state.keys import number_bytes
 from ghostchain.storage.database import Database
-from ghostchain.storage.directory import DataDirectory
+from ghostchain.storage.directory import DataDirectory, locked
 from ghostchain.storage.files import FIRST
 
 
@@ -84,8 +84,9 @@ def fork_description(data_dir: Path) -> bytes | None:
     """
     if not (data_dir / STATE_NAME / "CURRENT").exists():
         return None
-    database = Database.open(data_dir / STATE_NAME)
-    try:
-        return database.get(index.FORK)
-    finally:
-        database.close()
+    with locked(data_dir):
+        database = Database.open(data_dir / STATE_NAME)
+        try:
+            return database.get(index.FORK)
+        finally:
+            database.close()
