@@ -24,6 +24,7 @@ from ghostchain.chain.replacing import (
     prepare_next,
     put_in_place,
 )
+from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork as Rules
 from ghostchain.fork.client import RemoteClient, RemoteSettings
@@ -313,10 +314,13 @@ def as_recorded(configuration: NodeConfiguration, data_dir: Path) -> NodeConfigu
     is_plain = configuration.dev and configuration.genesis_path is None
     if configuration.fork is not None or configuration.data_dir is None or not is_plain:
         return configuration
+    record = read_record(data_dir)
+    if record is None and begins_at_genesis(data_dir):
+        # Perhaps another network's, of which nothing must be touched before it is refused.
+        return configuration
     kept = fork_description(data_dir)
     if kept is None:
         return configuration
-    record = read_record(data_dir)
     if record is None:
         found = Origin.decode(kept)
         raise ForeignDirectory(
@@ -331,6 +335,14 @@ def as_recorded(configuration: NodeConfiguration, data_dir: Path) -> NodeConfigu
         fork=replace(manner, remote=remote),
         gas_limit=record.gas_limit if is_usual else configuration.gas_limit,
     )
+
+
+def begins_at_genesis(data_dir: Path) -> bool:
+    """Whether the directory says that its chain begins with block 0. Raises: StorageError."""
+    identity = read_identity(data_dir)
+    if identity is None or not identity.header:
+        return False
+    return decode_early_header(identity.header).number == 0
 
 
 @contextlib.contextmanager

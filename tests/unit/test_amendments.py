@@ -31,7 +31,8 @@ from ghostchain.primitives.errors import InvalidBlock, InvalidEncoding, StorageF
 from ghostchain.primitives.types import EMPTY_ROOT, Address, Hash32
 from ghostchain.rpc.development_parameters import base_fee
 from ghostchain.state.views import View
-from tests.unit.test_chain_crash import Cutter, raw
+from tests.samples import transfer
+from tests.unit.test_chain_crash import Cutter
 
 DEV = network("dev")
 SENDER = address_of(TEST_KEYS[0])
@@ -128,7 +129,7 @@ def test_seen_at_once_and_in_the_next_block(chain: Chain) -> None:
         assert slot(view, SOMEBODY, 0) == 9
         assert found.storage_root != EMPTY_ROOT
         if number == 0:
-            build(chain, [raw(0, 0, SOMEBODY)], gas_limit=None)
+            build(chain, [transfer(0, to=SOMEBODY)], gas_limit=None)
     assert chain.pending_amendments == {}
     assert account(chain.state_at(0), SENDER) == before
     assert account(chain.state_at(0), SOMEBODY) is None
@@ -179,7 +180,7 @@ def test_empty_accounts(chain: Chain) -> None:
     assert verify_state(chain.storage.database).agrees
     # Something that runs in the same block sees it, too.
     chain.amend({OTHER: AccountAmendment(code=CODE, slots={word(0): word(3)})})
-    build(chain, [raw(0, 0, OTHER)], gas_limit=None)
+    build(chain, [transfer(0, to=OTHER)], gas_limit=None)
     assert slot(chain.state_at(3), OTHER, 1) == 2  # a transfer's gas runs no code
     chain.close()
 
@@ -276,7 +277,7 @@ def test_headers_by_hand(tmp_path: Path) -> None:
 def test_run_once_more(chain: Chain) -> None:
     """Replaying a block made by hand gives its receipts and changes again."""
     chain.amend({SOMEBODY: AccountAmendment(code=CODE, slots={word(0): word(9)})})
-    build(chain, [raw(0, 0, OTHER)], base_fee=77)
+    build(chain, [transfer(0, to=OTHER)], base_fee=77)
     replay = chain.replay(1)
     result = Executor(replay.view, contracts=registry.RUN).run_block(
         replay.environment, replay.batch, replay.withdrawals, amendments=replay.amendments
@@ -300,7 +301,7 @@ def test_refused_where_many_decide(chain: Chain) -> None:
 
 def extend(chain: Chain, number: int) -> None:
     chain.amend({SOMEBODY: AccountAmendment(balance=number, slots={word(number): word(1)})})
-    build(chain, [raw(0, number, OTHER)], base_fee=1000 + number, timestamp=9, is_free=True)
+    build(chain, [transfer(number, to=OTHER)], base_fee=1000 + number, timestamp=9, is_free=True)
 
 
 def test_cut_at_every_step(tmp_path: Path) -> None:
@@ -326,7 +327,9 @@ def test_cut_at_every_step(tmp_path: Path) -> None:
         assert verify_state(chain.storage.database).agrees
         if head < blocks and chain.pending_amendments:
             assert chain.pending_amendments[SOMEBODY].balance == head
-            build(chain, [raw(0, head, OTHER)], base_fee=1000 + head, timestamp=9, is_free=True)
+            build(
+                chain, [transfer(head, to=OTHER)], base_fee=1000 + head, timestamp=9, is_free=True
+            )
         for number in range(chain.head.number, blocks):
             extend(chain, number)
         assert chain.head_hash == hashes[blocks]
@@ -381,7 +384,7 @@ def test_what_is_taken_can_be_built(chain: Chain) -> None:
 def test_blocks_of_others_leave_it_pending(tmp_path: Path) -> None:
     """An imported block does not take what waits: it waits on, now and after a restart."""
     source = Chain.open(tmp_path / "source", DEV, is_durable=False)
-    build(source, [raw(0, 0, OTHER)])
+    build(source, [transfer(0, to=OTHER)])
     block = source.block(1)
     assert block is not None
     chain = Chain.open(tmp_path / "data", DEV, is_durable=False)

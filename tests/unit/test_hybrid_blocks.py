@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostchain.contracts.addresses import GCC, SLASHING, STAKING
+from ghostchain.contracts.addresses import GCC, SLASHING, STAKING, code_of
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
 from ghostchain.crypto.signing import sign_transaction
 from ghostchain.encoding.transactions import TransactionBatch, encode_transaction
+from ghostchain.execution.contracts import ContractHost
 from ghostchain.execution.executor import BlockEnvironment, Executor, Exit, Message
 from ghostchain.execution.forks import BLOB_SCHEDULES, Fork
 from ghostchain.execution.views import Allocation, MemoryView
@@ -280,54 +281,86 @@ def test_ethereum_blocks_know_one_engine(code: bytes) -> None:
 
 # ---- the thread with the large stack ----
 
-PAYMENT = Message(sender=SENDERS[0], to=Address(b"\x77" * 20), gas_limit=100_000, max_fee_per_gas=7)
+VISIT = Message(sender=SENDERS[0], to=SLASHING, gas_limit=100_000, max_fee_per_gas=7)
+
+
+class Watched(MemoryView):
+    """A contract in Python stands here. Notes on which thread its slots are asked for, and may
+    refuse to answer."""
+
+    def __init__(self) -> None:
+        super().__init__({sender: Allocation(balance=ETHER) for sender in SENDERS})
+        self.put(SLASHING, Allocation(nonce=1, code=code_of(SLASHING[-1])))
+        self.fails = False
+        self.thread = 0
+
+    def slot(
+        self, address: bytes, hashed_address: bytes, key: bytes, hashed_key: bytes
+    ) -> bytes | None:
+        self.thread = threading.get_ident()
+        if self.fails:
+            raise OSError("the disk is gone")
+        return super().slot(address, hashed_address, key, hashed_key)
+
+
+def visited(view: MemoryView) -> Executor:
+    """Whose contract in Python reads a slot."""
+
+    def answer(contract_id: int, host: ContractHost) -> tuple[int, bytes]:
+        return int(Exit.SUCCESS), host.load(0).to_bytes(32, "big")
+
+    return Executor(view, contracts=answer)
 
 
 def test_what_a_view_raises_crosses_threads() -> None:
-    """Hybrid blocks run on a thread of their own; an exception still reaches the caller."""
-
-    class Failing(MemoryView):
-        fails = True
-        thread = 0
-
-        def account(self, address: bytes, hashed: bytes) -> bytes | None:
-            self.thread = threading.get_ident()
-            if self.fails and address == PAYMENT.to:
-                raise OSError("the disk is gone")
-            return super().account(address, hashed)
-
-    view = Failing({sender: Allocation(balance=ETHER) for sender in SENDERS})
-    executor = Executor(view)
-    payment = batch(signed(0, 0))
+    """Contracts in Python run on a thread of their own; an exception still reaches the caller."""
+    view = Watched()
+    executor = visited(view)
+    visit = batch(signed(0, 0, to=SLASHING, gas_limit=100_000))
+    view.fails = True
     with pytest.raises(OSError, match="the disk is gone"):
-        executor.run_block(ENVIRONMENT, payment)
-    assert view.thread != threading.get_ident()
+        executor.run_block(ENVIRONMENT, visit)
+    assert view.thread not in (0, threading.get_ident())
     with pytest.raises(OSError, match="the disk is gone"):
-        executor.call(ENVIRONMENT, PAYMENT)
+        executor.call(ENVIRONMENT, VISIT)
     view.fails = False
-    assert executor.call(ENVIRONMENT, PAYMENT).success
-    assert executor.run_block(ENVIRONMENT, payment).outcomes[0].success
+    assert executor.call(ENVIRONMENT, VISIT).success
+    assert executor.run_block(ENVIRONMENT, visit).outcomes[0].success
+
+
+def test_a_block_goes_to_the_thread_with_the_first_that_needs_it() -> None:
+    """What comes before runs on the caller's, what comes after follows."""
+    view = Watched()
+    reader = Address(b"\x78" * 20)
+    view.put(reader, Allocation(nonce=1, code=bytes.fromhex("5f5400")))  # reads a slot
+    threads = []
+    for order in ([reader], [SLASHING], [SLASHING, reader]):
+        raws = [signed(0, nonce, to=to, gas_limit=100_000) for nonce, to in enumerate(order)]
+        executor = visited(view)
+        assert all(one.success for one in executor.run_block(ENVIRONMENT, batch(*raws)).outcomes)
+        threads.append(view.thread == threading.get_ident())
+    assert threads == [True, False, False]
 
 
 def test_a_fork_leaves_the_thread_behind() -> None:
     """A child that inherits an executor gets a thread of its own, and can free what it has."""
-    executor = Executor(world())
-    assert executor.call(ENVIRONMENT, PAYMENT).success
+    executor = visited(Watched())
+    assert executor.call(ENVIRONMENT, VISIT).success
     child = os.fork()
     if child == 0:
-        succeeded = executor.call(ENVIRONMENT, PAYMENT).success
+        succeeded = executor.call(ENVIRONMENT, VISIT).success
         del executor
         os._exit(0 if succeeded else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert executor.call(ENVIRONMENT, PAYMENT).success
+    assert executor.call(ENVIRONMENT, VISIT).success
 
 
 def test_executors_run_side_by_side() -> None:
     """A thread with a stack for each that runs: more executors than are kept waiting."""
 
     def work(_: int) -> int:
-        executor = Executor(world())
-        return sum(executor.call(ENVIRONMENT, PAYMENT).gas_used for _ in range(20))
+        executor = visited(Watched())
+        return sum(executor.call(ENVIRONMENT, VISIT).gas_used for _ in range(20))
 
     with ThreadPoolExecutor(24) as pool:
-        assert set(pool.map(work, range(60))) == {20 * 21_000}
+        assert set(pool.map(work, range(60))) == {20 * (21_000 + 2_100)}
