@@ -24,7 +24,6 @@ from ghostchain.chain.replacing import (
     prepare_next,
     put_in_place,
 )
-from ghostchain.encoding.blocks import decode_early_header
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.forks import Fork as Rules
 from ghostchain.fork.client import RemoteClient, RemoteSettings
@@ -35,7 +34,7 @@ from ghostchain.fork.origin import Origin
 from ghostchain.fork.record import RemoteRecord, read_record, write_record
 from ghostchain.fork.state import RemoteState
 from ghostchain.node.configuration import DEV_GAS_LIMIT, NodeConfiguration
-from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of
+from ghostchain.node.genesis import bootstrap_validator, dev_accounts, genesis_of, kept_header
 from ghostchain.node.logs import event
 from ghostchain.primitives.errors import ForeignDirectory, GhostError, RemoteError
 from ghostchain.primitives.header import Header
@@ -342,7 +341,7 @@ def begins_at_genesis(data_dir: Path) -> bool:
     identity = read_identity(data_dir)
     if identity is None or not identity.header:
         return False
-    return decode_early_header(identity.header).number == 0
+    return kept_header(identity).number == 0
 
 
 @contextlib.contextmanager

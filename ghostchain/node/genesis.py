@@ -80,7 +80,7 @@ def _development_genesis_in(
     if kept is not None and not kept.header:
         # Made before directories said so; such a chain began at the network's own time.
         return development_genesis(genesis, wanted)
-    header = None if kept is None else _kept_header(kept)
+    header = None if kept is None else kept_header(kept)
     if kept is not None and kept.is_loaded and header is not None:
         return replace(development_genesis(genesis, wanted), header=header)
     if wanted.timestamp is None:
@@ -89,7 +89,7 @@ def _development_genesis_in(
     return development_genesis(genesis, wanted)
 
 
-def _kept_header(kept: Identity) -> Header:
+def kept_header(kept: Identity) -> Header:
     """The header that a directory says it began with. Raises: StorageCorrupt."""
     if keccak256(kept.header) != kept.genesis_hash:
         raise StorageCorrupt("the header in IDENTITY is not the one of its genesis hash")

@@ -62,8 +62,9 @@ contract ForkTest {
         token.transfer(address(this), 77);
         require(token.balanceOf(address(this)) == 77, "received");
         vm.deal(address(this), 1 ether);
+        uint256 before = address(0xbeef).balance;
         payable(address(0xbeef)).transfer(1 ether);
-        require(address(0xbeef).balance == 1 ether, "paid");
+        require(address(0xbeef).balance == before + 1 ether, "paid");
     }
 
     function test_forks_stand_where_they_are_told() external {
