@@ -63,8 +63,8 @@ class RpcOptions:
 
     connections_max: int = 4096
     connections_per_address_max: int = 2048
-    connection_calls_per_s: float = 100_000.0
-    connection_calls_burst: float = 200_000.0
+    connection_calls_per_s: float = 500_000.0
+    connection_calls_burst: float = 1_000_000.0
     connection_calls_max: int = 64
     connection_queue_bytes_max: int = 32 * 1024 * 1024
     subscriptions_per_connection_max: int = 256
