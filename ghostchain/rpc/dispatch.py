@@ -51,7 +51,7 @@ from ghostchain.rpc.protocol import (
     parse,
     response_too_large,
 )
-from ghostchain.rpc.routing import OURS, About, remote_run, routes_of, senders_here
+from ghostchain.rpc.routing import OURS, About, PastCall, remote_run, routes_of, senders_here
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.subscriptions import Turn
 from ghostchain.rpc.workers import Deadline, Workers, timed_out
@@ -383,7 +383,7 @@ class Dispatcher:
             found = OURS
             if remote is not None:
                 params = bound.call.params
-                found = search(services, remote, deadline, arguments, params, method.name)
+                found = search(PastCall(services, remote, deadline, method.name, arguments, params))
             return method.run(services, deadline, *arguments) if found is OURS else found
 
         return Bound(bound.call, Method(method.name, look, (), Cost.SLOW, method.door), [])

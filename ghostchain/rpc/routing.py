@@ -112,10 +112,24 @@ def routes_of(methods: Mapping[str, Method]) -> dict[str, Route]:
 Run = Callable[[], Any]
 # What a search answers that is about this chain alone.
 OURS = object()
-# Of a method that looks through the past, in a worker thread: (services, the other chain, deadline,
-# arguments, parameters as they came, the method's name) -> the answer, or OURS.
-# Raises: RpcError, RemoteError, RemoteNeeded.
-Search = Callable[["Services", RemoteChain, "Deadline", Sequence[Any], Params, str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """On a fork: a call of a method that looks through the past. params: the arguments as they
+    came."""
+
+    services: Services
+    remote: RemoteChain
+    deadline: Deadline
+    method: str
+    arguments: Sequence[Any]
+    params: Params
+
+
+# What answers such a call, in a worker thread; OURS: the method itself does. Raises: RpcError,
+# RemoteError, RemoteNeeded.
+Search = Callable[[PastCall], Any]
 
 
 def remote_run(

@@ -9,7 +9,7 @@ Each function answers OURS where all of it is about this chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,7 @@ from ghostchain.rpc.errors import server_error
 from ghostchain.rpc.methods import otterscan, parity
 from ghostchain.rpc.parameters import BlockHash, BlockId
 from ghostchain.rpc.remote import RemoteChain
-from ghostchain.rpc.routing import OURS, Search, is_included
-from ghostchain.rpc.services import Services
-from ghostchain.rpc.workers import Deadline
+from ghostchain.rpc.routing import OURS, PastCall, Search, is_included
 
 Json = dict[str, Any]
 
@@ -34,34 +32,31 @@ def nonsense(method: str) -> Exception:
 # ---- traces ----
 
 
-def traces_found(
-    services: Services,
-    remote: RemoteChain,
-    deadline: Deadline,
-    arguments: Sequence[Any],
-    params: list[Any],
-    method: str,
-) -> Any:
+def traces_found(call: PastCall) -> Any:
     """trace_filter. after and count are of both chains' traces together."""
-    wanted: parity.TraceFilter = arguments[0]
+    services, remote = call.services, call.remote
+    wanted: parity.TraceFilter = call.arguments[0]
     first, last = parity.filtered_range(services, wanted)
     if first > remote.number:
         return OURS
-    theirs = dict(params[0]) | {"fromBlock": hex(first), "toBlock": hex(min(last, remote.number))}
+    theirs = dict(call.params[0]) | {
+        "fromBlock": hex(first),
+        "toBlock": hex(min(last, remote.number)),
+    }
     if last <= remote.number:
-        return remote.ask(method, [theirs])
+        return remote.ask(call.method, [theirs])
     theirs.pop("after", None)
     theirs.pop("count", None)
     if wanted.count is not None:
         theirs["count"] = wanted.after + wanted.count
-    found = remote.forwarded(method, [theirs])
+    found = remote.forwarded(call.method, [theirs])
     if not isinstance(found, list):
-        raise nonsense(method)
+        raise nonsense(call.method)
     before = found[wanted.after :][: wanted.count]
     left = None if wanted.count is None else wanted.count - len(before)
     skipped = max(wanted.after - len(found), 0)
     rest = replace(wanted, first=remote.number + 1, last=last, after=skipped, count=left)
-    own: list[Any] = [] if left == 0 else parity.trace_filter(services, deadline, rest)
+    own: list[Any] = [] if left == 0 else parity.trace_filter(services, call.deadline, rest)
     return [*before, *own]
 
 
@@ -85,28 +80,22 @@ def page_of(remote: RemoteChain, method: str, params: list[Any]) -> Json:
     }
 
 
-def found_before(
-    services: Services,
-    remote: RemoteChain,
-    deadline: Deadline,
-    arguments: Sequence[Any],
-    params: list[Any],
-    method: str,
-) -> Any:
+def found_before(call: PastCall) -> Any:
     """ots_searchTransactionsBefore: newest first, so this chain's own come first."""
-    account, block, size = arguments
+    services, remote = call.services, call.remote
+    account, block, size = call.arguments
     head = services.backend.head().number
     start = head if block == 0 else min(block - 1, head)
     own: Json = {"txs": [], "receipts": []}
     if start > remote.number:
-        blocks = otterscan.going_back(services, deadline, account, start, remote.number)
+        blocks = otterscan.going_back(services, call.deadline, account, start, remote.number)
         places, _ = otterscan.page_of(blocks, otterscan.checked_size(size))
         own = otterscan.shown_page(places, first=start == head, last=False)
         size -= len(places)
         if size <= 0:
             return own
     asked = [format_data(account), min(start, remote.number) + 1, size]
-    theirs = page_of(remote, method, asked)
+    theirs = page_of(remote, call.method, asked)
     return {
         "txs": [*own["txs"], *theirs["txs"]],
         "receipts": [*own["receipts"], *theirs["receipts"]],
@@ -115,25 +104,19 @@ def found_before(
     }
 
 
-def found_after(
-    services: Services,
-    remote: RemoteChain,
-    deadline: Deadline,
-    arguments: Sequence[Any],
-    params: list[Any],
-    method: str,
-) -> Any:
+def found_after(call: PastCall) -> Any:
     """ots_searchTransactionsAfter: shown newest first too, but searched from the oldest on."""
-    account, block, size = arguments
+    services, remote = call.services, call.remote
+    account, block, size = call.arguments
     if block >= remote.number:
         return OURS
     otterscan.checked_size(size)
-    theirs = page_of(remote, method, [format_data(account), block, size])
+    theirs = page_of(remote, call.method, [format_data(account), block, size])
     # A page that is full, or after which the remote has more of its own, ends before ours begin.
     if len(theirs["txs"]) >= size or not theirs["firstPage"]:
         return theirs | {"firstPage": False, "lastPage": block == 0}
     head = services.backend.head().number
-    blocks = otterscan.going_on(services, deadline, account, remote.number + 1, head)
+    blocks = otterscan.going_on(services, call.deadline, account, remote.number + 1, head)
     places, has_more = otterscan.page_of(blocks, size - len(theirs["txs"]))
     own = otterscan.shown_page(places[::-1], first=not has_more, last=block == 0)
     return own | {
@@ -142,38 +125,26 @@ def found_after(
     }
 
 
-def sent_with_nonce(
-    services: Services,
-    remote: RemoteChain,
-    deadline: Deadline,
-    arguments: Sequence[Any],
-    params: list[Any],
-    method: str,
-) -> Any:
+def sent_with_nonce(call: PastCall) -> Any:
     """eth_getTransactionBySenderAndNonce, and Otterscan's, which tells a hash alone."""
-    sender, nonce = arguments
+    services, remote = call.services, call.remote
+    sender, nonce = call.arguments
     if account_at(services.backend.state_at(remote.number), sender).nonce <= nonce:
         return OURS
-    if method == "eth_getTransactionBySenderAndNonce":
-        return remote.ask(method, params, is_included(remote))
-    found = remote.forwarded(method, params)
+    if call.method == "eth_getTransactionBySenderAndNonce":
+        return remote.ask(call.method, call.params, is_included(remote))
+    found = remote.forwarded(call.method, call.params)
     return found if is_of_the_past(remote, found) else None
 
 
-def created_by(
-    services: Services,
-    remote: RemoteChain,
-    deadline: Deadline,
-    arguments: Sequence[Any],
-    params: list[Any],
-    method: str,
-) -> Any:
+def created_by(call: PastCall) -> Any:
     """ots_getContractCreator."""
-    account: Address = arguments[0]
+    services, remote = call.services, call.remote
+    account: Address = call.arguments[0]
     known = account_at(services.backend.state_at(remote.number), account)
     if known.code_hash == EMPTY_CODE_HASH:
         return OURS
-    found = remote.forwarded(method, params)
+    found = remote.forwarded(call.method, call.params)
     created = found.get("hash") if isinstance(found, dict) else None
     return found if is_of_the_past(remote, created) else None
 
@@ -189,16 +160,10 @@ def is_of_the_past(remote: RemoteChain, transaction_hash: Any) -> bool:
 # ---- accounts that blocks changed ----
 
 
-def modified(
-    services: Services,
-    remote: RemoteChain,
-    deadline: Deadline,
-    arguments: Sequence[Any],
-    params: list[Any],
-    method: str,
-) -> Any:
+def modified(call: PastCall) -> Any:
     """debug_getModifiedAccountsByNumber and ...ByHash, where the last block is the remote's."""
-    last: Any = arguments[0] if arguments[1] is None else arguments[1]
+    services, remote = call.services, call.remote
+    last: Any = call.arguments[0] if call.arguments[1] is None else call.arguments[1]
     block: BlockId = BlockHash(Hash32(last)) if isinstance(last, bytes) else last
     if isinstance(block, BlockHash):
         known = services.backend.number_of(block.hash)
@@ -207,7 +172,7 @@ def modified(
         number = services.number_of(block)
     if number is None or number > remote.number:
         return OURS
-    return remote.ask(method, params)
+    return remote.ask(call.method, call.params)
 
 
 SEARCHES: Mapping[str, Search] = {
