@@ -66,6 +66,9 @@ CHEAP, CONNECTION, PUBLIC = Cost.CHEAP, Cost.CONNECTION, Door.PUBLIC
 # Items of a batch that are answered without letting others have the event loop in between.
 AT_ONCE_MAX = 100
 SLICE_S = 0.005
+# So much of an answer is made at once, and so many longer ones of batches go on in turns.
+SLICE_BYTES = 256 * 1024
+LONG_ANSWERS_MAX = 8
 # Of bodies that are read on the event loop.
 BODY_BYTES_AT_ONCE = 64 * 1024
 # What native code knows, and what is kept of the memory in which it answers.
@@ -118,6 +121,9 @@ class Dispatcher:
         # What native code answers from bytes to bytes, and room for that, used again.
         self.takes_reads = methods.keys() >= NATIVE_METHODS
         self.readings: list[Reading] = []
+        self.long_answers = asyncio.Semaphore(LONG_ANSWERS_MAX)
+        # Of the answers to batches that are not whole yet.
+        self.unfinished_bytes = 0
 
     async def answer(self, body: bytes, turn: Turn | None = None) -> bytes:
         """The response body; b"" when nothing in the request wants an answer. Never raises."""
@@ -160,13 +166,15 @@ class Dispatcher:
                 return self.answer_alone(items[0], asker, turn)
             return b"" if is_notification(items[0]) else response
         responses: list[bytes] = []
+        size = 0
         end = time.perf_counter() + SLICE_S
         for item in items[:AT_ONCE_MAX]:
             response = self.answer_quickly(item, turn)
             if response is None:
                 break
             responses.append(response)
-            if time.perf_counter() > end:
+            size += len(response)
+            if size > SLICE_BYTES or time.perf_counter() > end:
                 break
         if len(responses) == len(items):
             return self.join(items, responses)
@@ -273,14 +281,23 @@ class Dispatcher:
     ) -> bytes:
         """Goes on after the responses that are there."""
         size = sum(map(len, responses))
-        for group in grouped(items[len(responses) :]):
-            room = self.limits.response_bytes_max - size
-            if room < 0:
-                responses += [response_too_large(identity_of(item)) for item in group]
-                continue
-            found = await self.run_group(group, asker, turn, room)
-            size += sum(map(len, found))
-            responses += found
+        self.unfinished_bytes += size
+        try:
+            for group in grouped(items[len(responses) :]):
+                room = self.limits.response_bytes_max - size
+                if room < 0:
+                    responses += [response_too_large(identity_of(item)) for item in group]
+                    continue
+                if self.unfinished_bytes > self.limits.unfinished_bytes_max:
+                    responses += [encode_error(identity_of(item), too_busy()) for item in group]
+                    continue
+                found = await self.run_group(group, asker, turn, room)
+                grown = sum(map(len, found))
+                size += grown
+                self.unfinished_bytes += grown
+                responses += found
+        finally:
+            self.unfinished_bytes -= size
         return self.join(items, responses)
 
     def join(self, items: list[Bound | Fault], responses: list[bytes]) -> bytes:
@@ -410,9 +427,18 @@ class Dispatcher:
             case Cost.AWAITED:
                 return [await self.run_awaited(item) for item in bound]
             case _:
-                return await self.run_at_once(group, turn)
+                if self.services.backend.remote is not None:
+                    return await self.run_at_once(group, turn, room)  # most of it is waiting
+                await asker.take_turn()
+                try:
+                    async with self.long_answers:
+                        return await self.run_at_once(group, turn, room)
+                finally:
+                    asker.turns.release()
 
-    async def run_at_once(self, group: Sequence[Bound | Fault], turn: Turn | None) -> list[bytes]:
+    async def run_at_once(
+        self, group: Sequence[Bound | Fault], turn: Turn | None, room: int
+    ) -> list[bytes]:
         """On the event loop, which others get between slices of SLICE_S."""
         responses: list[bytes] = []
         later: dict[int, Coroutine[Any, Any, bytes]] = {}
@@ -421,8 +447,12 @@ class Dispatcher:
             if time.perf_counter() > end:
                 await asyncio.sleep(0)
                 end = time.perf_counter() + SLICE_S
+            if room < 0:
+                responses.append(response_too_large(identity_of(item)))
+                continue
             try:
                 responses.append(self.answer_at_once(item, turn))
+                room -= len(responses[-1])
             except RemoteNeeded as need:
                 responses.append(b"")
                 later[place] = self.answer_when_here(item, need, turn)
@@ -508,6 +538,10 @@ def unavailable(name: str, method: Method | None) -> RpcError:
     if method is not None and method.door is Door.DEVELOPMENT:
         message += " (only on a development chain: ghostd --dev)"
     return RpcError(METHOD_NOT_FOUND, message)
+
+
+def too_busy() -> RpcError:
+    return RpcError(LIMIT_EXCEEDED, "too many large answers are being made, try again later")
 
 
 def grouped(items: list[Bound | Fault]) -> Iterator[list[Bound | Fault]]:

@@ -140,7 +140,11 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.is_stuck = True
         self.stuck_since = self.loop.time()
-        self.unread_bytes = self.transport.get_write_buffer_size()
+        self.unread_bytes = self.unread()
+        self.reception.on_stuck(self)
+
+    def unread(self) -> int:
+        return self.transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         self.is_stuck = False

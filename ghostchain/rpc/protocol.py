@@ -30,13 +30,14 @@ ID_TYPES = frozenset({str, int, float, type(None)})
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one request may weigh. response_bytes_max: of a batch's answers together;
-    answer_bytes_max: of the answer to a request that came alone. values_max: of values in its
-    JSON, about."""
+    answer_bytes_max: of the answer to a request that came alone. unfinished_bytes_max: of what is
+    made of the answers to all batches under way. values_max: of values in its JSON, about."""
 
     body_bytes_max: int = 5 * 1024 * 1024
     batch_items_max: int = 1000
     response_bytes_max: int = 25_000_000
     answer_bytes_max: int = 150_000_000
+    unfinished_bytes_max: int = 512 * 1024 * 1024
     values_max: int = 120_000
 
 

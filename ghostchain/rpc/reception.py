@@ -36,6 +36,9 @@ class Client(Protocol):
     address: str
     is_stuck: bool
 
+    def unread(self) -> int:
+        """Bytes of answers and notices that wait here for the client to read."""
+
     def check(self, now: float) -> None:
         """Ends what holds up. Called now and then."""
 
@@ -56,6 +59,8 @@ class Reception:
         self.websockets: set[Client] = set()
         self.addresses: Counter[str] = Counter()
         self.date = b""
+        # Of the clients that stopped reading since all were looked at last.
+        self.newly_unread_bytes = 0
 
     def admit(self, client: Client) -> str | None:
         """Takes a new connection, or says why it is too many."""
@@ -90,12 +95,18 @@ class Reception:
             client.check(now)
         self.bound_unread()
 
+    def on_stuck(self, client: Client) -> None:
+        """The client does not read as fast as it is written to."""
+        self.newly_unread_bytes += client.unread()
+        if self.newly_unread_bytes > self.options.unread_bytes_max // 4:
+            self.bound_unread()
+
     def bound_unread(self) -> None:
         """What all clients together have not read stays within bounds: those go that keep most."""
-        stuck = [client for client in self.everyone() if client.is_stuck]
-        sizes = {client: client.transport.get_write_buffer_size() for client in stuck}
+        self.newly_unread_bytes = 0
+        sizes = {client: client.unread() for client in self.everyone() if client.is_stuck}
         total = sum(sizes.values())
-        for client in sorted(stuck, key=lambda client: sizes[client], reverse=True):
+        for client in sorted(sizes, key=lambda client: sizes[client], reverse=True):
             if total <= self.options.unread_bytes_max:
                 return
             logger.info("closed a client that keeps %d unread bytes", sizes[client])

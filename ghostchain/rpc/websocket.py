@@ -1,8 +1,9 @@
 """WebSocket connections: requests in, answers and notifications out, through one bounded queue.
 Frames are made and read by the sans-I/O core of `websockets`.
 
-A client that reads too slowly is told so and closed; it never makes the node keep more than
-connection_queue_bytes_max for it.
+Nothing more is answered while the client has answers to read. One that reads its notifications too
+slowly is told so and closed; it never makes the node keep more than connection_queue_bytes_max for
+it, and the answers that were under way when it stopped.
 """
 
 from __future__ import annotations
@@ -91,9 +92,11 @@ class Connection(asyncio.Protocol):
         self.options = reception.options
         self.loop = asyncio.get_running_loop()
         count_max = self.options.subscriptions_per_connection_max
-        self.subscriber = Subscriber(reception.broker, self.send, count_max)
-        self.queue: deque[bytes] = deque()
+        self.subscriber = Subscriber(reception.broker, self.notify, count_max)
+        # What is to be written, and whether it is a notification.
+        self.queue: deque[tuple[bytes, bool]] = deque()
         self.queue_bytes = 0
+        self.notified_bytes = 0
         self.calls: set[asyncio.Task[None]] = set()
         # Messages that came while connection_calls_max were under way.
         self.waiting: deque[bytes] = deque()
@@ -112,23 +115,29 @@ class Connection(asyncio.Protocol):
 
     # ---- sending ----
 
-    def send(self, message: bytes) -> None:
-        """Queues a message; a client whose queue is full is closed instead. One alone may be larger
-        than the queue: answers have a bound of their own."""
-        if self.closing_since is not None or self.is_gone:
-            return
+    def notify(self, message: bytes) -> None:
+        """Queues a notification; a client for whom too much of that is queued is closed instead.
+        One alone may be larger than the bound."""
         most = self.options.connection_queue_bytes_max
-        if self.queue and self.queue_bytes + len(message) > most:
+        if self.notified_bytes and self.notified_bytes + len(message) > most:
             self.queue.clear()
-            self.queue_bytes = 0
+            self.queue_bytes = self.notified_bytes = 0
             logger.info("closed a WebSocket client that reads too slowly")
             self.close(POLICY_VIOLATION, "client reads too slowly")
+        else:
+            self.send(message, is_notification=True)
+
+    def send(self, message: bytes, *, is_notification: bool = False) -> None:
+        """Queues a message. Of answers there are few: they are not made while some wait here."""
+        if self.closing_since is not None or self.is_gone:
             return
         if not self.queue and not self.is_stuck:
             # What is told in one round of the loop leaves in one write.
             self.loop.call_soon(self.drain)
-        self.queue.append(message)
+        self.queue.append((message, is_notification))
         self.queue_bytes += len(message)
+        if is_notification:
+            self.notified_bytes += len(message)
 
     def answer(self, message: bytes) -> None:
         """As `send`; what nothing is queued before, and is not large, leaves at once."""
@@ -145,14 +154,18 @@ class Connection(asyncio.Protocol):
             size = 0
             parts: list[bytes] = []
             while self.queue and size < WRITE_BYTES:
-                message = self.queue.popleft()
+                message, is_notification = self.queue.popleft()
                 size += len(message)
+                if is_notification:
+                    self.notified_bytes -= len(message)
                 parts += (text_head(len(message)), message)
             self.queue_bytes -= size
             if size < WRITE_BYTES:
                 self.transport.write(b"".join(parts))
             else:
                 self.transport.writelines(parts)
+        if self.waiting:
+            self.advance()
 
     def flush(self) -> None:
         """Writes what the protocol has to say."""
@@ -167,13 +180,19 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_stuck = True
+        self.asker.reads.clear()
         self.stuck_since = self.loop.time()
         self.unread_bytes = self.transport.get_write_buffer_size()
+        self.reception.on_stuck(self)
+
+    def unread(self) -> int:
+        return self.transport.get_write_buffer_size() + self.queue_bytes
 
     def resume_writing(self) -> None:
         self.is_stuck = False
         self.drain()
-        self.advance()
+        if not self.is_stuck:
+            self.asker.reads.set()
 
     # ---- receiving ----
 
@@ -269,7 +288,9 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def must_wait(self) -> bool:
-        """Whether the client runs ahead of us."""
+        """Whether the client runs ahead of us, or does not read what it has."""
+        if self.is_stuck or self.queue_bytes > WRITE_BYTES:
+            return True
         return len(self.calls) >= self.options.connection_calls_max
 
     def handle(self, body: bytes) -> None:
@@ -336,6 +357,7 @@ class Connection(asyncio.Protocol):
             return
         self.closing_since = self.loop.time()
         # Nobody is told what comes of it any more.
+        self.asker.leave()
         self.waiting.clear()
         if self.frames.state is OPEN:
             try:

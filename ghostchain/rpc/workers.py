@@ -104,7 +104,7 @@ class Workers:
         return Deadline(time.monotonic_ns() + int(self.timeout_s * 1e9), asker)
 
     async def run(self, job: Callable[[Deadline], Result], asker: Asker | None = None) -> Result:
-        """What job returns, on a thread of the pool.
+        """What job returns, on a thread of the pool, once the asker may have another long answer.
 
         The wait ends at the deadline; the thread itself ends when the job asks the deadline or
         its gas runs out, and counts as busy until then. On a fork, a job that finds that it needs
@@ -112,7 +112,18 @@ class Workers:
 
         Raises: RpcError LIMIT_EXCEEDED (queue full) or TIMEOUT; RemoteError.
         """
-        deadline = self.deadline(asker)
+        if self.remote() is not None:
+            return await self.run_on_fork(job, self.deadline(asker))
+        if asker is None:
+            return await self.run_once(job, self.deadline())
+        await asker.take_turn()
+        try:
+            return await self.run_once(job, self.deadline(asker))
+        finally:
+            asker.turns.release()
+
+    async def run_on_fork(self, job: Callable[[Deadline], Result], deadline: Deadline) -> Result:
+        """As run. Any number of one asker's jobs may wait for the remote together."""
         for _ in range(REMOTE_ROUNDS_MAX):
             remote = self.remote()
             if remote is None:

@@ -8,6 +8,7 @@
 enum {
     FRAME_BYTES = 80, /* of an answer, beside its id and result */
     QUANTITY_BYTES = 68,
+    SLICE_BYTES = 256 * 1024, /* of answers in one run */
     CALL_FLAGS = GHOST_CALL_NO_NONCE_CHECK | GHOST_CALL_NO_EOA_CHECK | GHOST_CALL_NO_GAS_CAP |
         GHOST_CALL_NO_BASE_FEE
 };
@@ -166,6 +167,7 @@ int ghost_reads_run(ghost_reads *reads, ghost_executor *executor, const ghost_re
                     size_t answer_bytes_max, ghost_reads_answer *answer) {
     reads->text_max = answer_bytes_max;
     uint64_t end_ns = now_ns() + head->slice_ns;
+    size_t end_length = reads->text_length + SLICE_BYTES;
     int status = GHOST_OK;
     size_t expected = 0;
     do {
@@ -176,7 +178,7 @@ int ghost_reads_run(ghost_reads *reads, ghost_executor *executor, const ghost_re
         if (status == GHOST_OK) {
             status = answer_item(reads, executor, head, &reads->items[reads->answered]);
         }
-    } while (status == GHOST_OK && now_ns() < end_ns);
+    } while (status == GHOST_OK && reads->text_length < end_length && now_ns() < end_ns);
     ghost_executor_evict(executor);
     bool is_elsewhere = status == GHOST_REFUSED || status == GHOST_LIMIT;
     show(reads, is_elsewhere, answer);

@@ -26,6 +26,8 @@ from tests.node.process import Ghostd
 from tests.samples import transfer
 
 MEMORY_GROWTH_MAX = 300 << 20
+# A few answers of 12 MB, each while it is made and while it is sent.
+SLOW_READER_GROWTH_MAX = 150 << 20
 BODY_MAX = 5 * 1024 * 1024
 
 
@@ -491,9 +493,9 @@ def test_subscription_flood_is_bounded(node: Ghostd) -> None:
     asyncio.run(play())
 
 
-def test_slow_reader_is_closed_and_costs_little(node: Ghostd) -> None:
+def test_slow_reader_costs_little(node: Ghostd) -> None:
     """A client that asks for hundreds of megabytes and reads none of them: others are served all
-    the while, the node's memory stays bounded, and the client is let go."""
+    the while, and the node makes only what the client takes; all of it, once it reads."""
     sender = address_of(TEST_KEYS[3])
     nonce = int(node.call("eth_getTransactionCount", "0x" + sender.hex(), "latest"), 16)
     fields = {"gas_limit": 6_000_000, "to": sender, "value": 0, "data": b"\x01" * 120_000}
@@ -508,25 +510,20 @@ def test_slow_reader_is_closed_and_costs_little(node: Ghostd) -> None:
         }
         for index in range(50)
     ]
-    before = memory(node)
+    before = most = memory(node)
     with closing(handshake(node)) as client:
         message = frame(0x81, json.dumps(batch).encode())
-        client.settimeout(1)
-        try:
-            for _ in range(30):
-                client.sendall(message)
-        except OSError:
-            pass
-        for _ in range(20):
+        for _ in range(30):
+            client.sendall(message)
+        for _ in range(200):
             assert node.call("eth_chainId") == "0x7a69"
+            most = max(most, memory(node))
+            time.sleep(0.005)
         client.settimeout(20)
         received = 0
-        try:
-            until = time.monotonic() + 30
-            while (part := client.recv(1 << 20)) and time.monotonic() < until:
-                received += len(part)
-        except ConnectionResetError:
-            part = b""
-        assert not part, "the connection was not ended"
-        assert received < 30 * 50 * 240_000 / 2, "it was sent nearly all of it"
-    assert memory(node) - before < MEMORY_GROWTH_MAX
+        while received < 30 * 50 * 240_000:
+            part = client.recv(1 << 20)
+            assert part, "the connection was ended"
+            received += len(part)
+            most = max(most, memory(node))
+    assert most - before < SLOW_READER_GROWTH_MAX
