@@ -32,7 +32,9 @@ from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.backend import Made, Simulation, TracedOne
 
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
-BLOCKS_KEPT_MAX = 4
+# Several may be of one block: as many as threads that trace at a time, or all but one would start
+# over for each of its transactions.
+READY_MAX = 5
 # Larger blocks are decoded as far as they are asked for, and are not kept.
 TRANSACTIONS_KEPT_MAX = 1_000
 # What the event loop can show without others noticing.
@@ -101,7 +103,8 @@ class Replays:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._lock = threading.Lock()
-        self._idle: dict[int, Warm] = {}
+        # With its block's number; what came last stands last.
+        self._idle: list[tuple[int, Warm]] = []
         self._generation = 0
 
     def forget(self) -> None:
@@ -126,16 +129,23 @@ class Replays:
         return traced
 
     def _lend(self, number: int, watch: Watch) -> tuple[Warm, int]:
-        with self._lock:
-            generation, warm = self._generation, self._idle.pop(number, None)
+        warm, generation = self._take(number)
         return warm or self._prepare(number, watch), generation
+
+    def _take(self, number: int) -> tuple[Warm | None, int]:
+        """One that is ready, if there is one, and the generation of the chain that it is of."""
+        with self._lock:
+            idle = self._idle
+            for place in range(len(idle) - 1, -1, -1):
+                if idle[place][0] == number:
+                    return idle.pop(place)[1], self._generation
+            return None, self._generation
 
     def trace_at_once(self, number: int, watch: Watch, gas_max: int) -> TracedOne | None:
         """As `Backend.trace_at_once`."""
         if self._is_heavy(number, watch, gas_max):
             return None
-        with self._lock:
-            generation, warm = self._generation, self._idle.pop(number, None)
+        warm, generation = self._take(number)
         if warm is None:
             body = self._chain.body(number)
             if body is None or len(body.data) > LIGHT_BODY_BYTES_MAX:
@@ -172,9 +182,9 @@ class Replays:
         """That of the block which would be forgotten for the next, since making and freeing one
         takes longer than a small block; a new one while there is room."""
         with self._lock:
-            if len(self._idle) < BLOCKS_KEPT_MAX:
+            if len(self._idle) < READY_MAX:
                 return new_executor(view)
-            executor = self._idle.pop(next(iter(self._idle))).executor
+            executor = self._idle.pop(0)[1].executor
         executor.reset(view)
         return executor
 
@@ -183,9 +193,9 @@ class Replays:
             is_current = generation == self._generation
             if not is_current or len(warm.replay.batch) > TRANSACTIONS_KEPT_MAX:
                 return
-            self._idle[number] = warm
-            while len(self._idle) > BLOCKS_KEPT_MAX:
-                del self._idle[next(iter(self._idle))]
+            self._idle.append((number, warm))
+            if len(self._idle) > READY_MAX:
+                del self._idle[0]
 
 
 def until_failure(

@@ -15,7 +15,7 @@ from eth_utils.crypto import keccak
 
 from ghostchain.contracts.addresses import FEE_MARKET, GCC, SPIRIT, STAKING
 from ghostchain.encoding.blocks import decode_block, encode_block
-from ghostchain.node.tracing import BLOCKS_KEPT_MAX
+from ghostchain.node.tracing import READY_MAX
 from tests.node.process import Ghostd, RpcFailure
 from tests.wasm.build import wat
 
@@ -447,7 +447,7 @@ def test_many_blocks_in_turn(traced: Traced, options: dict[str, Any]) -> None:
     data = aggregate((traced.counter, increment), (traced.counter, NUMBER))
     sent = [
         traced.send({"to": MULTICALL, "data": data})["transactionHash"]
-        for _ in range(BLOCKS_KEPT_MAX + 3)
+        for _ in range(READY_MAX + 3)
     ]
     node.call("evm_mine")
     in_turn = [node.call("debug_traceTransaction", one, options) for one in sent]
@@ -465,7 +465,7 @@ def test_first_traces(traced: Traced, options: dict[str, Any]) -> None:
     data = aggregate((traced.counter, increment), (traced.counter, NUMBER))
     sent = [
         traced.send({"to": MULTICALL, "data": data})["transactionHash"]
-        for _ in range(2 * BLOCKS_KEPT_MAX + 1)
+        for _ in range(2 * READY_MAX + 1)
     ]
     answers = node.batch([("debug_traceTransaction", [one, options]) for one in sent])
     found = [answer["result"] for answer in answers]
