@@ -23,7 +23,7 @@ from ghostchain.chain.amendments import (
     put_pending,
     refuse_too_many,
 )
-from ghostchain.chain.columns import own_batch
+from ghostchain.chain.columns import Included, own_batch
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.environments import child_environment, environment_of, fees_in
 from ghostchain.chain.fees import BlockFees
@@ -88,6 +88,8 @@ class Chain:
         self._proofs = ProofService(self._trie_base)
         self._prover = Prover(self._proofs, lambda: self._published)
         self._listeners = Listeners()
+        # What the block after this header would show, under this configuration.
+        self._next: tuple[Header, ChainConfig, BlockEnvironment] | None = None
         # The draft whose changes stand in executor and trie.
         self._drafted: tuple[Draft, Pending] | None = None
         self._closed = False
@@ -232,6 +234,10 @@ class Chain:
         """The receipts of a block after genesis: one by one, and their columns."""
         return self._published.receipts_record(number)
 
+    def fresh(self, number: int) -> Included | None:
+        """The transactions of a block that listeners are just being told of."""
+        return self._writer.fresh(number)
+
     def attachment(self, number: int) -> bytes | None:
         """What travelled beside a block (`encoding/attachments.py`); None where none was kept."""
         locator = index.read_attachment(self._published.snapshot, number)
@@ -338,7 +344,14 @@ class Chain:
         """What the block after the head would show; its time is the earliest possible, unless
         given."""
         published = self._published
-        return child_environment(self.config, published.header, published.hash, timestamp)
+        if timestamp is not None:
+            return child_environment(self.config, published.header, published.hash, timestamp)
+        # Asked several times of each head.
+        known = self._next
+        if known is None or known[0] is not published.header or known[1] is not self.config:
+            child = child_environment(self.config, published.header, published.hash, None)
+            known = self._next = published.header, self.config, child
+        return known[2]
 
     def next_fees(self) -> BlockFees:
         """The fees of the block after the head."""
@@ -391,13 +404,16 @@ class Chain:
             base_fee=base_fee,
             excess_blob_gas=excess_blob_gas,
             is_free=is_free,
+            waits=waits,
         )
         if proposal.is_by_hand:
             self._refuse_by_hand()
             check_by_hand(proposal)
         with self._writing:
             changes = self._published.amendments_of_child()
-            pending = self._build(batch, replace(proposal, amendments=changes, waits=waits))
+            if changes:
+                proposal = replace(proposal, amendments=changes)
+            pending = self._build(batch, proposal)
             self._stage(pending)
             self._commit((pending.sealed,), self._seal(), takes_pending=True)
         return pending.sealed
@@ -727,6 +743,7 @@ class Chain:
         self._proofs.forget_old(last.block.header.number)
         for sealed in blocks:
             self._listeners.on_head(sealed.block.header)
+        self._writer.forget_fresh()
 
     def _refuse_if_failed(self) -> None:
         if self._failed:

@@ -6,6 +6,7 @@ taken out column by column, never by a Python object for each.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -14,12 +15,13 @@ import numpy as np
 
 from ghostchain._native import ffi
 from ghostchain.chain import fees
-from ghostchain.chain.records import BodyRecord, receipts_parts
+from ghostchain.chain.records import COUNT, FEE_RATE, BodyRecord, receipts_parts
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.errors import BlockReason, InvalidBlock, InvalidTransaction
 from ghostchain.primitives.errors import TransactionReason as Reason
 from ghostchain.primitives.header import Header
-from ghostchain.state.changes import Column
+from ghostchain.primitives.types import Address, Hash32
+from ghostchain.state.changes import FEW_ROWS, Column, rows
 
 
 def _fields(struct: str, **kinds: Any) -> np.dtype[Any]:
@@ -130,6 +132,34 @@ def own_batch(body: BodyRecord, count: int | None = None) -> TransactionBatch:
     return batch
 
 
+def included_in(native: Any) -> list[int]:
+    """The places of the candidates that a run took in, ascending."""
+    count = native.outcome_count
+    if count > FEW_ROWS:
+        many: list[int] = np.flatnonzero(outcome_columns(native)["included"]).tolist()
+        return many
+    outcomes = native.outcomes
+    few: list[int] = [place for place in range(count) if outcomes[place].included]
+    return few
+
+
+def any_unsigned(batch: TransactionBatch, indices: Sequence[int]) -> bool:
+    """Whether one of these transactions was signed by nobody."""
+    if len(indices) > FEW_ROWS:
+        return bool(transaction_columns(batch)["is_unsigned"][indices].any())
+    items = batch.pointer
+    return any(items[index].is_unsigned for index in indices)
+
+
+def lengths_of(batch: TransactionBatch) -> list[int]:
+    """The bytes of each transaction of a batch, in its canonical form."""
+    if len(batch) > FEW_ROWS:
+        many: list[int] = transaction_columns(batch)["raw_length"].tolist()
+        return many
+    items = batch.pointer
+    return [items[index].raw_length for index in range(len(batch))]
+
+
 def raw_transactions(batch: TransactionBatch, indices: Sequence[int]) -> tuple[bytes, ...]:
     """The canonical bytes of some transactions of a batch."""
     items, buffer = batch.pointer, ffi.buffer
@@ -157,6 +187,10 @@ class CandidateOutcomes(Sequence[CandidateOutcome]):
     def __len__(self) -> int:
         return len(self._included)
 
+    @property
+    def are_all_included(self) -> bool:
+        return 0 not in self._included
+
     @overload
     def __getitem__(self, index: int) -> CandidateOutcome: ...
     @overload
@@ -169,14 +203,53 @@ class CandidateOutcomes(Sequence[CandidateOutcome]):
 
 def candidate_outcomes(outcomes: Column, candidate_count: int) -> CandidateOutcomes:
     """A copy that outlives the executor's result; candidates beyond it were not tried."""
+    if len(outcomes) == 0:
+        return CandidateOutcomes(bytes(candidate_count), bytes(candidate_count))
     return CandidateOutcomes(
         outcomes["included"].tobytes().ljust(candidate_count, b"\0"),
         outcomes["reason"].astype(np.uint8).tobytes().ljust(candidate_count, b"\0"),
     )
 
 
-def receipts_record(native: Any, types: Column, outcomes: Column) -> list[bytes]:
-    """The parts of the receipts record. types: of the included transactions; outcomes: of all."""
+@dataclass(frozen=True, slots=True)
+class Included:
+    """What is kept of a block's transactions: type bytes, senders of 20 bytes each joined, and the
+    hash of each (many of them: a column of 32 bytes each)."""
+
+    types: bytes
+    senders: bytes
+    hashes: Sequence[bytes] | Column
+
+    def names(self) -> list[Hash32]:
+        """The hashes one by one."""
+        found = rows(self.hashes) if isinstance(self.hashes, np.ndarray) else self.hashes
+        return [Hash32(one) for one in found]
+
+    def from_whom(self) -> list[Address]:
+        """The senders one by one."""
+        starts = range(0, len(self.senders), 20)
+        return [Address(self.senders[start : start + 20]) for start in starts]
+
+
+def included_columns(batch: TransactionBatch, native: Any) -> Included:
+    """Copies of the transactions of a batch that a run took in."""
+    places, items, buffer = included_in(native), batch.pointer, ffi.buffer
+    if len(places) > FEW_ROWS:
+        chosen = transaction_columns(batch)[places]
+        senders = chosen["sender"].tobytes()
+        return Included(chosen["type"].tobytes(), senders, chosen["hash"].copy())
+    return Included(
+        bytes([items[place].type for place in places]),
+        b"".join([buffer(items[place].sender)[:] for place in places]),
+        [buffer(items[place].hash)[:] for place in places],
+    )
+
+
+def receipts_record(native: Any, types: bytes) -> list[bytes]:
+    """The parts of the receipts record. types: of the included transactions."""
+    if native.outcome_count <= FEW_ROWS:
+        return _few_receipts(native, types)
+    outcomes = outcome_columns(native)
     rates = _fee_rates(native, outcomes)
     outcomes = outcomes[outcomes["included"] != 0]
     with_logs = outcomes[outcomes["log_count"] > 0]
@@ -184,13 +257,35 @@ def receipts_record(native: Any, types: Column, outcomes: Column) -> list[bytes]
     starts = with_logs["receipt_offset"].tolist()
     lengths = with_logs["receipt_length"].tolist()
     return receipts_parts(
-        types,
+        np.frombuffer(types, np.uint8),
         outcomes["success"],
         outcomes["cumulative_gas_used"],
         outcomes["log_count"],
         [blob[start : start + length] for start, length in zip(starts, lengths, strict=True)],
         rates,
     )
+
+
+def _few_receipts(native: Any, types: bytes) -> list[bytes]:
+    """`receipts_record` of a few transactions, one by one."""
+    outcomes = [native.outcomes[place] for place in included_in(native)]
+    blob = ffi.buffer(native.receipts, native.receipts_length) if native.receipts_length else b""
+    receipts = [
+        blob[one.receipt_offset : one.receipt_offset + one.receipt_length] if one.log_count else b""
+        for one in outcomes
+    ]
+    count = len(outcomes)
+    rates = _fee_rates(native, outcome_columns(native)) if native.fee_rate_count else ()
+    return [
+        COUNT.pack(count),
+        types,
+        bytes([one.success for one in outcomes]),
+        struct.pack(f">{count}Q", *(one.cumulative_gas_used for one in outcomes)),
+        struct.pack(f">{count}I", *(one.log_count for one in outcomes)),
+        struct.pack(f">{count}I", *map(len, receipts)),
+        *receipts,
+        *(FEE_RATE.pack(place, rate) for place, rate in rates),
+    ]
 
 
 def _fee_rates(native: Any, outcomes: Column) -> list[tuple[int, bytes]]:

@@ -68,8 +68,8 @@ def body_parts(
         WITHDRAWAL.pack(item.index, item.validator_index, item.address, item.amount_gwei)
         for item in withdrawals
     ]
-    lengths = np.fromiter(map(len, raws), ">u4", len(raws))
-    return [counts, header, *paid, lengths.tobytes(), senders, *raws]
+    lengths = struct.pack(f">{len(raws)}I", *map(len, raws))
+    return [counts, header, *paid, lengths, senders, *raws]
 
 
 @dataclass(frozen=True, slots=True)

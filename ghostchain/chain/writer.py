@@ -20,7 +20,12 @@ from ghostchain.chain import index
 from ghostchain.chain.amendments import Amendments, delete_pending, encode_amendments
 from ghostchain.chain.columns import (
     CandidateOutcomes,
+    Included,
+    any_unsigned,
     candidate_outcomes,
+    included_columns,
+    included_in,
+    lengths_of,
     outcome_columns,
     raw_transactions,
     receipts_record,
@@ -63,7 +68,7 @@ from ghostchain.primitives.errors import BlockReason, InvalidBlock, RemoteNeeded
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.leniency import STRICT
 from ghostchain.primitives.types import EMPTY_BLOOM, ZERO_HASH, Address, Hash32
-from ghostchain.state.changes import Column, columns_of
+from ghostchain.state.changes import columns_of
 from ghostchain.state.keys import number_bytes
 from ghostchain.state.remote import (
     ChangeLedger,
@@ -167,13 +172,13 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """A block on its way to disk. records: of the block files; hashes: of its transactions."""
+    """A block on its way to disk. records: of the block files; included: its transactions."""
 
     sealed: SealedBlock
     encoded: bytes
     records: list[tuple[int, list[bytes]]]
     seal: Seal | None
-    hashes: Column
+    included: Included
     by_hand: Amendments | None
 
     @property
@@ -260,6 +265,8 @@ class BlockWriter:
         self._staged_bytes = 0
         # Of the block that was written last, if it was alone.
         self._fresh_page = NO_PAGE
+        # The transactions of blocks that were written and of which nobody was told yet.
+        self._fresh: dict[int, Included] = {}
         # The last block that was sealed, and the hashes of those that are perhaps not on disk yet.
         self._sealed = head.number
         self._recent: dict[int, Hash32] = {}
@@ -413,7 +420,7 @@ class BlockWriter:
         )
         try:
             header = self._seal(draft, result)
-            included = np.flatnonzero(outcome_columns(result.native)["included"]).tolist()
+            included = included_in(result.native)
             transactions = raw_transactions(batch, included)
             block = Block(header, transactions, tuple(proposal.withdrawals))
             pending = self._pending(block, batch, result, candidate_count)
@@ -428,10 +435,9 @@ class BlockWriter:
 
     def _uses_leniency(self, batch: TransactionBatch, included: list[int]) -> bool:
         """Whether transactions are in the block that no other chain would take, or could be."""
-        leniency, columns = self.config.leniency, transaction_columns(batch)
-        if columns["is_unsigned"][included].any():
+        if any_unsigned(batch, included):
             return True
-        return leniency != STRICT and bool(included)
+        return self.config.leniency != STRICT and bool(included)
 
     def _is_by_hand(
         self, proposal: Proposal, header: Header, parent: Header, parent_hash: Hash32
@@ -507,16 +513,14 @@ class BlockWriter:
         kept beside it too."""
         sealed, native = pending.sealed, pending.result.native
         header, number = sealed.block.header, sealed.block.header.number
-        outcomes = outcome_columns(native)
-        included = outcomes["included"] != 0
-        transactions = transaction_columns(pending.batch)[included]
+        included = included_columns(pending.batch, native)
         body = body_parts(
             pending.encoded,
             sealed.block.withdrawals,
             sealed.block.transactions,
-            transactions["sender"].tobytes(),
+            included.senders,
         )
-        receipts = receipts_record(native, transactions["type"], outcomes)
+        receipts = receipts_record(native, included.types)
         records = [(tag_of(number, BODY), body), (tag_of(number, RECEIPTS), receipts)]
         if pending.by_hand is not None:
             # First: where the body is found after a kill, what it needs to be run again is too.
@@ -533,9 +537,8 @@ class BlockWriter:
         self._state.stage(number, changes, codes, besides, wiped)
         self._executor.commit()
         self._forest.commit()
-        hashes = transactions["hash"].copy()
         self._staged.append(
-            _Staged(sealed, pending.encoded, records, seal, hashes, pending.by_hand)
+            _Staged(sealed, pending.encoded, records, seal, included, pending.by_hand)
         )
         self._staged_bytes += sum(map(len, body))
         self._recent[number] = sealed.hash
@@ -565,7 +568,9 @@ class BlockWriter:
         def write() -> None:
             batch = self._database.batch()
             put_state(batch)
-            index.put_transactions(batch, [(block.number, block.hashes) for block in staged])
+            index.put_transactions(
+                batch, [(block.number, block.included.hashes) for block in staged]
+            )
             self._write(batch, staged)
             del batch
             if self._state.is_flushing:
@@ -593,6 +598,7 @@ class BlockWriter:
         self._places.put(staged[0].number, rows)
         if len(staged) == 1:
             self._fresh_page = page_of(staged[0])
+            self._fresh = {staged[0].number: staged[0].included}
         last = staged[-1]
         if last.number // SYNC_BLOCKS > (staged[0].number - 1) // SYNC_BLOCKS:
             self._blooms.sync()
@@ -608,6 +614,14 @@ class BlockWriter:
         self._state.settle()
         for number in [number for number in self._recent if number <= self._sealed]:
             del self._recent[number]
+
+    def fresh(self, number: int) -> Included | None:
+        """The transactions of a block that was just written."""
+        return self._fresh.get(number)
+
+    def forget_fresh(self) -> None:
+        """Whoever is to know of the blocks that were written does."""
+        self._fresh = {}
 
     def show(self, put: Callable[[int, bytes, int], None]) -> None:
         """Keeps the logs of a block that was written alone: clients ask for the newest first, and
@@ -656,9 +670,9 @@ class BlockWriter:
 def _within_block_size(batch: TransactionBatch, withdrawal_count: int) -> TransactionBatch:
     """As many of the first candidates as surely make a block that is not too large (EIP-7934)."""
     room = BLOCK_BYTES_MAX - 1024 - WITHDRAWAL_BYTES_MAX * withdrawal_count
-    lengths = transaction_columns(batch)["raw_length"]
-    if int(lengths.sum()) + 4 * len(batch) <= room:
+    lengths = lengths_of(batch)
+    if sum(lengths) + 4 * len(batch) <= room:
         return batch
-    sizes = (lengths + 4).cumsum()
+    sizes = (np.array(lengths) + 4).cumsum()
     fitting = int(np.searchsorted(sizes, room, "right"))
     return batch if fitting == len(batch) else batch.select(range(fitting))

@@ -51,6 +51,10 @@ ZERO_FIELDS = (b"", bytes(32), b"", b"", bytes(32))
 
 def encode_header(header: Header) -> bytes:
     """The bytes of a header: 20 fields, or 21 with a requests hash."""
+    if header.field_count is None:
+        usual = _usual_bytes(header)
+        if usual is not None:
+            return usual
     integers = rlp.encode_integer
     fixed = rlp.encode_bytes
     fields = [
@@ -78,6 +82,53 @@ def encode_header(header: Header) -> bytes:
     if header.requests_hash is not None:
         fields.append(fixed(header.requests_hash))
     return rlp.list_of(fields[: header.field_count])
+
+
+def _usual_bytes(header: Header) -> bytes | None:
+    """The bytes of a header whose fixed fields have their lengths, as in every block; None of
+    another. Cost: a third of what it takes field by field."""
+    integers = rlp.encode_integer
+    requests = (b"\xa0", header.requests_hash) if header.requests_hash is not None else ()
+    first = b"".join(
+        (
+            b"\xa0",
+            header.parent_hash,
+            b"\xa0",
+            header.ommers_hash,
+            b"\x94",
+            header.coinbase,
+            b"\xa0",
+            header.state_root,
+            b"\xa0",
+            header.transactions_root,
+            b"\xa0",
+            header.receipts_root,
+            b"\xb9\x01\x00",
+            header.bloom,
+        )
+    )
+    middle = b"".join((b"\xa0", header.prev_randao, b"\x88", header.nonce))
+    last = b"".join((b"\xa0", header.parent_beacon_block_root, *requests))
+    lengths = len(first), len(middle), len(last)
+    if lengths != (_FIXED_HEADER_FIELDS.size - 3, 33 + 9, 33 + 33 * bool(requests)):
+        return None
+    return rlp.list_of(
+        (
+            first,
+            integers(header.difficulty),
+            integers(header.number),
+            integers(header.gas_limit),
+            integers(header.gas_used),
+            integers(header.timestamp),
+            rlp.encode_bytes(header.extra_data),
+            middle,
+            integers(header.base_fee_per_gas),
+            rlp.encode_bytes(header.withdrawals_root),
+            integers(header.blob_gas_used),
+            integers(header.excess_blob_gas),
+            last,
+        )
+    )
 
 
 def decode_header(data: bytes) -> Header:

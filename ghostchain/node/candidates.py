@@ -113,6 +113,8 @@ def drop_refused(
 ) -> int:
     """What can never go in no longer waits (what went in is gone, see `following.py`). Returns how
     many of the candidates can still go in a later block."""
+    if outcomes.are_all_included:
+        return 0
     refused: dict[TransactionReason, list[PoolTransaction]] = {}
     waiting = 0
     for candidate, outcome in zip(candidates, outcomes, strict=True):

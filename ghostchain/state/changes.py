@@ -7,8 +7,10 @@ transfers changes tens of thousands of accounts.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +49,14 @@ SLOT_CHANGES = np.dtype(
 assert ACCOUNT_CHANGES.itemsize == 280
 assert SLOT_CHANGES.itemsize == 128
 
+# The same as structures: what is not looked at in a small block (whether its storage was wiped and
+# its code changed, and its first slot) is left out.
+ACCOUNT_CHANGE = struct.Struct("<20s32s??2x104s104s8xQ")
+SLOT_CHANGE = struct.Struct("32s32s32s32s")
+STORAGE_WIPED_AT = struct.calcsize("<20s32s??")
+assert ACCOUNT_CHANGE.size == ACCOUNT_CHANGES.itemsize
+assert SLOT_CHANGE.size == SLOT_CHANGES.itemsize
+
 # Stored where an account or a slot is absent, on a chain that was forked from another (there, what
 # is not in the database is the other chain's). No stored value looks so.
 TOMBSTONE = b"\0"
@@ -57,6 +67,17 @@ PLAIN_BYTES = 24
 _EMPTY_TAIL = bytes(EMPTY_ROOT) + bytes(EMPTY_CODE_HASH)
 _EMPTY_TAIL_COLUMN = np.frombuffer(_EMPTY_TAIL, np.uint8)
 _ZERO_16 = bytes(16)
+
+
+class SmallChange(NamedTuple):
+    """An account that a block changed. before and after: as they are stored, b"" for absence.
+    slots: (key, hashed, before, after) of 32 bytes each."""
+
+    address: bytes
+    hashed: bytes
+    before: bytes
+    after: bytes
+    slots: Iterable[tuple[bytes, bytes, bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +95,32 @@ class Changes:
         """For each slot the index of its account."""
         counts = self.accounts["slot_count"].astype(np.int64)
         return np.repeat(np.arange(len(self.accounts)), counts)
+
+    def small(self) -> Iterator[SmallChange]:
+        """The accounts one by one, their slots with them. For a few of them."""
+        accounts, slots = self.accounts.tobytes(), self.slots.tobytes()
+        cursor = 0
+        for start in range(0, len(accounts), ACCOUNT_CHANGE.size):
+            found = ACCOUNT_CHANGE.unpack_from(accounts, start)
+            address, hashed, existed, exists, before, after, count = found
+            end = cursor + count * SLOT_CHANGE.size
+            own = SLOT_CHANGE.iter_unpack(slots[cursor:end]) if count else ()
+            cursor = end
+            yield SmallChange(
+                address,
+                hashed,
+                compact(_stored(before)) if existed else b"",
+                compact(_stored(after)) if exists else b"",
+                own,
+            )
+
+
+def is_small(changes: Changes) -> bool:
+    """Whether a block changed little, and no storage of an account that was there is gone."""
+    accounts = changes.accounts
+    if len(accounts) > FEW_ROWS or len(changes.slots) > FEW_ROWS:
+        return False
+    return not any(accounts.tobytes()[STORAGE_WIPED_AT :: ACCOUNT_CHANGE.size])
 
 
 def compact(record: bytes) -> bytes:
@@ -123,6 +170,11 @@ def _big_endian(records: bytes, place: int) -> bytes:
     start = place * FULL_BYTES
     end = start + FULL_BYTES
     return records[start : start + 8][::-1] + records[start + 8 : end]
+
+
+def _stored(record: bytes) -> bytes:
+    """A packed record with its nonce as it is stored."""
+    return record[7::-1] + record[8:]
 
 
 def record_column(stored: list[bytes]) -> tuple[Column, Column]:

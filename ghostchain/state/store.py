@@ -26,10 +26,11 @@ from ghostchain.state.changes import (
     Column,
     compact_column,
     expand,
+    is_small,
     rows,
     trim,
 )
-from ghostchain.state.undo import Undo, decode_undo, encode_undo
+from ghostchain.state.undo import ZERO_SLOT, Undo, decode_undo, encode_few, encode_undo
 from ghostchain.storage.database import Batch, Database, Reader, after
 from ghostchain.trie.merkle import node_key
 
@@ -61,6 +62,13 @@ class _StagedBlock:
     slot_hashed: Column
     slot_before: Column
 
+    def old(self) -> list[bytes]:
+        """The accounts before, as they are stored."""
+        return compact_column(self.before, self.existed)
+
+    def undo(self, old: list[bytes]) -> bytes:
+        return encode_undo(self.hashed, old, self.owners, self.slot_hashed, self.slot_before)
+
     def history(self, old: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """What history is to keep. old: the accounts before, as they are stored."""
         stamp = keys.number_bytes(self.number)
@@ -71,6 +79,29 @@ class _StagedBlock:
         names = _keys(keys.HISTORY_SLOT, owners, self.slot_hashed, end=stamp)
         values = (trim(value) for value in rows(self.slot_before))
         yield from zip(names, values, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _SmallBlock:
+    """The same of a block that changed little: accounts by their hashes, as they are stored, and
+    slots by the place of their account, with their hashes and values before."""
+
+    number: int
+    accounts: list[tuple[bytes, bytes]]
+    slots: list[tuple[int, bytes, bytes]]
+
+    def old(self) -> list[bytes]:
+        return [before for _, before in self.accounts]
+
+    def undo(self, old: list[bytes]) -> bytes:
+        return encode_few([hashed for hashed, _ in self.accounts], old, self.slots)
+
+    def history(self, old: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        stamp = keys.number_bytes(self.number)
+        for hashed, before in self.accounts:
+            yield keys.HISTORY_ACCOUNT + hashed + stamp, before
+        for owner, hashed, before in self.slots:
+            yield keys.HISTORY_SLOT + self.accounts[owner][0] + hashed + stamp, trim(before)
 
 
 class StateStore:
@@ -99,7 +130,7 @@ class StateStore:
         self._nodes_max = node_buffer_bytes_max // NODE_BYTES
         # The blocks that are staged and not sealed, and what they leave: flat entries and code by
         # database key; empty bytes are absence.
-        self._blocks: list[_StagedBlock] = []
+        self._blocks: list[_StagedBlock | _SmallBlock] = []
         self._staged: dict[bytes, bytes] = {}
         # What is sealed and not settled: the same, and trie nodes.
         self._is_sealed = False
@@ -206,6 +237,12 @@ class StateStore:
         not name them; wiped: of a fork, what slots held before their storage was wiped, by hashes
         of owner and key. Blocks are staged in their order.
         """
+        staged = self._staged
+        staged.update(besides or {})
+        if is_small(changes):
+            self._blocks.append(self._stage_small(number, changes))
+            staged.update((keys.CODE + code_hash, code) for code_hash, code in codes)
+            return
         accounts = changes.accounts
         # Copies, since the columns may be views of memory that the executor takes back.
         hashed = np.ascontiguousarray(accounts["hashed"])
@@ -213,8 +250,6 @@ class StateStore:
         before = accounts["before"].copy()
         owners, slot_hashed, slot_before, slot_after = self._slot_columns(changes, wiped or {})
         values = compact_column(accounts["after"], accounts["exists"])
-        staged = self._staged
-        staged.update(besides or {})
         staged.update(zip(_keys(keys.ACCOUNT, hashed), values, strict=True))
         if len(owners):
             slot_keys = _keys(keys.SLOT, hashed[owners], slot_hashed)
@@ -226,6 +261,26 @@ class StateStore:
         self._blocks.append(
             _StagedBlock(number, hashed, existed, before, owners, slot_hashed, slot_before)
         )
+
+    def _stage_small(self, number: int, changes: Changes) -> _SmallBlock:
+        """As the rest of `stage`, row by row: of a few, that is several times as fast."""
+        staged = self._staged
+        accounts: list[tuple[bytes, bytes]] = []
+        slots: list[tuple[int, bytes, bytes]] = []
+        every_image = bool(self.absence)
+        keeps_images = self._keeps_images and number > 0
+        for place, account in enumerate(changes.small()):
+            before, after = account.before, account.after
+            accounts.append((account.hashed, before))
+            staged[keys.ACCOUNT + account.hashed] = after
+            if keeps_images and (every_image or not before):
+                staged[keys.IMAGE + account.hashed] = account.address
+            for key, hashed, old, new in account.slots:
+                slots.append((place, hashed, old))
+                staged[keys.SLOT + account.hashed + hashed] = trim(new)
+                if keeps_images and (every_image or old == ZERO_SLOT):
+                    staged[keys.IMAGE + hashed] = key
+        return _SmallBlock(number, accounts, slots)
 
     def seal(self, root: bytes, nodes: Iterable[tuple[bytes, bytes]]) -> Callable[[Batch], None]:
         """The staged blocks are to be written together. Returns what puts them in a batch, once, on
@@ -262,16 +317,14 @@ class StateStore:
 
         return put
 
-    def _put_past(self, batch: Batch, blocks: Sequence[_StagedBlock]) -> None:
+    def _put_past(self, batch: Batch, blocks: Sequence[_StagedBlock | _SmallBlock]) -> None:
         """History and undo records of the blocks, and what falls out of the window with them."""
         history: list[tuple[bytes, bytes]] = []
         undos: dict[int, bytes] = {}
         for block in blocks:
-            old = compact_column(block.before, block.existed)
+            old = block.old()
             history += block.history(old)
-            undos[block.number] = encode_undo(
-                block.hashed, old, block.owners, block.slot_hashed, block.slot_before
-            )
+            undos[block.number] = block.undo(old)
         history.sort()
         put = batch.put
         for name, value in history:

@@ -55,6 +55,23 @@ def encode_undo(
     )
 
 
+def encode_few(
+    hashed: list[bytes], before: list[bytes], slots: list[tuple[int, bytes, bytes]]
+) -> bytes:
+    """The same of a few. slots: the index of the account, hashed key, value before."""
+    return b"".join(
+        (
+            COUNTS.pack(len(hashed), len(slots)),
+            *hashed,
+            bytes(map(len, before)),
+            *before,
+            struct.pack(f">{len(slots)}I", *(owner for owner, _, _ in slots)),
+            *(key for _, key, _ in slots),
+            *(value for _, _, value in slots),
+        )
+    )
+
+
 def decode_undo(data: bytes) -> Undo:
     """Raises: StorageCorrupt when the record does not add up."""
     try:

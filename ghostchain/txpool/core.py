@@ -134,13 +134,15 @@ class Pool:
         """Included transactions are gone, senders stand where the head has them.
 
         accounts: the new state of senders that the block changed: of all whose transactions it
-            tried, at least. What it did to the balances of others is learnt when they submit again.
+            tried and of whom something waits still, at least. What it did to the balances of others
+            is learnt when they submit again.
         fees: the rates, and the balances of purses that the block paid from, at least.
         """
         for transaction_hash in included:
             transaction = self.by_hash.get(transaction_hash)
             if transaction is not None:
                 self._remove(transaction)
+                self._drop_queue_if_empty(transaction.sender)
         effects: list[Effect] = []
         for address, state in accounts.items():
             queue = self.senders.get(address)

@@ -197,17 +197,15 @@ class Controller:
     def next_environment(self) -> BlockEnvironment:
         """What the block after the head would show if it were made now."""
         terms, environment = self._terms(), self._chain.next_environment()
-        changed = replace(
+        gas_limit, base_fee = self.settings.gas_limit, terms.base_fee
+        return replace(
             environment,
             timestamp=terms.timestamp,
             coinbase=terms.coinbase,
             prev_randao=terms.prev_randao,
+            gas_limit=environment.gas_limit if gas_limit is None else gas_limit,
+            base_fee=environment.base_fee if base_fee is None else base_fee,
         )
-        if self.settings.gas_limit is not None:
-            changed = replace(changed, gas_limit=self.settings.gas_limit)
-        if terms.base_fee is not None:
-            changed = replace(changed, base_fee=terms.base_fee)
-        return changed
 
     # ---- sealing ----
 
