@@ -35,6 +35,7 @@ PUBLIC_HEADERS = (
     "precompiles/precompiles.h",
     "executor/executor.h",
     "reads/logs.h",
+    "reads/search.h",
     "reads/reads.h",
     "wasm/module.h",
     "wasm/wasm.h",

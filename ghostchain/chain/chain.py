@@ -270,8 +270,14 @@ class Chain:
         return self._published.logs(self._storage.blooms, first, last, addresses, topics)
 
     def shown_logs(self, span: range, choice: LogChoice, bound: LogsBound) -> Iterator[ShownLogs]:
-        """The chosen logs of a span of blocks as JSON, some blocks at a time, within the bound."""
+        """The chosen logs of a span of blocks as JSON, some at a time, up to the block with which
+        the bound is exceeded, if it is: the last of them is that block's then."""
         return self._published.shown_logs(self._storage, span, choice, bound)
+
+    def kept_logs(self, span: range, choice: LogChoice, bound: LogsBound) -> bytes | None:
+        """The same, all of it as a JSON array, where memory has it and a millisecond is enough,
+        else None."""
+        return self._published.kept_logs(span, choice, bound)
 
     # ---- reading state ----
 
@@ -529,9 +535,8 @@ class Chain:
                 PendingState(to.amendments) if to.amendments else None,
                 remote=self._storage.remote,
             )
-            left.kept.is_left = True
+            left.kept.leave(is_cut=arrived.cut is not None)
             if arrived.cut is not None:
-                left.kept.is_cut = True
                 self._cut(arrived.cut)
         self._proofs.forget_all()
         self._listeners.on_rewind(arrived.header)
@@ -739,7 +744,7 @@ class Chain:
                 self._published.kept,
                 remote=self._storage.remote,
             )
-        self._writer.show(self._published.kept.pages.put)
+        self._writer.show(self._published.kept.logs)
         self._proofs.forget_old(last.block.header.number)
         for sealed in blocks:
             self._listeners.on_head(sealed.block.header)

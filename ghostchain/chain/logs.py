@@ -3,21 +3,20 @@
 The bloom file holds 256 bytes a block, at 256 * number. It can always be made again from the
 headers, so it is written without syncing; the database says up to where it is surely on disk.
 
-The logs of blocks that were read are kept as pages, in which native code chooses and shows them
-(`encoding/logs.py`).
+Native code looks for what is asked for in blooms that it keeps as columns, and chooses and shows
+logs out of pages, which it keeps of blocks that were read (`encoding/logs.py`).
 
-Cost: the scan of 10,000 blocks takes some tenths of a millisecond; each block that may match costs
-the read of its records, once: about 5 microseconds, since a second column says where they are
-(`places.py`).
+Cost: 10,000 blocks whose blooms are kept take some microseconds, others half a millisecond once;
+each block that may match costs the read of its records, once: about 5 microseconds, since a second
+column says where they are (`places.py`).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from operator import sub
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +35,6 @@ from ghostchain.storage.files import storage_failure
 SCAN_BLOCKS = 1024
 # The page of a block whose receipts are larger than this has what is asked for alone, each time.
 RECEIPTS_PAGED_BYTES_MAX = 1 << 20
-# What a kept page takes beside its bytes.
-PAGE_OVERHEAD_BYTES = 200
-# Blocks whose pages are chosen from together.
-PAGES_AT_ONCE = 64
 # Blocks between two syncs of the bloom file.
 SYNC_BLOCKS = 1024
 
@@ -59,18 +54,12 @@ class LocatedLog:
 
 @dataclass(frozen=True, slots=True)
 class ShownLogs:
-    """The logs of some blocks as JSON, joined by commas: how many of each, and where in the text
-    they end. Blocks at the end may have been left out."""
+    """Some logs as JSON, joined by commas. reached: the block after those that were looked at, or
+    the one with whose logs these are more than the bound says."""
 
-    blocks: Sequence[int]
-    counts: Sequence[int]
-    ends: Sequence[int]
+    reached: int
+    count: int
     text: bytes
-
-    @property
-    def sizes(self) -> Iterator[int]:
-        """Bytes of each block's logs."""
-        return map(sub, self.ends, (0, *self.ends))
 
 
 class BloomFile:
@@ -105,6 +94,11 @@ class BloomFile:
         if os.preadv(self._file, [wanted], first * BLOOM_BYTES) != len(wanted):
             raise StorageCorrupt(f"{self._path} ends before block {first + count}")
         return wanted
+
+    @property
+    def file(self) -> int:
+        """The descriptor, for reading."""
+        return self._file
 
     def close(self) -> None:
         os.close(self._file)

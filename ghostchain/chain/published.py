@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Generic, TypeVar
 
 from ghostchain.chain import index
 from ghostchain.chain.amendments import NO_AMENDMENTS, AccountAmendment, Amendments, read_pending
 from ghostchain.chain.index import HeaderEntry
 from ghostchain.chain.logs import (
-    PAGE_OVERHEAD_BYTES,
-    PAGES_AT_ONCE,
     RECEIPTS_PAGED_BYTES_MAX,
     BloomFile,
     LocatedLog,
@@ -25,11 +22,17 @@ from ghostchain.chain.logs import (
     transaction_hash,
 )
 from ghostchain.chain.opening import OpenedStorage
-from ghostchain.chain.places import PlaceFile
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import decode_early_header
-from ghostchain.encoding.logs import LogChoice, LogsBound, log_page, read_pages, select_logs
+from ghostchain.encoding.logs import (
+    LogChoice,
+    LogFiles,
+    LogsBound,
+    LogSearch,
+    LogStore,
+    log_page,
+)
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import StateUnavailable, StorageCorrupt
 from ghostchain.primitives.header import Header
@@ -50,6 +53,11 @@ PAGES_KEPT = 12_288
 # Bytes of bodies kept for readers, and as many of receipts.
 RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
+# Columns of blooms of 256 blocks, 64 KiB each: of 32,768 blocks.
+BLOOM_SECTIONS_KEPT = 128
+# Of a search, about in microseconds: between two pieces, and on the event loop.
+PIECE_WORK = 20_000
+QUICK_WORK = 1_000
 # What a record takes beside its bytes: its columns and what they are made of.
 RECORD_OVERHEAD_BYTES = 2_000
 # Larger undo records may take longer to read than what a run asks of them.
@@ -74,14 +82,9 @@ class Recent(Generic[Value]):
 
     def put(self, number: int, value: Value, size: int = 1) -> None:
         """An entry larger than the whole cache is not kept."""
-        self.put_all([(number, value, size)])
-
-    def put_all(self, entries: Iterable[tuple[int, Value, int]]) -> None:
-        """As `put` of each: number, value and size."""
         with self._lock:
-            for number, value, size in entries:
-                if number not in self._entries and size <= self._size_max:
-                    self._put(number, value, size)
+            if number not in self._entries and size <= self._size_max:
+                self._put(number, value, size)
 
     def _put(self, number: int, value: Value, size: int) -> None:
         while self._size + size > self._size_max or len(self._entries) >= self._count_max:
@@ -102,19 +105,25 @@ class Kept:
     """Blocks that were read. All that is published between two rewinds shares one of these, so
     that whoever still reads what was taken back puts it where nobody else looks.
 
-    is_left: blocks were taken back since, so the columns beside the database will tell of others.
     is_cut: the records of what was taken back are no longer in the block files."""
 
-    __slots__ = ("bodies", "headers", "is_cut", "is_left", "pages", "receipts")
+    __slots__ = ("bodies", "headers", "is_cut", "logs", "receipts")
 
     def __init__(self) -> None:
-        self.is_left = self.is_cut = False
+        self.is_cut = False
         self.headers: Recent[KnownBlock] = Recent(count_max=HEADERS_KEPT, size_max=HEADERS_KEPT)
         self.bodies: Recent[BodyRecord] = Recent(count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT)
         self.receipts: Recent[ReceiptsRecord] = Recent(
             count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT
         )
-        self.pages: Recent[bytes] = Recent(count_max=PAGES_KEPT, size_max=LOG_BYTES_KEPT)
+        self.logs = LogStore(
+            pages_max=PAGES_KEPT, page_bytes_max=LOG_BYTES_KEPT, sections_max=BLOOM_SECTIONS_KEPT
+        )
+
+    def leave(self, *, is_cut: bool) -> None:
+        """Blocks were taken back."""
+        self.logs.leave()
+        self.is_cut = is_cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,49 +299,41 @@ class Published:
     def shown_logs(
         self, storage: OpenedStorage, span: range, choice: LogChoice, bound: LogsBound
     ) -> Iterator[ShownLogs]:
-        """As `Chain.shown_logs`. Of some blocks together, those are left out that come after the
-        one with which the bound is exceeded."""
-        last = min(span.stop - 1, self.header.number)
-        candidates = candidate_blocks(storage.blooms, max(span.start, 0), last, choice)
-        while blocks := list(islice(candidates, PAGES_AT_ONCE)):
-            pages = self.pages(storage.places, blocks, choice)
-            text, counts, ends = select_logs(pages, choice, bound)
-            yield ShownLogs(blocks, counts, ends, text)
-
-    def pages(self, places: PlaceFile, numbers: Sequence[int], choice: LogChoice) -> list[bytes]:
-        """As `page` of each, ascending; those that nobody has read are read together."""
-        found = [self.kept.pages.get(number) for number in numbers]
-        missing = [number for number, page in zip(numbers, found, strict=True) if page is None]
-        read = self._read_pages(places, missing, choice) if missing else {}
-        for place, number in enumerate(numbers):
-            if found[place] is None:
-                found[place] = read[number] if number in read else self.page(number, choice)
-        return [page for page in found if page is not None]
-
-    def _read_pages(
-        self, places: PlaceFile, numbers: Sequence[int], choice: LogChoice
-    ) -> dict[int, bytes]:
-        """The pages of blocks as the columns tell of them, where they do."""
+        """As `Chain.shown_logs`."""
+        search = self._search(span, choice, bound, PIECE_WORK)
         with self.files.lent() as lend:
-            read = read_pages(
-                places.file, lend, numbers, choice, whole_max=RECEIPTS_PAGED_BYTES_MAX
+            files = LogFiles(
+                storage.blooms.file,
+                storage.places.file,
+                lend,
+                lambda number: self.page(number, choice),
             )
-        if self.kept.is_left:
-            return {}
-        found = {number: one for number, one in zip(numbers, read, strict=True) if one is not None}
-        self.kept.pages.put_all(
-            (number, page, len(page) + PAGE_OVERHEAD_BYTES)
-            for number, (page, is_whole) in found.items()
-            if is_whole
+            is_much, count = False, 0
+            while not (is_much or search.is_done):
+                text, is_much = search.read(self.kept.logs, files)
+                yield ShownLogs(search.next, search.count - count, text)
+                count = search.count
+
+    def kept_logs(self, span: range, choice: LogChoice, bound: LogsBound) -> bytes | None:
+        """As `Chain.kept_logs`."""
+        return self._search(span, choice, bound, QUICK_WORK).in_memory(self.kept.logs)
+
+    def _search(self, span: range, choice: LogChoice, bound: LogsBound, work_max: int) -> LogSearch:
+        return LogSearch(
+            choice,
+            range(max(span.start, 0), span.stop),
+            self.header.number,
+            bound,
+            whole_max=RECEIPTS_PAGED_BYTES_MAX,
+            work_max=work_max,
         )
-        return {number: page for number, (page, _) in found.items()}
 
     def page(self, number: int, choice: LogChoice) -> bytes:
         """The logs of a block, with all that are chosen among them."""
-        kept = self.kept.pages.get(number)
-        if kept is not None:
-            return kept
-        entry = index.read_entry(self.snapshot, number) if number > 0 else None
+        if number == 0:
+            self.kept.logs.put(0, b"")
+            return b""
+        entry = index.read_entry(self.snapshot, number)
         if entry is None or entry.body is None or entry.receipts is None:
             return b""
         records = self._read_two(entry.body, entry.receipts)
@@ -342,7 +343,7 @@ class Published:
         if len(receipts) > RECEIPTS_PAGED_BYTES_MAX:
             return log_page(number, entry.hash, entry.header, body, receipts, choice)
         page = log_page(number, entry.hash, entry.header, body, receipts)
-        self.kept.pages.put(number, page, len(page) + PAGE_OVERHEAD_BYTES)
+        self.kept.logs.put(number, page)
         return page
 
     def locate(

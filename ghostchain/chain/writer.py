@@ -37,7 +37,6 @@ from ghostchain.chain.environments import environment_of, unexecuted_header
 from ghostchain.chain.fees import BASE_FEE_END, GAS_LIMIT_MAX, next_gas_limit
 from ghostchain.chain.journal import RecordJournal
 from ghostchain.chain.logs import (
-    PAGE_OVERHEAD_BYTES,
     RECEIPTS_PAGED_BYTES_MAX,
     SYNC_BLOCKS,
 )
@@ -58,7 +57,7 @@ from ghostchain.chain.validation import (
 from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import encode_header
-from ghostchain.encoding.logs import log_page
+from ghostchain.encoding.logs import LogStore, log_page
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, BlockResult, Executor
 from ghostchain.execution.forks import Fork
@@ -190,21 +189,16 @@ class _Staged:
         return self.sealed.block.header.number
 
 
-# Of no block.
-NO_PAGE = 0, b""
-
-
-def page_of(block: _Staged) -> tuple[int, bytes]:
-    """The number and the page of the logs of a block that is being written; NO_PAGE where there are
-    none, or very many."""
+def page_of(block: _Staged) -> bytes:
+    """The page of the logs of a block that was written; b"" where there are none, or very many."""
     if block.header.bloom == EMPTY_BLOOM:
-        return NO_PAGE
+        return b""
     number, records = block.number, dict(block.records)
     receipts = b"".join(records[tag_of(number, RECEIPTS)])
     if len(receipts) > RECEIPTS_PAGED_BYTES_MAX:
-        return NO_PAGE
+        return b""
     body = b"".join(records[tag_of(number, BODY)])
-    return number, log_page(number, block.sealed.hash, block.encoded, body, receipts)
+    return log_page(number, block.sealed.hash, block.encoded, body, receipts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,8 +257,8 @@ class BlockWriter:
         self._places = storage.places
         self._staged: list[_Staged] = []
         self._staged_bytes = 0
-        # Of the block that was written last, if it was alone.
-        self._fresh_page = NO_PAGE
+        # The block that was written last, if it was alone.
+        self._unshown: _Staged | None = None
         # The transactions of blocks that were written and of which nobody was told yet.
         self._fresh: dict[int, Included] = {}
         # The last block that was sealed, and the hashes of those that are perhaps not on disk yet.
@@ -596,8 +590,9 @@ class BlockWriter:
                 batch, block.number, block.sealed.hash, block.encoded, (body, receipts)
             )
         self._places.put(staged[0].number, rows)
+        self._unshown = None
         if len(staged) == 1:
-            self._fresh_page = page_of(staged[0])
+            self._unshown = staged[0]
             self._fresh = {staged[0].number: staged[0].included}
         last = staged[-1]
         if last.number // SYNC_BLOCKS > (staged[0].number - 1) // SYNC_BLOCKS:
@@ -623,12 +618,16 @@ class BlockWriter:
         """Whoever is to know of the blocks that were written does."""
         self._fresh = {}
 
-    def show(self, put: Callable[[int, bytes, int], None]) -> None:
+    def show(self, logs: LogStore) -> None:
         """Keeps the logs of a block that was written alone: clients ask for the newest first, and
         the records are at hand. Of many at once, nobody asks while they are caught up with."""
-        (number, page), self._fresh_page = self._fresh_page, NO_PAGE
+        block, self._unshown = self._unshown, None
+        if block is None:
+            return
+        page = page_of(block)
         if page:
-            put(number, page, len(page) + PAGE_OVERHEAD_BYTES)
+            logs.put(block.number, page)
+        logs.follow(block.number, block.header.bloom)
 
     def discard(self) -> None:
         """Forgets what is pending."""

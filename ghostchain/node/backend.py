@@ -19,7 +19,7 @@ from ghostchain.consensus.messages import Certificate, decode_message
 from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import sign
-from ghostchain.encoding.logs import LogChoice
+from ghostchain.encoding.logs import choice_of
 from ghostchain.execution.executor import (
     BlockEnvironment,
     CallFlag,
@@ -256,11 +256,26 @@ class NodeBackend:
         remote = self.remote
         if remote is not None and first <= remote.number:
             end = min(last, remote.number)
-            yield from shown_one_by_one(remote.logs(first, end, addresses, topics))
+            for found in shown_one_by_one(remote.logs(first, end, addresses, topics)):
+                bound = bound.less(found.count, len(found.text) + 1)
+                yield found
             first = remote.number + 1
         if first <= last:
-            choice = LogChoice(addresses, topics)
+            choice = choice_of(addresses, topics)
             yield from self._chain.shown_logs(range(first, last + 1), choice, bound)
+
+    def kept_logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+        bound: LogsBound,
+    ) -> bytes | None:
+        if self.remote is not None:
+            return None
+        span = range(first, last + 1)
+        return self._chain.kept_logs(span, choice_of(addresses, topics), bound)
 
     # ---- state and execution ----
 

@@ -270,8 +270,19 @@ class Backend(Protocol):
         topics: Sequence[Collection[Hash32]],
         bound: LogsBound,
     ) -> Iterable[ShownLogs]:
-        """The same as JSON, of some blocks after the other. Of those given together, what comes
-        after the block with which they exceed the bound may be left out."""
+        """The same as JSON, some after the other, up to the block with which the bound is
+        exceeded, if it is."""
+
+    def kept_logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+        bound: LogsBound,
+    ) -> bytes | None:
+        """The same, all of it as a JSON array, where it is at hand and takes no more than about a
+        millisecond, else None. Event loop."""
 
     # state and execution
 

@@ -239,4 +239,4 @@ def shown_one_by_one(located: Iterable[LocatedLog]) -> Iterator[ShownLogs]:
     """Decoded logs as those are that are shown natively."""
     for item in located:
         text = orjson.dumps(located_log_json(item))
-        yield ShownLogs([item.block_number], [1], [len(text)], text)
+        yield ShownLogs(item.block_number, 1, text)

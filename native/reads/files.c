@@ -1,7 +1,5 @@
 /* Pages of logs of blocks that nobody has read yet, from the block files. */
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,8 +8,6 @@
 
 enum {
     LOCATOR_BYTES = 16,
-    ROW_BYTES = 2 * LOCATOR_BYTES + 4, /* body, receipts, CRC-32 of the number and both */
-    ROWS_AT_ONCE = 128,
     RECORD_HEAD = 16,
     BODY_HEAD = 12,
     RECEIPTS = 1, /* the last bit of a tag */
@@ -23,14 +19,6 @@ typedef struct locator {
     uint32_t segment, length;
     uint64_t offset;
 } locator;
-
-typedef struct reader {
-    const ghost_log_files *files;
-    uint8_t rows[ROW_BYTES * ROWS_AT_ONCE];
-    uint64_t first_row;
-    size_t row_count;
-    page_buffer records;
-} reader;
 
 /* ---- CRC-32, as zlib's, eight bytes at a time ---- */
 
@@ -79,25 +67,25 @@ static locator locator_at(const uint8_t *bytes) {
 }
 
 /* The row of a block as it is on disk; NULL where the file ends before it. */
-static const uint8_t *row_of(reader *of, uint64_t number) {
+static const uint8_t *row_of(block_reader *of, uint64_t number) {
     if (number < of->first_row || number - of->first_row >= of->row_count) {
         of->row_count = 0;
-        if (number > INT64_MAX / ROW_BYTES - ROWS_AT_ONCE) {
+        if (number > INT64_MAX / PLACE_BYTES - PLACES_AT_ONCE) {
             return NULL;
         }
         ssize_t size =
-            pread(of->files->places, of->rows, sizeof of->rows, (off_t)(number * ROW_BYTES));
-        if (size < ROW_BYTES) {
+            pread(of->files->places, of->rows, sizeof of->rows, (off_t)(number * PLACE_BYTES));
+        if (size < PLACE_BYTES) {
             return NULL;
         }
         of->first_row = number;
-        of->row_count = (size_t)size / ROW_BYTES;
+        of->row_count = (size_t)size / PLACE_BYTES;
     }
-    return of->rows + (number - of->first_row) * ROW_BYTES;
+    return of->rows + (number - of->first_row) * PLACE_BYTES;
 }
 
 /* Where body and receipts of a block stand. */
-static bool find_block(reader *of, uint64_t number, locator *body, locator *receipts) {
+static bool find_block(block_reader *of, uint64_t number, locator *body, locator *receipts) {
     const uint8_t *row = row_of(of, number);
     if (row == NULL) {
         return false;
@@ -143,7 +131,7 @@ static bool open_record(const uint8_t *record, const locator *at, uint64_t tag, 
 
 /* The records of a block, in one reading where they are neighbours. GHOST_MALFORMED where they are
  * not there. */
-static int read_records(reader *of, ghost_log_block *block, const locator *body,
+static int read_records(block_reader *of, ghost_log_block *block, const locator *body,
                         const locator *receipts) {
     size_t first = RECORD_HEAD + (size_t)body->length;
     size_t second = RECORD_HEAD + (size_t)receipts->length;
@@ -179,13 +167,12 @@ static bool read_header(ghost_log_block *block, uint8_t hash[32]) {
     return true;
 }
 
-/* The page of a block behind the others. GHOST_MISSING: *segment is not open. */
-static int put_block(page_buffer *pages, uint8_t *reading, reader *of, uint32_t *segment,
+int ghost_pages_read(page_buffer *page, bool *is_whole, uint32_t *segment, block_reader *of,
                      uint64_t number, const ghost_log_filter *filter, size_t whole_max) {
+    pthread_once(&crc_is_ready, make_crc_tables);
     locator body, receipts;
-    *reading = GHOST_PAGE_ELSEWHERE;
     if (!find_block(of, number, &body, &receipts)) {
-        return GHOST_OK;
+        return GHOST_MALFORMED;
     }
     const locator *both[] = {&body, &receipts};
     for (int i = 0; i < 2; i++) {
@@ -200,40 +187,13 @@ static int put_block(page_buffer *pages, uint8_t *reading, reader *of, uint32_t 
     if (status == GHOST_OK && !read_header(&block, hash)) {
         status = GHOST_MALFORMED;
     }
-    bool is_whole = receipts.length <= whole_max;
-    size_t start = pages->length;
+    *is_whole = receipts.length <= whole_max;
+    size_t start = page->length;
     if (status == GHOST_OK) {
-        status = ghost_pages_put(pages, &block, is_whole ? NULL : filter);
+        status = ghost_pages_put(page, &block, *is_whole ? NULL : filter);
     }
-    if (status == GHOST_MALFORMED) {
-        pages->length = start;
-        return GHOST_OK;
+    if (status != GHOST_OK) {
+        page->length = start;
     }
-    *reading = is_whole ? GHOST_PAGE_WHOLE : GHOST_PAGE_CHOSEN;
-    return status;
-}
-
-int ghost_logs_read(ghost_bytes *out, uint64_t *ends, uint8_t *readings, size_t *read,
-                    uint32_t *segment, const ghost_log_files *files, const uint64_t *numbers,
-                    size_t count, const ghost_log_filter *filter, size_t whole_max) {
-    pthread_once(&crc_is_ready, make_crc_tables);
-    reader of = {.files = files};
-    page_buffer pages = {0};
-    int status = GHOST_OK;
-    size_t i = 0;
-    while (i < count) {
-        status = put_block(&pages, &readings[i], &of, segment, numbers[i], filter, whole_max);
-        if (status != GHOST_OK) {
-            break;
-        }
-        ends[i++] = pages.length;
-    }
-    free(of.records.data);
-    if (status == GHOST_OUT_OF_MEMORY) {
-        free(pages.data);
-        pages = (page_buffer){0};
-    }
-    *read = i;
-    *out = (ghost_bytes){pages.data, pages.length};
     return status;
 }

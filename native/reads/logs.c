@@ -305,11 +305,9 @@ int ghost_logs_page(ghost_bytes *out, const ghost_log_block *block,
 
 /* ---- choosing ---- */
 
-/* False when memory is out. */
-static bool select_page(page_buffer *out, const ghost_view *page, const ghost_log_filter *filter,
-                        uint32_t *count) {
+bool ghost_pages_select(page_buffer *out, const ghost_view *page, const ghost_log_filter *filter,
+                        size_t *count) {
     const uint8_t *at = page->data, *end = page->data + page->length;
-    *count = 0;
     while (at < end) {
         uint32_t length;
         memcpy(&length, at, sizeof length);
@@ -334,24 +332,6 @@ static bool select_page(page_buffer *out, const ghost_view *page, const ghost_lo
         ++*count;
     }
     return true;
-}
-
-int ghost_logs_select(ghost_bytes *out, uint32_t *counts, uint64_t *ends, size_t *pages_read,
-                      const ghost_view *pages, size_t page_count, const ghost_log_filter *filter,
-                      size_t logs_max, size_t bytes_max) {
-    page_buffer found = {0};
-    size_t total = 0, i = 0;
-    while (i < page_count && total <= logs_max && found.length <= bytes_max) {
-        if (!select_page(&found, &pages[i], filter, &counts[i])) {
-            free(found.data);
-            return GHOST_OUT_OF_MEMORY;
-        }
-        ends[i] = found.length;
-        total += counts[i++];
-    }
-    *pages_read = i;
-    *out = (ghost_bytes){found.data, found.length};
-    return GHOST_OK;
 }
 
 /* ---- blooms ---- */

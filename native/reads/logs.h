@@ -33,37 +33,6 @@ typedef struct ghost_log_block {
  * out->data is freed by the caller with free(). */
 int ghost_logs_page(ghost_bytes *out, const ghost_log_block *block, const ghost_log_filter *filter);
 
-/* Where blocks stand on disk: a file of rows (ghostchain/chain/places.py), and segments of the
- * block files (ghostchain/storage/files.py) by their numbers. Descriptors, open for reading. */
-typedef struct ghost_log_files {
-    int places;
-    const uint32_t *segments;
-    const int *files;
-    size_t count;
-} ghost_log_files;
-
-/* What came of a block that was to be read. */
-enum ghost_log_reading {
-    GHOST_PAGE_ELSEWHERE = 0, /* it is not read here, for whatever reason: an empty page */
-    GHOST_PAGE_WHOLE = 1,     /* all its logs */
-    GHOST_PAGE_CHOSEN = 2     /* those that match alone: its receipts are larger than whole_max */
-};
-
-/* Pages of these blocks, one behind the other in out: in ends where each ends, in readings how it
- * was read. Stops before a block in a segment that is not open: that is *segment then, and the
- * blocks before it, *read of them, are done. GHOST_OK, MISSING for such a segment, or
- * OUT_OF_MEMORY. out as above. */
-int ghost_logs_read(ghost_bytes *out, uint64_t *ends, uint8_t *readings, size_t *read,
-                    uint32_t *segment, const ghost_log_files *files, const uint64_t *numbers,
-                    size_t count, const ghost_log_filter *filter, size_t whole_max);
-
-/* The JSON of the logs that match, joined by commas; in counts how many each page gave, in ends
- * where theirs end. Ends after the page with which there are more than logs_max, or more bytes than
- * bytes_max; *pages_read are read. out as above. */
-int ghost_logs_select(ghost_bytes *out, uint32_t *counts, uint64_t *ends, size_t *pages_read,
-                      const ghost_view *pages, size_t page_count, const ghost_log_filter *filter,
-                      size_t logs_max, size_t bytes_max);
-
 /* Which of `count` blooms, 256 bytes each, may hold one of each group's alternatives: their indices
  * go to out, ascending, and their number is returned. bits: three for each alternative (Yellow
  * Paper, 4.3.1), group after group. */

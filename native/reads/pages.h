@@ -2,7 +2,10 @@
 #ifndef GHOST_READS_PAGES_H
 #define GHOST_READS_PAGES_H
 
+#include <stdbool.h>
+
 #include "logs.h"
+#include "search.h"
 
 typedef struct page_buffer {
     uint8_t *data;
@@ -18,5 +21,28 @@ uint8_t *ghost_pages_reserve(page_buffer *out, size_t more);
 /* As ghost_logs_page, behind what there is; what was put of a page that fails stays. */
 int ghost_pages_put(page_buffer *page, const ghost_log_block *block,
                     const ghost_log_filter *filter);
+/* The JSON of a page's logs that match, behind what there is, and a comma between; *count is more
+ * by their number. False when memory is out. */
+bool ghost_pages_select(page_buffer *out, const ghost_view *page, const ghost_log_filter *filter,
+                        size_t *count);
+
+/* ---- from the block files ---- */
+
+enum { PLACE_BYTES = 36, PLACES_AT_ONCE = 128 };
+
+/* Reads blocks, best in their order. All zero but for files; ends with free(records.data). */
+typedef struct block_reader {
+    const ghost_log_files *files;
+    uint8_t rows[PLACE_BYTES * PLACES_AT_ONCE];
+    uint64_t first_row;
+    size_t row_count;
+    page_buffer records;
+} block_reader;
+
+/* As ghost_logs_page, of a block as it is on disk, behind what there is; of all its logs where its
+ * receipts have at most whole_max bytes. GHOST_MISSING: *segment is not open. GHOST_MALFORMED: it
+ * is not to be had here. Either leaves *page as it was. */
+int ghost_pages_read(page_buffer *page, bool *is_whole, uint32_t *segment, block_reader *reader,
+                     uint64_t number, const ghost_log_filter *filter, size_t whole_max);
 
 #endif

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import orjson
 import pytest
 
-from ghostchain.chain.logs import LocatedLog, matches, matching_logs
+from ghostchain.chain.logs import BloomFile, LocatedLog, matches, matching_logs
 from ghostchain.chain.places import ROW_BYTES, PlaceFile, row_of
 from ghostchain.chain.records import (
     ATTACHMENT,
@@ -28,7 +29,15 @@ from ghostchain.chain.records import (
 from ghostchain.crypto.hashes import bloom_may_contain, logs_bloom
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.blocks import encode_header, encode_receipt
-from ghostchain.encoding.logs import LogChoice, LogsBound, log_page, read_pages, select_logs
+from ghostchain.encoding.logs import (
+    LogChoice,
+    LogFiles,
+    LogsBound,
+    LogSearch,
+    LogStore,
+    choice_of,
+    log_page,
+)
 from ghostchain.primitives.block import Withdrawal
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.primitives.receipt import Log, Receipt
@@ -60,6 +69,7 @@ class Block:
         count = chance.randrange(6)
         self.raws = [chance.randbytes(chance.randrange(1, 300)) for _ in range(count)]
         paid = [Withdrawal(i, i, Address(bytes(20)), i) for i in range(chance.randrange(3))]
+        self.bloom = bytes(256)
         self.body = b"".join(body_parts(self.header, paid, self.raws, chance.randbytes(20 * count)))
         self.receipts = b"".join(self.receipts_of(chance, count))
 
@@ -82,6 +92,7 @@ class Block:
             np.array([item.cumulative_gas_used for item in receipts], np.uint64),
             np.array([len(item.logs) for item in receipts], np.uint32),
         )
+        self.bloom = logs_bloom([log for item in receipts for log in item.logs])
         encoded = [encode_receipt(item) for item in receipts if item.logs]
         rates = [(0, (5).to_bytes(32, "big"))] if count and chance.random() < 0.3 else []
         return receipts_parts(*columns, encoded, rates)
@@ -110,42 +121,71 @@ class Block:
         ]
 
 
+def store_of(pages: int = 10_000, size: int = 1 << 26, sections: int = 8) -> LogStore:
+    return LogStore(pages_max=pages, page_bytes_max=size, sections_max=sections)
+
+
+def nothing(number: int) -> bytes:
+    raise AssertionError(f"block {number} is asked for elsewhere")
+
+
+NO_FILES = LogFiles(-1, -1, lambda segment: None, nothing)
+
+
+def select(pages: list[bytes], choice: LogChoice, bound: LogsBound = ALL) -> tuple[bytes, int, int]:
+    """What a search finds in these pages: text, logs, and where it stopped. No bloom is known, so
+    none is asked."""
+    store = store_of()
+    store.leave()
+    for number, page in enumerate(pages):
+        store.put(number, page)
+    search = LogSearch(choice, range(len(pages)), len(pages), bound, whole_max=0, work_max=1 << 40)
+    text, is_much = search.read(store, NO_FILES)
+    assert is_much is not search.is_done
+    return text, search.count, search.next
+
+
+def some_choice(chance: random.Random, width: int) -> tuple[set[Address], list[set[Hash32]]]:
+    addresses = {address(chance) for _ in range(width)}
+    topics = [
+        {topic(chance) for _ in range(chance.randrange(4))} for _ in range(chance.randrange(5))
+    ]
+    return addresses, topics
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_pages_show_what_python_would(seed: int) -> None:
     """Whether the page was made whole and chosen from, or made of what is chosen."""
     chance = random.Random(seed)
     blocks = [Block(chance) for _ in range(8)]
-    addresses = {address(chance) for _ in range(seed % 3)}
-    topics = [
-        {topic(chance) for _ in range(chance.randrange(4))} for _ in range(chance.randrange(5))
-    ]
+    addresses, topics = some_choice(chance, seed % 3)
     choice = LogChoice(addresses, topics)
     expected = [block.expected(addresses, topics) for block in blocks]
     flat = b",".join(item for found in expected for item in found)
-    counts = [len(found) for found in expected]
+    count = sum(map(len, expected))
     for pages in ([block.page() for block in blocks], [block.page(choice) for block in blocks]):
-        text, found, ends = select_logs(pages, choice, ALL)
-        assert (text, found) == (flat, counts)
-        parts = [b",".join(item) for item in expected]
-        spans = zip((0, *ends), ends, strict=False)
-        assert [text[start:end].removeprefix(b",") for start, end in spans] == parts
+        assert select(pages, choice) == (flat, count, 8)
 
 
-def test_reading_ends_behind_the_page_that_is_too_much() -> None:
+def test_a_search_ends_with_the_block_that_is_too_much() -> None:
     chance = random.Random(5)
     blocks = [Block(chance) for _ in range(40)]
     pages = [block.page() for block in blocks]
     choice = LogChoice((), ())
-    text, whole, ends = select_logs(pages, choice, ALL)
-    assert sum(whole) > 10
-    _, counts, _ = select_logs(pages, choice, LogsBound(logs_max=5))
-    assert sum(counts[:-1]) <= 5 < sum(counts)
-    assert counts == whole[: len(counts)]
-    half = len(text) // 2
-    cut, _, few = select_logs(pages, choice, LogsBound(bytes_max=half))
-    assert text.startswith(cut)
-    assert few == ends[: len(few)]
-    assert few[-2] <= half < few[-1]
+    found = [select(pages[: end + 1], choice) for end in range(40)]
+    whole, total, _ = found[-1]
+    assert total > 10
+    for most in (*range(total + 2), 1 << 62):
+        text, count, reached = select(pages, choice, LogsBound(logs_max=most))
+        first = next((at for at, item in enumerate(found) if item[1] > most), 40)
+        assert reached == first
+        assert (text, count) == found[min(first, 39)][:2]
+    for size in (0, 1, len(found[7][0]), len(whole) // 2, len(whole), len(whole) + 1):
+        text, _, reached = select(pages, choice, LogsBound(bytes_max=size))
+        first = next(
+            (at for at, item in enumerate(found) if item[0] and len(item[0]) + 1 > size), 40
+        )
+        assert (text, reached) == (found[min(first, 39)][0], first)
 
 
 @pytest.mark.parametrize("seed", range(300))
@@ -165,7 +205,7 @@ def test_damage_is_refused_or_harmless(seed: int) -> None:
                 data += chance.randbytes(3)
     setattr(block, name, bytes(data))
     with contextlib.suppress(StorageCorrupt):
-        select_logs([block.page()], LogChoice((), ()), ALL)
+        select([block.page()], LogChoice((), ()))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -197,30 +237,73 @@ class Stored:
 
     def __init__(self, folder: Path, blocks: list[Block], *, segment_bytes: int, is_apart: bool):
         self.folder = folder
+        self.blocks = {block.number: block for block in blocks}
         self.files = SegmentLog(
             folder, "blocks", identity=bytes(16), segment_bytes_max=segment_bytes, is_durable=False
         )
         self.files.set_end(self.files.end)
-        self.places = PlaceFile(folder / "places")
+        self.places, self.blooms = PlaceFile(folder / "places"), BloomFile(folder / "blooms")
         self.located: dict[int, tuple[Locator, Locator]] = {}
+        self.head = 0
         for block in blocks:
-            records = [(tag_of(block.number, BODY), [block.body])]
-            if is_apart:
-                records.append((tag_of(block.number, ATTACHMENT), [bytes(block.number % 50)]))
-            records.append((tag_of(block.number, RECEIPTS), [block.receipts]))
-            body, *_, receipts = self.files.append(records)
-            self.located[block.number] = body, receipts
-            self.places.put(block.number, [row_of(block.number, body, receipts)])
+            self.append(block, is_apart=is_apart)
+        # What was not read natively.
+        self.elsewhere: list[int] = []
 
-    def read(
-        self, numbers: list[int], choice: LogChoice, whole_max: int = 1 << 20
-    ) -> list[tuple[bytes, bool] | None]:
+    def append(self, block: Block, *, is_apart: bool = False) -> None:
+        records = [(tag_of(block.number, BODY), [block.body])]
+        if is_apart:
+            records.append((tag_of(block.number, ATTACHMENT), [bytes(block.number % 50)]))
+        records.append((tag_of(block.number, RECEIPTS), [block.receipts]))
+        body, *_, receipts = self.files.append(records)
+        self.located[block.number] = body, receipts
+        self.places.put(block.number, [row_of(block.number, body, receipts)])
+        self.blooms.put(block.number, block.bloom)
+        self.blocks[block.number] = block
+        self.head = block.number
+
+    def search(
+        self,
+        store: LogStore,
+        choice: LogChoice,
+        span: range | None = None,
+        *,
+        whole_max: int = 1 << 20,
+        work_max: int = 1 << 40,
+    ) -> bytes:
+        """The JSON of all that is found, in as many pieces as it takes."""
+
+        def page(number: int) -> bytes:
+            self.elsewhere.append(number)
+            block = self.blocks.get(number)
+            return b"" if block is None else block.page(choice)
+
+        span = range(self.head + 1) if span is None else span
+        search = LogSearch(choice, span, self.head, ALL, whole_max=whole_max, work_max=work_max)
+        texts = []
         with self.files.lent() as lend:
-            return read_pages(self.places.file, lend, numbers, choice, whole_max=whole_max)
+            files = LogFiles(self.blooms.file, self.places.file, lend, page)
+            while not search.is_done:
+                text, is_much = search.read(store, files)
+                assert not is_much
+                texts.append(text)
+        return b",".join(filter(None, texts))
+
+    def at_once(self, store: LogStore, choice: LogChoice, span: range) -> bytes | None:
+        search = LogSearch(choice, span, self.head, ALL, whole_max=1 << 20, work_max=1 << 40)
+        return search.in_memory(store)
+
+    def expected(
+        self, addresses: set[Address], topics: list[set[Hash32]], span: range | None = None
+    ) -> bytes:
+        numbers = sorted(self.blocks) if span is None else span
+        found = (self.blocks[n].expected(addresses, topics) for n in numbers if n in self.blocks)
+        return b",".join(item for items in found for item in items)
 
     def close(self) -> None:
         self.files.close()
         self.places.close()
+        self.blooms.close()
 
 
 def chain_of(chance: random.Random, count: int) -> list[Block]:
@@ -239,14 +322,26 @@ def test_pages_read_from_disk_are_those_of_the_records(
     """Of any of the blocks, whether they are in one segment or in many."""
     chance = random.Random(seed)
     blocks = chain_of(chance, 300)
-    choice = LogChoice({address(chance)}, [{topic(chance), topic(chance)}])
+    asked: tuple[set[Address], list[set[Hash32]]]
+    asked = {address(chance)}, [{topic(chance), topic(chance)}]
+    choice = LogChoice(*asked)
     stored = Stored(tmp_path / "blocks", blocks, segment_bytes=segment_bytes, is_apart=is_apart)
-    chosen = [block for block in blocks if chance.random() < (0.1, 0.5, 1)[seed]]
-    for whole_max in (1 << 20, 300, 0):
-        found = stored.read([block.number for block in chosen], choice, whole_max)
-        for block, one in zip(chosen, found, strict=True):
+    for whole_max in (1 << 20, 2_000, 0):
+        store = store_of()
+        for work_max in (1, 100, 1 << 40):
+            found = stored.search(store, choice, whole_max=whole_max, work_max=work_max)
+            assert found == stored.expected(*asked)
+        kept = {block.number: store.get(block.number) for block in blocks}
+        assert any(kept.values()) is (whole_max > 0)
+        for block in blocks:
             is_whole = len(block.receipts) <= whole_max
-            assert one == (block.page(None if is_whole else choice), is_whole)
+            assert kept[block.number] in (None, block.page() if is_whole else None)
+        everything = LogChoice((), ())
+        assert stored.search(store, everything, whole_max=whole_max) == stored.expected(set(), [])
+        for block in blocks:
+            is_whole = len(block.receipts) <= whole_max
+            assert store.get(block.number) == (block.page() if is_whole else None)
+    assert stored.elsewhere == list(range(blocks[0].number)) * 3
     stored.close()
 
 
@@ -255,7 +350,7 @@ def test_blocks_without_a_place_are_read_elsewhere(tmp_path: Path) -> None:
     blocks = chain_of(random.Random(3), 40)
     first, choice = blocks[0].number, LogChoice((), ())
     stored = Stored(tmp_path / "blocks", blocks, segment_bytes=4_000, is_apart=False)
-    numbers = [block.number for block in blocks]
+    span = range(first, stored.head + 1)
     body, receipts = stored.located[first + 5]
     stored.places.put(first + 3, [bytes(ROW_BYTES)])
     stored.places.put(first + 4, [row_of(first + 5, body, receipts)])
@@ -263,15 +358,169 @@ def test_blocks_without_a_place_are_read_elsewhere(tmp_path: Path) -> None:
     stored.places.put(first + 7, [row_of(first + 7, replace(body, segment=9_999), receipts)])
     stored.places.put(first + 8, [row_of(first + 8, replace(body, offset=2**63), receipts)])
     stored.places.put(first + 9, [row_of(first + 9, replace(body, length=2**32 - 1), receipts)])
-    absent = {first + place for place in (3, 4, 6, 7, 8, 9)}
-    found = stored.read(numbers, choice)
-    assert {number for number, one in zip(numbers, found, strict=True) if one is None} == absent
-    assert found[5] == (blocks[5].page(), True)
-    assert stored.read([0, numbers[-1] + 1, 2**40, 2**63], choice) == [None] * 4
+    store = store_of()
+    assert stored.search(store, choice, span) == stored.expected(set(), [])
+    assert stored.elsewhere == [first + place for place in (3, 4, 6, 7, 8, 9)]
+    assert store.get(first + 5) == blocks[5].page()
+    stored.elsewhere.clear()
     os.truncate(tmp_path / "blocks" / "places", ROW_BYTES * (first + 20) + 5)
-    found = stored.read(numbers[20:], choice)
-    assert found == [None] * len(found)
+    assert stored.search(store_of(), choice, span) == stored.expected(set(), [])
+    assert stored.elsewhere[-20:] == list(range(first + 20, first + 40))
     stored.close()
+
+
+def test_blooms_that_are_cut_off_are_damage(tmp_path: Path) -> None:
+    blocks = chain_of(random.Random(3), 40)
+    stored = Stored(tmp_path / "blocks", blocks, segment_bytes=1 << 20, is_apart=False)
+    os.truncate(tmp_path / "blocks" / "blooms", 256 * stored.head + 255)
+    with pytest.raises(StorageCorrupt, match="blooms"):
+        stored.search(store_of(), LogChoice((), ()))
+    stored.close()
+
+
+def sparse_chain(chance: random.Random, count: int) -> list[Block]:
+    """From block 0 on; most blocks are empty."""
+    empty = Block(random.Random(1))
+    while empty.bloom != bytes(256):
+        empty = Block(chance)
+    blocks = []
+    for number in range(count):
+        block = Block(chance) if chance.random() < 0.1 else Block(random.Random(1))
+        header = replace(HEADER, timestamp=number)
+        block.header, block.timestamp, block.number = encode_header(header), number, number
+        senders = bytes(20 * len(block.raws))
+        block.body = b"".join(body_parts(block.header, [], block.raws, senders))
+        block.hash = keccak256(block.header)
+        blocks.append(block)
+    return blocks
+
+
+@pytest.mark.parametrize("sections", [1, 2, 8])
+@pytest.mark.parametrize("seed", range(4))
+def test_memory_answers_as_disk_does(tmp_path: Path, seed: int, sections: int) -> None:
+    """Any span of a chain that grows, whatever is kept of it: from disk, and from memory where
+    memory has it."""
+    chance = random.Random(seed)
+    blocks = sparse_chain(chance, 1_100)
+    stored = Stored(tmp_path / "blocks", blocks[:700], segment_bytes=1 << 16, is_apart=False)
+    store = store_of(pages=chance.choice([10, 10_000]), sections=sections)
+    answered = 0
+    for block in blocks[700:]:
+        stored.append(block)
+        if chance.random() < 0.9:
+            store.follow(block.number, block.bloom)
+        if chance.random() < 0.9:
+            store.put(block.number, block.page())
+        if chance.random() < 0.8:
+            continue
+        start = chance.choice([0, 255, 256, chance.randrange(1_100)])
+        span = range(start, chance.choice([start, start + 1, 511, 512, 2_000]))
+        asked = some_choice(chance, chance.randrange(3))
+        choice, expected = LogChoice(*asked), stored.expected(*asked, span=span)
+        before = stored.at_once(store, choice, span)
+        assert before in (None, b"[%b]" % expected)
+        assert stored.search(store, choice, span, work_max=chance.choice([1, 50, 1 << 40])) == (
+            expected
+        )
+        after = stored.at_once(store, choice, span)
+        assert after in (None, b"[%b]" % expected)
+        answered += after is not None
+    assert stored.elsewhere == []
+    assert answered > (30 if sections == 8 else 5)
+    stored.close()
+
+
+def test_sections_that_memory_lacks_are_not_guessed(tmp_path: Path) -> None:
+    """A bloom that does not follow on those that are known is not taken for the next one."""
+    blocks = sparse_chain(random.Random(9), 600)
+    stored = Stored(tmp_path / "blocks", blocks[:500], segment_bytes=1 << 20, is_apart=False)
+    store, choice = store_of(), LogChoice((), ())
+    stored.search(store, choice)
+    for block in blocks[500:]:
+        stored.append(block)
+        store.put(block.number, block.page())
+        if block.number != 505:
+            store.follow(block.number, block.bloom)
+        answer = stored.at_once(store, choice, range(block.number, block.number + 1))
+        assert (answer is None) is (block.number >= 505)
+    stored.close()
+
+
+def test_a_chain_that_was_left_is_not_read_from_disk(tmp_path: Path) -> None:
+    """What memory has of it stays, all else is asked for elsewhere, whatever the columns say."""
+    blocks = sparse_chain(random.Random(4), 600)
+    stored = Stored(tmp_path / "blocks", blocks, segment_bytes=1 << 20, is_apart=False)
+    store = store_of()
+    asked: tuple[set[Address], list[set[Hash32]]] = {address(random.Random(1))}, []
+    choice = LogChoice(*asked)
+    stored.search(store, choice, range(256))
+    store.leave()
+    for number in range(600):
+        stored.blooms.put(number, bytes(256))
+        stored.places.put(number, [bytes(ROW_BYTES)])
+    assert stored.search(store, choice) == stored.expected(*asked) != b""
+    assert stored.elsewhere == list(range(256, 600))
+    assert stored.at_once(store, choice, range(256)) is not None
+    assert stored.at_once(store, choice, range(257)) is None
+    stored.close()
+
+
+def test_what_is_kept_is_bounded() -> None:
+    chance = random.Random(2)
+    pages = [block.page() for block in chain_of(chance, 400)]
+    few = store_of(pages=50)
+    small = store_of(size=20_000)
+    for number, page in enumerate(pages):
+        for store in (few, small):
+            store.put(number, page)
+            store.put(number, b"")
+    assert [number for number in range(400) if few.get(number) is not None] == list(range(350, 400))
+    kept = [number for number in range(400) if small.get(number) is not None]
+    assert kept == list(range(kept[0], 400))
+    assert all(small.get(number) == pages[number] for number in kept)
+    assert sum(len(pages[number]) for number in kept) <= 20_000
+    assert sum(len(pages[number]) for number in kept) > 10_000
+    empty = store_of().memory
+    assert empty < few.memory < empty + sum(map(len, pages)) + 50 * 100
+    few.put(400, bytes(1 << 27))
+    assert few.get(400) is None
+    assert store_of(pages=0).put(1, b"") is None
+
+
+def test_many_threads_share_a_store(tmp_path: Path) -> None:
+    """While pages and sections come and go."""
+    blocks = sparse_chain(random.Random(6), 900)
+    stored = Stored(tmp_path / "blocks", blocks, segment_bytes=1 << 14, is_apart=False)
+    store = store_of(pages=20, sections=2)
+    asked = [some_choice(random.Random(seed), 1) for seed in range(8)]
+    expected = [stored.expected(*item) for item in asked]
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        choice = LogChoice(*asked[seed])
+        for turn in range(30):
+            if stored.search(store, choice, work_max=1 + 40 * turn) != expected[seed]:
+                wrong.append(seed)
+            if stored.at_once(store, choice, range(900)) not in (None, b"[%b]" % expected[seed]):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    stored.close()
+
+
+def test_choices_are_kept_by_what_they_are_of() -> None:
+    chance = random.Random(8)
+    first, second = Address(chance.randbytes(20)), Address(chance.randbytes(20))
+    assert choice_of({first, second}, []) is choice_of([second, first], ())
+    assert choice_of({first}, []) is not choice_of({second}, [])
+    assert choice_of({first}, [set()]) is not choice_of({first}, [])
+    many = [Address(chance.randbytes(20)) for _ in range(17)]
+    assert choice_of(many, []) is not choice_of(many, [])
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +548,9 @@ def test_damage_on_disk_is_seen(damaged_folder: tuple[list[Block], Stored], seed
             break
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
     path.write_bytes(data)
-    found = stored.read([block.number for block in blocks], LogChoice((), ()))
+    store, numbers = store_of(), range(blocks[0].number, stored.head + 1)
+    assert stored.search(store, LogChoice((), ()), numbers) == stored.expected(set(), [])
     path.write_bytes(sound)
-    for block, one in zip(blocks, found, strict=True):
-        assert one in (None, (block.page(), True))
+    for block in blocks:
+        assert store.get(block.number) in (None, block.page())
+    stored.elsewhere.clear()

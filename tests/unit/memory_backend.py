@@ -412,6 +412,16 @@ class MemoryBackend:
     ) -> Iterable[ShownLogs]:
         return shown_one_by_one(self.logs(first, last, addresses, topics))
 
+    def kept_logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Collection[Address],
+        topics: Sequence[Collection[Hash32]],
+        bound: LogsBound,
+    ) -> bytes | None:
+        return None
+
     def head_account(self, address: Address) -> Account:
         return self.state_at(self.head().number).accounts.get(address, EMPTY)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -172,7 +173,7 @@ def test_logs_of_new_blocks_are_kept_as_they_are_read(tmp_path: Path) -> None:
 
     chain = Chain.open(tmp_path, DEV)
     grow(chain)
-    kept = chain._published.kept.pages
+    kept = chain._published.kept.logs
     assert all(kept.get(number) for number in range(2, 7))
     before = shown(chain)
     chain.close()
@@ -186,7 +187,7 @@ def test_logs_of_new_blocks_are_kept_as_they_are_read(tmp_path: Path) -> None:
             case "lost":
                 path.unlink()
         chain = Chain.open(tmp_path, DEV)
-        assert chain._published.kept.pages.get(3) is None
+        assert chain._published.kept.logs.get(3) is None
         assert shown(chain) == before != b""
         assert shown(chain) == before
         chain.close()
@@ -200,10 +201,15 @@ def test_logs_are_found_by_their_places(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "places").unlink()
     chain = Chain.open(tmp_path, DEV)
     monkeypatch.setattr(Published, "page", None)
-    (found,) = chain.shown_logs(range(1, 100), LogChoice((), ()), LogsBound())
-    assert list(found.blocks) == [1, 2, 3, 4, 5, 6]
-    assert found.counts[0] == 0
-    assert all(found.counts[1:])
+    assert chain.kept_logs(range(1, 100), LogChoice((), ()), LogsBound()) is None
+    found = list(chain.shown_logs(range(1, 100), LogChoice((), ()), LogsBound()))
+    numbers = [item["blockNumber"] for piece in found for item in json.loads(b"[%b]" % piece.text)]
+    assert [hex(number) for number in range(2, 7)] == sorted(set(numbers))
+    assert sum(piece.count for piece in found) == len(numbers)
+    assert found[-1].reached == 7
+    texts = filter(None, (piece.text for piece in found))
+    at_once = chain.kept_logs(range(1, 100), LogChoice((), ()), LogsBound())
+    assert at_once == b"[%b]" % b",".join(texts)
     chain.close()
 
 

@@ -3,27 +3,30 @@ killed."""
 
 from __future__ import annotations
 
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from ghostchain.chain import rewinding
 from ghostchain.chain.amendments import AccountAmendment
 from ghostchain.chain.chain import Chain
-from ghostchain.chain.logs import LogChoice, LogsBound
+from ghostchain.chain.logs import LogChoice, LogsBound, ShownLogs
 from ghostchain.chain.networks import TEST_KEYS, network
-from ghostchain.chain.published import Recent
 from ghostchain.chain.verify import verify_state
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import address_of
+from ghostchain.encoding.logs import LogStore
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.rpc.render import located_log_json
 from ghostchain.state import store
 from ghostchain.trie.merkle import verify_proof
 from tests.samples import transfer
@@ -327,6 +330,10 @@ def test_the_files_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.Monk
     chain.close()
 
 
+def shown(pieces: Iterable[ShownLogs]) -> bytes:
+    return b",".join(piece.text for piece in pieces if piece.text)
+
+
 @pytest.mark.parametrize("cut_bytes_min", [1, 1 << 30])
 def test_who_began_before_is_told_of_no_other_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_bytes_min: int
@@ -337,20 +344,70 @@ def test_who_began_before_is_told_of_no_other_block(
     extend(chain, 5)
     past = chain._published
     choice = LogChoice((), ())
-    before = b"".join(item.text for item in chain.shown_logs(range(6), choice, LogsBound()))
+    before = shown(chain.shown_logs(range(6), choice, LogsBound()))
     hashes = [chain.hash_of(number) for number in range(6)]
-    past.kept.pages = Recent(count_max=100, size_max=1 << 20)
+    past.kept.logs = LogStore(pages_max=100, page_bytes_max=1 << 20, sections_max=1)
     chain.rewind(2)
+    assert past.kept_logs(range(6), choice, LogsBound()) is None
     extend(chain, 4, seed=9)
-    told = b"".join(
-        item.text for item in past.shown_logs(chain.storage, range(6), choice, LogsBound())
-    )
+    told = shown(past.shown_logs(chain.storage, range(6), choice, LogsBound()))
     for number in range(3, 6):
         assert (chain.hash_of(number) or b"").hex().encode() not in told
         assert (hashes[number] or b"").hex().encode() in before
     assert told == before or cut_bytes_min == 1
-    after = b"".join(item.text for item in chain.shown_logs(range(6), choice, LogsBound()))
+    after = shown(chain.shown_logs(range(6), choice, LogsBound()))
     assert after != before
+    chain.close()
+
+
+def check_logs(chain: Chain, chance: random.Random) -> int:
+    """Any question is answered as the records say, from disk and from memory. How many of the
+    answers memory gave without being told before."""
+    senders = [Hash32(bytes(12) + address_of(key)) for key in TEST_KEYS[:2]]
+    head, answered = chain.head.number, 0
+    for _ in range(4):
+        addresses = [CONTRACT, Address(bytes(20))][: chance.randrange(3)]
+        topics = [
+            set(chance.sample(senders, chance.randrange(3)))
+            for _ in range(chance.choice([0, 1, 1, 2]))
+        ]
+        first = chance.randrange(head + 2)
+        span = range(first, chance.choice([first, first + 1, head + 1, head + 9, 1 << 40]))
+        choice = LogChoice(addresses, topics)
+        located = list(chain.logs(span.start, span.stop - 1, addresses, topics))
+        expected = b",".join(orjson.dumps(located_log_json(item)) for item in located)
+        before = chain.kept_logs(span, choice, LogsBound())
+        pieces = list(chain.shown_logs(span, choice, LogsBound()))
+        assert shown(pieces) == expected
+        assert sum(piece.count for piece in pieces) == len(located)
+        assert before in (None, b"[%b]" % expected)
+        assert chain.kept_logs(span, choice, LogsBound()) == b"[%b]" % expected
+        if located:
+            few = LogsBound(logs_max=len(located) - 1)
+            assert chain.kept_logs(span, choice, few) is None
+            *_, last = chain.shown_logs(span, choice, few)
+            assert last.reached == located[-1].block_number
+        answered += before is not None
+    return answered
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_logs_are_those_of_the_blocks_that_are(tmp_path: Path, seed: int) -> None:
+    """While blocks come, one by one and many at once, are taken back, and the node starts again."""
+    chance = random.Random(seed)
+    chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+    answered = 0
+    for turn in range(40):
+        match chance.randrange(5):
+            case 0:
+                chain.rewind(chance.randrange(chain.head.number + 1))
+            case 1:
+                chain.close()
+                chain = Chain.open(tmp_path / "data", DEV, is_durable=False)
+            case _:
+                extend(chain, chance.choice([1, 2, 20]), seed=100 * seed + turn)
+        answered += check_logs(chain, chance)
+    assert answered > 50
     chain.close()
 
 

@@ -24,19 +24,38 @@ from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline, too_large
 
 BLOCKS_BETWEEN_CHECKS = 16_384
+# What is answered on the event loop: more takes too long to hash, or to copy.
+QUICK_CHOICES_MAX = 16
+QUICK_LOGS_MAX = 4_000
+QUICK_BYTES_MAX = 512 * 1024
 
 
 def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> orjson.Fragment:
-    if wanted.block_hash is not None:
-        number = services.backend.number_of(wanted.block_hash)
-        if number is None:
-            raise server_error("unknown block")
-        return read_logs(services, deadline, wanted, range(number, number + 1))
     return read_logs(services, deadline, wanted, numbers_of(services, wanted))
+
+
+def get_logs_quickly(services: Services, wanted: LogFilter) -> orjson.Fragment | None:
+    return kept_logs(services, wanted, numbers_of(services, wanted))
+
+
+def kept_logs(services: Services, wanted: LogFilter, numbers: range) -> orjson.Fragment | None:
+    """As `read_logs`, where memory has what it takes, and little of it."""
+    if len(wanted.addresses) + sum(map(len, wanted.topics)) > QUICK_CHOICES_MAX:
+        return None
+    bound = LogsBound(min(QUICK_LOGS_MAX, services.options.logs_max), QUICK_BYTES_MAX)
+    found = services.backend.kept_logs(
+        numbers.start, numbers.stop - 1, wanted.addresses, wanted.topics, bound
+    )
+    return None if found is None else orjson.Fragment(found)
 
 
 def numbers_of(services: Services, wanted: LogFilter) -> range:
     """The blocks a filter spans. Raises RpcError for what geth refuses."""
+    if wanted.block_hash is not None:
+        number = services.backend.number_of(wanted.block_hash)
+        if number is None:
+            raise server_error("unknown block")
+        return range(number, number + 1)
     if "pending" in (wanted.first, wanted.last):
         raise invalid_params("pending logs are not supported")
     head = services.backend.head().number
@@ -73,21 +92,20 @@ def read_logs(
         if deadline.has_passed():
             raise RpcError(TIMEOUT, "request timed out" + fitting(numbers, start))
         last = min(start + BLOCKS_BETWEEN_CHECKS, numbers.stop) - 1
-        bound = LogsBound(most, max(0, room.left))
+        bound = LogsBound(most - count, max(0, room.left))
         for found in services.backend.shown_logs(
             start, last, wanted.addresses, wanted.topics, bound
         ):
-            for block, more, size in zip(found.blocks, found.counts, found.sizes, strict=False):
-                count += more
-                if count > most:
-                    text = f"query returned more than {most} results"
-                    raise RpcError(LIMIT_EXCEEDED, text + fitting(numbers, block))
-                if more and not room.take(size + 1):
-                    raise too_large(fitting(numbers, block))
+            count += found.count
+            if count > most:
+                text = f"query returned more than {most} results"
+                raise RpcError(LIMIT_EXCEEDED, text + fitting(numbers, found.reached))
             if found.text:
+                if not room.take(len(found.text) + 1):
+                    raise too_large(fitting(numbers, found.reached))
                 texts.append(found.text)
             if deadline.has_passed():
-                text = "request timed out" + fitting(numbers, found.blocks[0])
+                text = "request timed out" + fitting(numbers, found.reached)
                 raise RpcError(TIMEOUT, text)
     return orjson.Fragment(b"[%b]" % b",".join(texts))
 
@@ -150,10 +168,19 @@ def changes(services: Services, deadline: Deadline, identity: str) -> Any:
 
 def filter_logs(services: Services, deadline: Deadline, identity: str) -> orjson.Fragment:
     """All logs of a filter's range."""
+    return get_logs(services, deadline, log_filter_of(services, identity))
+
+
+def filter_logs_quickly(services: Services, identity: str) -> orjson.Fragment | None:
+    return get_logs_quickly(services, log_filter_of(services, identity))
+
+
+def log_filter_of(services: Services, identity: str) -> LogFilter:
+    """What a filter asks for. Raises RpcError."""
     found = services.filters.find(identity)
     if found.logs is None:
         raise server_error("filter not found")
-    return get_logs(services, deadline, found.logs)
+    return found.logs
 
 
 def identity_text(value: Any) -> str:
@@ -166,11 +193,11 @@ FILTER = Parameter("filter", log_filter)
 IDENTITY = Parameter("filter id", identity_text)
 
 METHODS = (
-    Method("eth_getLogs", get_logs, (FILTER,), Cost.SLOW),
+    Method("eth_getLogs", get_logs, (FILTER,), Cost.SLOW, quick=get_logs_quickly),
     Method("eth_newFilter", new_filter, (FILTER,)),
     Method("eth_newBlockFilter", new_block_filter),
     Method("eth_newPendingTransactionFilter", new_pending_filter),
     Method("eth_uninstallFilter", uninstall, (IDENTITY,)),
     Method("eth_getFilterChanges", changes, (IDENTITY,), Cost.SLOW),
-    Method("eth_getFilterLogs", filter_logs, (IDENTITY,), Cost.SLOW),
+    Method("eth_getFilterLogs", filter_logs, (IDENTITY,), Cost.SLOW, quick=filter_logs_quickly),
 )
