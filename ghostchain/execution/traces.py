@@ -17,7 +17,9 @@ from enum import IntEnum
 from typing import Any
 
 from ghostchain._native import ffi, lib
-from ghostchain.execution.executor import Executor, Exit
+from ghostchain.encoding.transactions import TransactionBatch
+from ghostchain.execution.executor import BlockEnvironment, Executor, Exit
+from ghostchain.primitives.amendment import NO_AMENDMENTS, Amendments
 from ghostchain.primitives.errors import GhostError
 from ghostchain.primitives.receipt import Log
 from ghostchain.primitives.types import Address, Hash32
@@ -474,6 +476,50 @@ class StructLogs(Mapping[int | None, memoryview]):
         return len(self._places)
 
 
+class StructLog:
+    """What geth's struct logger shows of one transaction, as JSON that stays native.
+
+    parts: one after the other it; each a buffer that must not outlive this object. byte_count: of
+    the data that went through its frames.
+    """
+
+    __slots__ = ("_owner", "byte_count", "is_cut", "parts")
+
+    def __init__(self, native: Any) -> None:
+        """native: a ghost_struct_log, whose recording this takes."""
+        self._owner = ffi.gc(native.recording, lib.ghost_recording_free)
+        self.byte_count: int = native.byte_count
+        self.is_cut = bool(native.is_cut)
+        buffer = ffi.buffer
+        steps = buffer(native.steps, native.steps_length) if native.steps_length else b""
+        self.parts = (buffer(native.head, native.head_length), steps, b"]}")
+
+
+def struct_log(
+    executor: Executor,
+    environment: BlockEnvironment,
+    batch: TransactionBatch,
+    steps: StructLogWatch,
+    *,
+    transaction: int,
+    bytes_max: int,
+    deadline_ns: int,
+    amendments: Amendments = NO_AMENDMENTS,
+) -> StructLog:
+    """Of the transaction at this place of a block; those before it run unwatched, and nothing that
+    they changed is left. bytes_max: of the steps, in place of what their watch says. deadline_ns:
+    as of Watch.
+
+    Raises: as `Executor.run_block`; ExecutionStopped, TraceTooLarge.
+    """
+    native = ffi.new("ghost_trace_watch *")
+    native.transaction = transaction
+    native.deadline_ns = deadline_ns
+    _watch_json(native, steps)
+    native.json_bytes_max = bytes_max
+    return StructLog(executor.struct_log(environment, batch, native, amendments=amendments))
+
+
 # ---- recording ----
 
 
@@ -540,19 +586,23 @@ def _native_watch(watch: Watch) -> Any:
     native.transaction = ALL_TRANSACTIONS if watch.transaction is None else watch.transaction
     native.deadline_ns = watch.deadline_ns
     if isinstance(watch.steps, StructLogWatch):
-        native.steps = lib.GHOST_TRACE_STEPS_JSON
-        native.json_no_stack = not watch.steps.stack
-        native.json_no_storage = not watch.steps.storage
-        native.step_memory = watch.steps.memory
-        native.step_return_data = watch.steps.return_data
-        native.json_limit = watch.steps.limit
-        native.json_bytes_max = watch.steps.bytes_max
+        _watch_json(native, watch.steps)
     elif watch.steps is not None:
         native.steps = lib.GHOST_TRACE_STEPS_RECORDS
         native.step_stack_words = watch.steps.stack_words
         native.step_memory = watch.steps.memory
         native.step_return_data = watch.steps.return_data
     return native
+
+
+def _watch_json(native: Any, steps: StructLogWatch) -> None:
+    native.steps = lib.GHOST_TRACE_STEPS_JSON
+    native.json_no_stack = not steps.stack
+    native.json_no_storage = not steps.storage
+    native.step_memory = steps.memory
+    native.step_return_data = steps.return_data
+    native.json_limit = steps.limit
+    native.json_bytes_max = steps.bytes_max
 
 
 @contextmanager

@@ -31,7 +31,14 @@ from ghostchain.execution.executor import (
 from ghostchain.execution.forks import Fork
 from ghostchain.execution.reads import Reading, ReadsHead
 from ghostchain.execution.steps import move_precompiles
-from ghostchain.execution.traces import FRAMES, Trace, Watch, recording
+from ghostchain.execution.traces import (
+    FRAMES,
+    StructLog,
+    StructLogWatch,
+    Trace,
+    Watch,
+    recording,
+)
 from ghostchain.fork.history import RemoteHistory
 from ghostchain.node import tracing
 from ghostchain.node.development.controller import Controller
@@ -62,6 +69,7 @@ from ghostchain.rpc.backend import (
     NewPending,
     PoolContent,
     PooledTransaction,
+    QuickBounds,
     Refusal,
     Rewound,
     ShownLogs,
@@ -384,6 +392,18 @@ class NodeBackend:
         if self.remote is not None:
             return None
         return self._replays.trace_at_once(number, watch, gas_max)
+
+    def struct_log(
+        self, number: int, index: int, steps: StructLogWatch, deadline_ns: int
+    ) -> StructLog:
+        return self._replays.struct_log(number, index, steps, deadline_ns)
+
+    def struct_log_at_once(
+        self, number: int, index: int, steps: StructLogWatch, bounds: QuickBounds
+    ) -> StructLog | None:
+        if self.remote is not None:
+            return None
+        return self._replays.struct_log_at_once(number, index, steps, bounds)
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         return tracing.trace_made(self._chain, block, watch)

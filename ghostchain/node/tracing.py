@@ -23,13 +23,22 @@ from ghostchain.execution.executor import (
     TraceTooLarge,
 )
 from ghostchain.execution.steps import Steps
-from ghostchain.execution.traces import FRAMES, Recorder, Trace, Watch, recording
+from ghostchain.execution.traces import (
+    FRAMES,
+    Recorder,
+    StructLog,
+    StructLogWatch,
+    Trace,
+    Watch,
+    recording,
+    struct_log,
+)
 from ghostchain.node.warming import warmed
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.backend import Made, Simulation, TracedOne
+from ghostchain.rpc.backend import Made, QuickBounds, Simulation, TracedOne
 
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
 # Several may be of one block: as many as threads that trace at a time, or all but one would start
@@ -85,6 +94,22 @@ class Warm:
                 recorder.trace(), gas_used, self.block_hash, replay.environment, replay.batch
             )
 
+    def struct_log(
+        self, index: int, steps: StructLogWatch, *, bytes_max: int, deadline_ns: int
+    ) -> StructLog:
+        """Of one transaction. Raises: as `traces.struct_log`."""
+        replay = self.replay
+        return struct_log(
+            self.executor,
+            replay.environment,
+            replay.batch,
+            steps,
+            transaction=index,
+            bytes_max=bytes_max,
+            deadline_ns=deadline_ns,
+            amendments=replay.amendments,
+        )
+
     def _run(self, watch: Watch) -> BlockResult:
         only, replay = watch.transaction, self.replay
         return self.executor.run_block(
@@ -115,22 +140,31 @@ class Replays:
 
     def trace(self, number: int, watch: Watch) -> Trace:
         """As `Backend.trace_block`."""
-        warm, generation = self._lend(number, watch)
+        warm, generation = self._lend(number, watch.transaction)
         trace = warm.trace(watch)
         self._give_back(number, warm, generation)
         return trace
 
     def trace_one(self, number: int, watch: Watch) -> TracedOne:
         """As `Backend.trace_one`."""
-        warm, generation = self._lend(number, watch)
+        warm, generation = self._lend(number, watch.transaction)
         traced = warm.trace_one(watch)
         assert traced is not None, "only what should be light can be too heavy"
         self._give_back(number, warm, generation)
         return traced
 
-    def _lend(self, number: int, watch: Watch) -> tuple[Warm, int]:
+    def struct_log(
+        self, number: int, index: int, steps: StructLogWatch, deadline_ns: int
+    ) -> StructLog:
+        """As `Backend.struct_log`."""
+        warm, generation = self._lend(number, index)
+        found = warm.struct_log(index, steps, bytes_max=steps.bytes_max, deadline_ns=deadline_ns)
+        self._give_back(number, warm, generation)
+        return found
+
+    def _lend(self, number: int, only: int | None) -> tuple[Warm, int]:
         warm, generation = self._take(number)
-        return warm or self._prepare(number, watch), generation
+        return warm or self._prepare(number, only), generation
 
     def _take(self, number: int) -> tuple[Warm | None, int]:
         """One that is ready, if there is one, and the generation of the chain that it is of."""
@@ -143,33 +177,60 @@ class Replays:
 
     def trace_at_once(self, number: int, watch: Watch, gas_max: int) -> TracedOne | None:
         """As `Backend.trace_at_once`."""
-        if self._is_heavy(number, watch, gas_max):
+        assert watch.transaction is not None, "one transaction is watched"
+        lent = self._lend_at_once(number, watch.transaction, gas_max)
+        if lent is None:
             return None
-        warm, generation = self._take(number)
-        if warm is None:
-            body = self._chain.body(number)
-            if body is None or len(body.data) > LIGHT_BODY_BYTES_MAX:
-                return None
-            warm = self._prepare(number, watch)
         try:
-            return warm.trace_one(watch, is_light=True)
+            return lent[0].trace_one(watch, is_light=True)
         except (ExecutionStopped, TraceTooLarge):
             return None
         finally:
-            self._give_back(number, warm, generation)
+            self._give_back(number, *lent)
 
-    def _is_heavy(self, number: int, watch: Watch, gas_max: int) -> bool:
-        """Whether the transactions up to the one that is watched used more gas."""
+    def struct_log_at_once(
+        self, number: int, index: int, steps: StructLogWatch, bounds: QuickBounds
+    ) -> StructLog | None:
+        """As `Backend.struct_log_at_once`."""
+        lent = self._lend_at_once(number, index, bounds.gas_max)
+        if lent is None:
+            return None
+        try:
+            found = lent[0].struct_log(
+                index, steps, bytes_max=bounds.bytes_max, deadline_ns=bounds.deadline_ns
+            )
+        except (ExecutionStopped, TraceTooLarge):
+            return None
+        finally:
+            self._give_back(number, *lent)
+        return None if found.is_cut or found.byte_count > LIGHT_BYTES_MAX else found
+
+    def _lend_at_once(self, number: int, index: int, gas_max: int) -> tuple[Warm, int] | None:
+        """As `_lend`, where that and running the block up to a transaction takes next to nothing;
+        else None."""
+        if self._is_heavy(number, index, gas_max):
+            return None
+        warm, generation = self._take(number)
+        if warm is not None:
+            return warm, generation
+        body = self._chain.body(number)
+        if body is None or len(body.data) > LIGHT_BODY_BYTES_MAX:
+            return None
+        return self._prepare(number, index), generation
+
+    def _is_heavy(self, number: int, index: int, gas_max: int) -> bool:
+        """Whether the transactions up to this one used more gas."""
         header = self._chain.header(number)
         if header is None:
             return True
         if header.gas_used <= gas_max:
             return False
         receipts = self._chain.receipts_record(number)
-        return receipts is None or int(receipts.cumulative[watch.transaction]) > gas_max
+        return receipts is None or int(receipts.cumulative[index]) > gas_max
 
-    def _prepare(self, number: int, watch: Watch) -> Warm:
-        only, body = watch.transaction, self._chain.body(number)
+    def _prepare(self, number: int, only: int | None) -> Warm:
+        """only: the place of the one transaction that is asked for, if it is one."""
+        body = self._chain.body(number)
         is_large = body is not None and len(body) > TRANSACTIONS_KEPT_MAX
         count = only + 1 if is_large and only is not None else None
         replay, block_hash = self._chain.replay(number, count), self._chain.hash_of(number)

@@ -21,7 +21,7 @@ from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment, CallResult, Message, StateView
 from ghostchain.execution.forks import BlobSchedule, Fork
 from ghostchain.execution.reads import Reading
-from ghostchain.execution.traces import FRAMES, Trace, Watch
+from ghostchain.execution.traces import FRAMES, StructLog, StructLogWatch, Trace, Watch
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
@@ -180,6 +180,16 @@ class TracedOne:
     block_hash: Hash32
     environment: BlockEnvironment
     batch: TransactionBatch
+
+
+@dataclass(frozen=True, slots=True)
+class QuickBounds:
+    """What may be shown on the event loop: so much gas up to its end, bytes of steps, and time, as
+    a moment of the monotonic clock."""
+
+    gas_max: int
+    bytes_max: int
+    deadline_ns: int
 
 
 class Simulation(Protocol):
@@ -352,6 +362,17 @@ class Backend(Protocol):
         the block has run lately, or is small, and up to the transaction's end used gas_max at most.
         None: it did not, or there is much to show, or the watch's deadline or bytes ended it. Event
         loop; never waits for another machine. Raises StateUnavailable."""
+
+    def struct_log(
+        self, number: int, index: int, steps: StructLogWatch, deadline_ns: int
+    ) -> StructLog:
+        """What the struct logger shows of one transaction of a block: what trace_one of it would,
+        written natively. Raises: as that."""
+
+    def struct_log_at_once(
+        self, number: int, index: int, steps: StructLogWatch, bounds: QuickBounds
+    ) -> StructLog | None:
+        """The same where trace_at_once would give one."""
 
     def trace_made(self, block: Block, watch: Watch) -> Made:
         """The same of a block that somebody else made on a block of this chain.

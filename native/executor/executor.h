@@ -471,6 +471,25 @@ typedef struct ghost_recording ghost_recording;
 ghost_recording *ghost_executor_take_recording(ghost_executor *executor);
 void ghost_recording_free(ghost_recording *recording);
 
+/* A transaction as geth's struct logger answers it (eth/tracers/logger): head, steps, "]}". */
+typedef struct ghost_struct_log {
+    const uint8_t *head;            /* up to the bracket before the steps */
+    size_t head_length;
+    const uint8_t *steps;
+    size_t steps_length;
+    uint64_t byte_count;            /* of data that went through frames */
+    int is_cut;
+    ghost_recording *recording;     /* what all this is in, to be freed by the caller; or NULL */
+} ghost_struct_log;
+
+/* Runs a block's first `count` transactions, whose last one is that of the watch, its steps as
+ * JSON; forgets what they changed, and records nothing any more. Fails as, and fills result as
+ * ghost_executor_run_block does; a log there is where all of them are valid. */
+int ghost_executor_struct_log(ghost_executor *executor, const ghost_block_env *env,
+                              const ghost_tx *transactions, size_t count,
+                              const ghost_trace_watch *watch, ghost_block_result *result,
+                              ghost_struct_log *out);
+
 /* From any thread: ends the run soon with GHOST_STOPPED (at the next frame), and each run after it,
  * until it is called with 0. */
 void ghost_executor_stop(ghost_executor *executor, int on);

@@ -28,6 +28,7 @@ typedef struct step_json {
     LIST_OF(ghost_trace_mark) marks;
     LIST_OF(contract_slots) contracts;            /* of the transaction; those beyond keep memory */
     place_map places;             /* of contracts[], by account */
+    uint8_t *head;                /* what stands before the steps of one transaction alone */
 } step_json;
 
 struct trace {

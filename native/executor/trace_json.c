@@ -63,17 +63,36 @@ static uint8_t *put_number(uint8_t *out, uint64_t number) {
     return out;
 }
 
+/* The eight digits of a number, the first in the lowest byte. */
+static uint64_t eight_digits(uint32_t number) {
+    uint64_t nibbles = __builtin_bswap32(number);
+    nibbles = (nibbles | nibbles << 16) & 0x0000ffff0000ffff;
+    nibbles = (nibbles | nibbles << 8) & 0x00ff00ff00ff00ff;
+    nibbles = (nibbles >> 4 & 0x000f000f000f000f) | (nibbles & 0x000f000f000f000f) << 8;
+    /* 1 in each byte that is a letter, which begin 39 places after the digits' end. */
+    uint64_t letters = (nibbles + 0x0606060606060606) >> 4 & 0x0101010101010101;
+    return nibbles + 0x3030303030303030 + letters * 39;
+}
+
+/* Sixteen bytes, whatever the order of bytes here is. */
+static void put_limb(uint8_t *out, uint64_t limb) {
+    uint64_t halves[2] = {eight_digits((uint32_t)(limb >> 32)), eight_digits((uint32_t)limb)};
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned at = 0; at < 8; at++)
+            out[8 * i + at] = (uint8_t)(halves[i] >> (8 * at));
+}
+
 static uint8_t *put_hex(uint8_t *out, const uint8_t *bytes, size_t length) {
+    for (; length >= 8; length -= 8, bytes += 8, out += 16) {
+        uint64_t limb = 0;
+        for (unsigned at = 0; at < 8; at++)
+            limb = limb << 8 | bytes[at];
+        put_limb(out, limb);
+    }
     for (size_t i = 0; i < length; i++) {
         *out++ = (uint8_t)digits[bytes[i] >> 4];
         *out++ = (uint8_t)digits[bytes[i] & 15];
     }
-    return out;
-}
-
-static uint8_t *put_limb(uint8_t *out, uint64_t limb, unsigned count) {
-    for (unsigned i = count; i-- > 0;)
-        *out++ = (uint8_t)digits[limb >> (4 * i) & 15];
     return out;
 }
 
@@ -85,9 +104,11 @@ static uint8_t *put_word(uint8_t *out, const u256 *word) {
     uint64_t limb = word->limbs[high];
     unsigned count = limb == 0 ? 1 : (67 - (unsigned)__builtin_clzll(limb)) / 4;
     out = put_text(out, "\"0x");
-    out = put_limb(out, limb, count);
-    while (high-- > 0)
-        out = put_limb(out, word->limbs[high], 16);
+    /* Sixteen bytes are there: WORD_JSON_BYTES has room for all four limbs. */
+    put_limb(out, limb << (64 - 4 * count));
+    out += count;
+    for (; high-- > 0; out += 16)
+        put_limb(out, word->limbs[high]);
     *out++ = '"';
     return out;
 }
@@ -378,5 +399,70 @@ void json_free(trace *trace) {
     free(json->contracts.items);
     free(json->marks.items);
     free(json->bytes);
+    free(json->head);
     places_free(&json->places);
+}
+
+/* ---- one transaction alone ---- */
+
+/* What geth shows of a transaction besides its steps. Its first frame ran the first of the calls
+ * of a GhostTx, and the last of those without a caller the last one. */
+static bool put_around(trace *trace, uint64_t gas_used, ghost_struct_log *out) {
+    enum { AROUND_BYTES = 128 };
+    const ghost_trace_frame *last = NULL;
+    bool has_failed = false;
+    for (size_t i = 0; i < trace->frames.count; i++) {
+        const ghost_trace_frame *frame = &trace->frames.items[i];
+        if (frame->depth != 0)
+            continue;
+        has_failed |= frame->exit != GHOST_EXIT_SUCCESS;
+        last = frame;
+    }
+    size_t length = 0;
+    if (last != NULL && last->exit <= GHOST_EXIT_REVERT && last->output != NULL)
+        length = last->output_length;
+    uint8_t *end = trace->json.head = malloc(AROUND_BYTES + 2 * length);
+    if (end == NULL)
+        return false;
+    end = put_text(end, "{\"gas\":");
+    end = put_number(end, gas_used);
+    end = put_text(end, ",\"failed\":");
+    end = put_text(end, has_failed ? "true" : "false");
+    end = put_text(end, ",\"returnValue\":\"0x");
+    if (length != 0)
+        end = put_hex(end, last->output, length);
+    end = put_text(end, "\",\"structLogs\":[");
+    *out = (ghost_struct_log){
+        .head = trace->json.head,
+        .head_length = (size_t)(end - trace->json.head),
+        .steps = trace->json.bytes,
+        .steps_length = trace->json.length,
+        .byte_count = trace->byte_count,
+        .is_cut = trace->is_cut,
+    };
+    return true;
+}
+
+int ghost_executor_struct_log(ghost_executor *executor, const ghost_block_env *env,
+                              const ghost_tx *transactions, size_t count,
+                              const ghost_trace_watch *watch, ghost_block_result *result,
+                              ghost_struct_log *out) {
+    memset(out, 0, sizeof *out);
+    int status = ghost_executor_trace(executor, watch);
+    if (status != GHOST_OK)
+        return status;
+    status = ghost_executor_run_block(executor, env, transactions, count, NULL, 0,
+                                      GHOST_BLOCK_PARTIAL, result);
+    trace *recorded = executor->trace;
+    bool has_run = status == GHOST_OK && result->reason == GHOST_BLOCK_OK;
+    if (has_run && !put_around(recorded, executor->outcomes.items[count - 1].gas_used, out))
+        status = GHOST_OUT_OF_MEMORY;
+    ghost_executor_discard(executor);
+    executor->trace = NULL;
+    executor->vm.tracer = NULL;
+    if (has_run && status == GHOST_OK)
+        out->recording = (ghost_recording *)recorded;
+    else
+        trace_free(recorded);
+    return status;
 }

@@ -476,3 +476,50 @@ def test_first_traces(traced: Traced, options: dict[str, Any]) -> None:
         number = node.call("eth_getTransactionByHash", one)["blockNumber"]
         whole = node.call("debug_traceBlockByNumber", number, options)
         assert whole == [{"txHash": one, "result": trace}]
+
+
+# Init code of creations: what it returns is placed, reverts, or breaks off.
+PLACES = "0x60aa60005360bb604f5360506000f3"
+REVERTS = "0x63deadbeef600052600b6015fd"
+BREAKS_OFF = ["0xfe", "0x01", "0x63ffffffff600020", "0x0c"]
+STORES_AND_HASHES = (
+    "0x" + "7f" + "f0" * 32 + "80600052600160015560026001556001548060025560406000209060035560025400"
+)
+
+
+def test_struct_logs_alone_are_those_of_the_block(traced: Traced) -> None:
+    """What is written of one transaction at a time is, byte for byte, what is made of the recording
+    of its whole block: of every engine, of what fails, of several calls in one transaction."""
+    node = traced.node
+    transfer = {"to": shown(SPIRIT), "data": shown(balance_of(ALICE))}
+    wanted: list[dict[str, Any]] = [
+        {"to": NOBODY, "value": "0x1"},
+        {"to": MULTICALL, "data": traced.data},
+        {"data": PLACES},
+        {"data": REVERTS},
+        *({"data": code} for code in BREAKS_OFF),
+        {"data": STORES_AND_HASHES},
+        {"data": shown(wat("counter"))},
+        {"type": "0x47", "calls": [transfer, {"to": MULTICALL, "data": traced.data}]},
+        {"type": "0x47", "calls": [transfer, {"to": shown(SPIRIT), "data": "0xffffffff"}]},
+    ]
+    node.call("evm_setAutomine", False)
+    gas = {"from": ALICE, "gas": hex(2_000_000)}
+    sent = [node.call("eth_sendTransaction", one | gas) for one in wanted]
+    node.call("evm_mine")
+    node.call("evm_setAutomine", True)
+    number = node.wait_for_receipt(sent[-1])["blockNumber"]
+    for options in (
+        {},
+        {"enableMemory": True, "enableReturnData": True},
+        {"disableStack": True, "disableStorage": True},
+        {"limit": 400},
+    ):
+        whole = node.call("debug_traceBlockByNumber", number, options)
+        assert [entry["txHash"] for entry in whole] == sent
+        alone = node.batch([("debug_traceTransaction", [one, options]) for one in sent])
+        for entry, answer in zip(whole, alone, strict=True):
+            assert json.dumps(answer["result"]) == json.dumps(entry["result"])
+    failed = [entry["result"]["failed"] for entry in whole]
+    assert failed == [False, False, False, *[True] * 5, False, False, False, True]
+    assert whole[3]["result"]["returnValue"] == "0x" + "00" * 7 + "deadbeef"

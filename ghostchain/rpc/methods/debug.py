@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.blocks import decode_block
 from ghostchain.encoding.hexadecimal import format_data
@@ -18,11 +20,11 @@ from ghostchain.execution.executor import (
     Message,
     TraceTooLarge,
 )
-from ghostchain.execution.traces import StepWatch, StructLogWatch, Trace, Watch
+from ghostchain.execution.traces import StructLogWatch, Trace, Watch
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import GhostError, InvalidBlock, TransactionReason
 from ghostchain.primitives.types import Hash32
-from ghostchain.rpc.backend import Simulation, TracedOne
+from ghostchain.rpc.backend import QuickBounds, Simulation, TracedOne
 from ghostchain.rpc.blocks import BlockRecord
 from ghostchain.rpc.calls import (
     Setting,
@@ -70,8 +72,12 @@ QUICK_BYTES = 1 << 20
 
 def watch_of(options: TraceOptions, deadline: Deadline) -> Watch:
     """What the tracer wants recorded, until its timeout or the request's deadline."""
-    at_ns = min(deadline.at_ns, time.monotonic_ns() + options.timeout_ns)
-    return replace(options.chosen.watch(), deadline_ns=at_ns)
+    return replace(options.chosen.watch(), deadline_ns=until(options, deadline))
+
+
+def until(options: TraceOptions, deadline: Deadline) -> int:
+    """When a trace is stopped, as a moment of the monotonic clock."""
+    return min(deadline.at_ns, time.monotonic_ns() + options.timeout_ns)
 
 
 def failure_text(failure: GhostError) -> str:
@@ -132,6 +138,11 @@ def trace_transaction(
     number, index = found
     if number == 0:
         raise server_error("genesis is not traceable")
+    steps = options.chosen.settings
+    if isinstance(steps, StructLogWatch):
+        at_ns = until(options, deadline)
+        log = stopped(lambda: services.backend.struct_log(number, index, steps, at_ns))
+        return orjson.Fragment(b"".join(log.parts))
     watch = replace(watch_of(options, deadline), transaction=index)
     traced = stopped(lambda: services.backend.trace_one(number, watch))
     complete(traced.trace, options)
@@ -159,16 +170,20 @@ def shown_one(traced: TracedOne, index: int, options: TraceOptions) -> Any:
 def quick_transaction(services: Services, transaction_hash: Hash32, options: TraceOptions) -> Any:
     """The trace of a light transaction near the beginning of a block that is small or was traced
     lately; None for any other."""
-    watch = options.chosen.watch()
     found = services.backend.transaction_location(transaction_hash)
-    if found is None or found[0] == 0 or isinstance(watch.steps, StepWatch):
+    if found is None or found[0] == 0:
         return None
     number, index = found
-    steps = watch.steps
-    if steps is not None:
-        steps = replace(steps, bytes_max=QUICK_BYTES)
     at_ns = time.monotonic_ns() + min(QUICK_NS, options.timeout_ns)
-    watch = replace(watch, steps=steps, transaction=index, deadline_ns=at_ns)
+    steps = options.chosen.settings
+    if isinstance(steps, StructLogWatch):
+        bounds = QuickBounds(QUICK_GAS, QUICK_BYTES, at_ns)
+        log = services.backend.struct_log_at_once(number, index, steps, bounds)
+        return None if log is None else orjson.Fragment(b"".join(log.parts))
+    watch = options.chosen.watch()
+    if watch.steps is not None:
+        return None
+    watch = replace(watch, transaction=index, deadline_ns=at_ns)
     traced = services.backend.trace_at_once(number, watch, gas_max=QUICK_GAS)
     if traced is None or traced.trace.is_cut:
         return None
