@@ -36,13 +36,13 @@ from ghostchain.chain.preparing import KnownSenders, Prepared, Preparer
 from ghostchain.chain.proving import Prover
 from ghostchain.chain.published import Published, first_published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
+from ghostchain.chain.replaying import Replay
 from ghostchain.chain.rewinding import Destination, Progress, no_progress, read_destination
 from ghostchain.chain.writer import (
     BlockWriter,
     Draft,
     Pending,
     Proposal,
-    Replay,
     Seal,
     SealedBlock,
     check_by_hand,
@@ -472,18 +472,25 @@ class Chain:
 
         Raises: StateUnavailable when the block, or the state before it, is not kept.
         """
-        body, header = self.body(number), self.header(number)
-        if body is None or header is None:
+        published = self._published
+        known, body = published.known(number), published.body(number)
+        if body is None or known is None:
             raise StateUnavailable(f"block {number} is not kept")
-        view, changed = self._published.state_before(number)
+        view, changed = published.state_before(number)
         return Replay(
-            view,
-            self.environment_for(header),
+            self.config,
+            known,
+            body,
             own_batch(body, count),
-            body.paid(),
-            self.amendments_of(number) or NO_AMENDMENTS,
-            changed,
+            view=view,
+            changed=changed,
+            amendments=self.amendments_of(number) or NO_AMENDMENTS,
         )
+
+    def body_bytes(self, number: int) -> int | None:
+        """How long the record of a block's body is; None where there is none."""
+        known = self._published.known(number)
+        return None if known is None or known.entry.body is None else known.entry.body.length
 
     @property
     def oldest_rewind(self) -> int:

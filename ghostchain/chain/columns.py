@@ -125,8 +125,8 @@ def refuse_overpromised(header: Header, batch: TransactionBatch) -> None:
 def own_batch(body: BodyRecord, count: int | None = None) -> TransactionBatch:
     """The transactions of a block of this chain, with the senders that its record keeps; the first
     `count` where it is given."""
-    batch = TransactionBatch.decode(body.raws()[:count], allows_unsigned=True)
-    batch.recover(senders=body.senders()[:count])
+    ends = body.ends if count is None else body.ends[:count]
+    batch = TransactionBatch.stored(body.data, body.raws_at, ends, body.senders_at)
     if count is None:
         body.lend_batch(batch)
     return batch

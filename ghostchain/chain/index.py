@@ -82,6 +82,7 @@ class HeaderEntry:
 
 
 _NO_LOCATOR = Locator(0, 0, 0)
+_NO_LOCATOR_FIELDS = (0, 0, 0)
 
 
 def put_header(
@@ -209,11 +210,10 @@ def read_entry(reader: Reader, number: int) -> HeaderEntry | None:
     stored = reader.get(HEADER + number_bytes(number))
     if stored is None:
         return None
-    locators = [
-        Locator.decode(stored[at : at + LOCATOR.size])
-        for at in (LOCATORS_AT, LOCATORS_AT + LOCATOR.size)
-    ]
-    body, receipts = (None if found == _NO_LOCATOR else found for found in locators)
+    body, receipts = (
+        None if found == _NO_LOCATOR_FIELDS else Locator(*found)
+        for found in LOCATOR.iter_unpack(stored[LOCATORS_AT:HEADER_AT])
+    )
     return HeaderEntry(Hash32(stored[:32]), stored[HEADER_AT:], body, receipts)
 
 

@@ -93,12 +93,22 @@ class Recent(Generic[Value]):
         self._size += size
 
 
-@dataclass(frozen=True, slots=True)
 class KnownBlock:
-    """What the index says of a block, its header decoded."""
+    """What the index says of a block, its header decoded when it is first asked for."""
 
-    entry: HeaderEntry
-    header: Header
+    __slots__ = ("_header", "entry")
+
+    def __init__(self, entry: HeaderEntry) -> None:
+        self.entry = entry
+        self._header: Header | None = None
+
+    @property
+    def header(self) -> Header:
+        """Threads: two that ask at once make the same header."""
+        header = self._header
+        if header is None:
+            header = self._header = decode_early_header(self.entry.header)
+        return header
 
 
 class Kept:
@@ -148,14 +158,22 @@ class Published:
             return None
         if number == self.header.number:
             return self.hash, self.header
+        kept = self._known(number)
+        return None if kept is None else (kept.entry.hash, kept.header)
+
+    def known(self, number: int) -> KnownBlock | None:
+        """A block after genesis as it is indexed; None for what is not known."""
+        return self._known(number) if 0 < number <= self.header.number else None
+
+    def _known(self, number: int) -> KnownBlock | None:
         kept = self.kept.headers.get(number)
         if kept is None:
             found = index.read_entry(self.snapshot, number)
             if found is None:
                 return None
-            kept = KnownBlock(found, decode_early_header(found.header))
+            kept = KnownBlock(found)
             self.kept.headers.put(number, kept)
-        return kept.entry.hash, kept.header
+        return kept
 
     def _entry(self, number: int) -> HeaderEntry | None:
         """What the index says of a block after genesis."""

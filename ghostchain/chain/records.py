@@ -22,7 +22,7 @@ import struct
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -43,6 +43,8 @@ GROUP = 1 << 61
 BODY_COUNTS = struct.Struct(">III")
 WITHDRAWAL = struct.Struct(">QQ20sQ")
 COUNT = struct.Struct(">I")
+# So many are faster without numpy.
+FEW_ITEMS = 64
 RECEIPT_COLUMN_BYTES = 1 + 1 + 8 + 4 + 4
 FEE_RATE = struct.Struct(">I32s")
 
@@ -72,6 +74,16 @@ def body_parts(
     return [counts, header, *paid, lengths, senders, *raws]
 
 
+def ends_of(data: bytes, count: int, start: int) -> list[int]:
+    """Where each of `count` items ends whose lengths, u32, stand from start on. Raises: ValueError,
+    struct.error where the data is shorter."""
+    if count > FEW_ITEMS:
+        lengths = np.frombuffer(data, ">u4", count, start)
+        ends: list[int] = lengths.astype(np.int64).cumsum().tolist()
+        return ends
+    return list(accumulate(struct.unpack_from(f">{count}I", data, start)))
+
+
 @dataclass(frozen=True, slots=True)
 class BodyRecord:
     """A body as stored; transactions are sliced out of it on demand."""
@@ -79,7 +91,7 @@ class BodyRecord:
     data: bytes
     header: bytes
     withdrawals: bytes
-    ends: Column
+    ends: Sequence[int]
     senders_at: int
     raws_at: int
     lent: list[weakref.ref[TransactionBatch]] = field(default_factory=list, compare=False)
@@ -105,10 +117,10 @@ class BodyRecord:
             cursor += header_bytes
             withdrawals = data[cursor : cursor + WITHDRAWAL.size * withdrawal_count]
             cursor += len(withdrawals)
-            ends = np.frombuffer(data, ">u4", count, cursor).astype(np.int64).cumsum()
+            ends = ends_of(data, count, cursor)
             cursor += 4 * count
             raws_at = cursor + 20 * count
-            if raws_at + (int(ends[-1]) if count else 0) != len(data):
+            if raws_at + (ends[-1] if count else 0) != len(data):
                 raise ValueError("length")
         except (ValueError, struct.error) as error:
             raise StorageCorrupt(f"a body record is damaged: {error}") from error
@@ -118,12 +130,12 @@ class BodyRecord:
         return len(self.ends)
 
     def raw(self, index: int) -> bytes:
-        start = int(self.ends[index - 1]) if index else 0
-        return self.data[self.raws_at + start : self.raws_at + int(self.ends[index])]
+        start = self.ends[index - 1] if index else 0
+        return self.data[self.raws_at + start : self.raws_at + self.ends[index]]
 
     def raws(self) -> tuple[bytes, ...]:
         data, base = self.data, self.raws_at
-        starts = [base, *(self.ends + base).tolist()]
+        starts = [base, *(base + end for end in self.ends)]
         return tuple([data[start:end] for start, end in pairwise(starts)])
 
     def sender(self, index: int) -> Address:

@@ -128,19 +128,6 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """What running a block once more takes: `Executor(view).run_block(environment, batch,
-    withdrawals, amendments=amendments)`. changed: what `Executor.know` may be told before."""
-
-    view: View
-    environment: BlockEnvironment
-    batch: TransactionBatch
-    withdrawals: tuple[Withdrawal, ...]
-    amendments: Amendments
-    changed: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Pending:
     """A block that was run and checked, its changes pending in executor and trie. by_hand: as of
     `Prepared`."""

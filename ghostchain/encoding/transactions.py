@@ -116,6 +116,23 @@ class TransactionBatch:
         return batch
 
     @classmethod
+    def stored(
+        cls, record: bytes, raws_at: int, ends: Sequence[int], senders_at: int
+    ) -> TransactionBatch:
+        """The transactions that stand in a record one behind the other from raws_at on, up to
+        these ends counted from there; from senders_at on, 20 bytes each, stand their senders.
+        Unsigned ones are taken, as of `append`. The record is this node's own."""
+        batch = cls()
+        start: Any = ffi.from_buffer("uint8_t[]", record)
+        offsets = ffi.new("size_t[]", [0, *ends])
+        status = lib.ghost_tx_batch_decode(
+            batch._batch, start + raws_at, offsets, len(ends), SIZE_MAX, lib.GHOST_TX_UNSIGNED
+        )
+        batch._adopt(status)
+        batch._recover(start + senders_at, 0)
+        return batch
+
+    @classmethod
     def gather(cls, places: Iterable[tuple[TransactionBatch, int]]) -> TransactionBatch:
         """A new batch of copies of transactions from other batches, in this order.
 
@@ -192,6 +209,9 @@ class TransactionBatch:
             if len(senders) != wanted or len(joined) != 20 * wanted:
                 raise ValueError("one sender of 20 bytes for each item that is not yet recovered")
             known = ffi.from_buffer(joined)
+        self._recover(known, threads)
+
+    def _recover(self, known: Any, threads: int) -> None:
         unverified = ffi.new("size_t *")
         _check_memory(
             lib.ghost_tx_batch_recover(self._batch, self._recovered, known, threads, unverified)

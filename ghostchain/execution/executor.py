@@ -375,7 +375,6 @@ class Executor:
     __slots__ = (
         "_door",
         "_environment",
-        "_filled",
         "_handle",
         "_loader",
         "_native",
@@ -412,7 +411,6 @@ class Executor:
         if contracts is not None:
             plug(self._native, self._handle)
         self._environment = ffi.new("ghost_block_env *")
-        self._filled: BlockEnvironment | None = None
         # Of peek: what it hands over, made once, and the environment that it holds.
         self._peek: tuple[Any, Any, Any] | None = None
         self._shown: BlockEnvironment | None = None
@@ -459,8 +457,8 @@ class Executor:
             | (0 if system_calls else lib.GHOST_BLOCK_NO_SYSTEM)
             | (0 if first is None else lib.GHOST_BLOCK_PARTIAL)
         )
+        fill_environment(self._environment, env)
         native = ffi.new("ghost_block_result *")
-        self._fill(env)
         self.run_count += 1
         kept: list[Any] = []
         items = native_amendments(amendments, kept) if amendments else ffi.NULL
@@ -482,7 +480,7 @@ class Executor:
 
     def struct_log(
         self,
-        env: BlockEnvironment,
+        env: Any,
         batch: TransactionBatch,
         watch: Any,
         *,
@@ -490,28 +488,22 @@ class Executor:
     ) -> Any:
         """A ghost_struct_log, whose recording is the caller's, of the transaction of a block that
         the watch (a ghost_trace_watch) names: run behind those before it as by `run_block` with
-        `first`, and forgotten. Raises: as that."""
+        `first`, and forgotten. env: a ghost_block_env. Raises: as `run_block`."""
         found = ffi.new("ghost_struct_log *")
         result = ffi.new("ghost_block_result *")
         count = min(watch.transaction + 1, len(batch))
-        self._fill(env)
         self.run_count += 1
         kept: list[Any] = []
         if amendments:
             items = native_amendments(amendments, kept)
             lib.ghost_executor_amend(self._native, items, len(amendments))
         status = lib.ghost_executor_struct_log(
-            self._native, self._environment, batch.pointer, count, watch, result, found
+            self._native, env, batch.pointer, count, watch, result, found
         )
         self.check(status)
         if result.reason != lib.GHOST_BLOCK_OK:
             raise _invalid_block(result)
         return found
-
-    def _fill(self, env: BlockEnvironment) -> None:
-        if env is not self._filled:
-            fill_environment(self._environment, env)
-            self._filled = env
 
     def commit(self) -> None:
         """Makes the pending changes the state. Storage roots are taken from the ChangeSet, where

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ghostchain._native import ffi
+from ghostchain._native import ffi, lib
 from ghostchain.crypto.signing import authority_of
 from ghostchain.execution.environment import BlockEnvironment, Message
 from ghostchain.execution.wasm_engine import ensure_engine
@@ -16,28 +16,63 @@ from ghostchain.primitives.types import ZERO_ADDRESS
 
 
 def fill_environment(native: Any, env: BlockEnvironment) -> None:
-    if env.hybrid:
-        ensure_engine()
     # One by one, since a loop over their names takes three times as long.
-    native.fork = env.fork
-    native.hybrid = env.hybrid
-    native.chain_id = env.chain_id
     native.number = env.number
     native.timestamp = env.timestamp
     native.gas_limit = env.gas_limit
-    native.transaction_gas_max = env.transaction_gas_max
     native.excess_blob_gas = env.excess_blob_gas
-    native.blob_base_fee_update_fraction = env.blob_base_fee_update_fraction
-    native.blobs_per_block_max = env.blobs_per_block_max
     native.coinbase = env.coinbase
     native.prev_randao = env.prev_randao
     native.parent_hash = env.parent_hash
     native.parent_beacon_block_root = env.parent_beacon_block_root
-    native.deposit_contract = env.deposit_contract
-    fill_leniency(native, env.leniency)
+    fill_rules(
+        native,
+        fork=env.fork,
+        hybrid=env.hybrid,
+        chain_id=env.chain_id,
+        transaction_gas_max=env.transaction_gas_max,
+        blob_base_fee_update_fraction=env.blob_base_fee_update_fraction,
+        blobs_per_block_max=env.blobs_per_block_max,
+        deposit_contract=env.deposit_contract,
+        leniency=env.leniency,
+    )
     native.base_fee = env.base_fee.to_bytes(32, "big")
     native.has_blob_base_fee = env.blob_base_fee is not None
     native.blob_base_fee = (env.blob_base_fee or 0).to_bytes(32, "big")
+
+
+def header_environment(header: bytes) -> tuple[Any, int] | None:
+    """A ghost_block_env of what a header (RLP) says, and the gas that its block used; `fill_rules`
+    has to follow. None where the header is not as in every block since Cancun. Cost: a microsecond,
+    where decoding the header and filling an environment from it takes twenty."""
+    native, gas_used = ffi.new("ghost_block_env *"), ffi.new("uint64_t *")
+    status = lib.ghost_header_environment(header, len(header), native, gas_used)
+    return (native, gas_used[0]) if status == lib.GHOST_OK else None
+
+
+def fill_rules(
+    native: Any,
+    *,
+    fork: int,
+    hybrid: bool,
+    chain_id: int,
+    transaction_gas_max: int,
+    blob_base_fee_update_fraction: int,
+    blobs_per_block_max: int,
+    deposit_contract: bytes,
+    leniency: Leniency,
+) -> None:
+    """What of a block's environment is not in its header."""
+    if hybrid:
+        ensure_engine()
+    native.fork = fork
+    native.hybrid = hybrid
+    native.chain_id = chain_id
+    native.transaction_gas_max = transaction_gas_max
+    native.blob_base_fee_update_fraction = blob_base_fee_update_fraction
+    native.blobs_per_block_max = blobs_per_block_max
+    native.deposit_contract = deposit_contract
+    fill_leniency(native, leniency)
 
 
 def fill_leniency(native: Any, leniency: Leniency) -> None:

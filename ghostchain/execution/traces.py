@@ -18,7 +18,7 @@ from typing import Any
 
 from ghostchain._native import ffi, lib
 from ghostchain.encoding.transactions import TransactionBatch
-from ghostchain.execution.executor import BlockEnvironment, Executor, Exit
+from ghostchain.execution.executor import Executor, Exit
 from ghostchain.primitives.amendment import NO_AMENDMENTS, Amendments
 from ghostchain.primitives.errors import GhostError
 from ghostchain.primitives.receipt import Log
@@ -497,7 +497,7 @@ class StructLog:
 
 def struct_log(
     executor: Executor,
-    environment: BlockEnvironment,
+    environment: Any,
     batch: TransactionBatch,
     steps: StructLogWatch,
     *,
@@ -507,8 +507,8 @@ def struct_log(
     amendments: Amendments = NO_AMENDMENTS,
 ) -> StructLog:
     """Of the transaction at this place of a block; those before it run unwatched, and nothing that
-    they changed is left. bytes_max: of the steps, in place of what their watch says. deadline_ns:
-    as of Watch.
+    they changed is left. environment: a ghost_block_env. bytes_max: of the steps, in place of what
+    their watch says. deadline_ns: as of Watch.
 
     Raises: as `Executor.run_block`; ExecutionStopped, TraceTooLarge.
     """

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from ghostchain._native import ffi
 from ghostchain.chain.amendments import merge_amendments
 from ghostchain.chain.chain import Chain
+from ghostchain.chain.replaying import Replay
 from ghostchain.chain.validation import child_fees
-from ghostchain.chain.writer import Replay
 from ghostchain.contracts import registry
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import (

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ghostchain.chain.chain import Chain
-from ghostchain.chain.writer import Replay
+from ghostchain.chain.replaying import Replay
 from ghostchain.contracts import registry
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import (
@@ -37,7 +37,6 @@ from ghostchain.node.warming import warmed
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import StateUnavailable
-from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.backend import Made, QuickBounds, Simulation, TracedOne
 
 EXECUTOR_CACHE_BYTES = 8 * 1024 * 1024
@@ -62,7 +61,6 @@ class Warm:
     """A block of the chain and an executor on the state before it, which has read what it needs."""
 
     replay: Replay
-    block_hash: Hash32
     executor: Executor
 
     def trace(self, watch: Watch) -> Trace:
@@ -91,7 +89,7 @@ class Warm:
                 return None
             replay = self.replay
             return TracedOne(
-                recorder.trace(), gas_used, self.block_hash, replay.environment, replay.batch
+                recorder.trace(), gas_used, replay.hash, replay.environment, replay.batch
             )
 
     def struct_log(
@@ -101,7 +99,7 @@ class Warm:
         replay = self.replay
         return struct_log(
             self.executor,
-            replay.environment,
+            replay.native,
             replay.batch,
             steps,
             transaction=index,
@@ -208,22 +206,20 @@ class Replays:
     def _lend_at_once(self, number: int, index: int, gas_max: int) -> tuple[Warm, int] | None:
         """As `_lend`, where that and running the block up to a transaction takes next to nothing;
         else None."""
-        if self._is_heavy(number, index, gas_max):
-            return None
         warm, generation = self._take(number)
-        if warm is not None:
-            return warm, generation
-        body = self._chain.body(number)
-        if body is None or len(body.data) > LIGHT_BODY_BYTES_MAX:
+        if warm is None:
+            size = self._chain.body_bytes(number)
+            if size is None or size > LIGHT_BODY_BYTES_MAX:
+                return None
+            warm = self._prepare(number, index)
+        if self._is_heavy(number, warm, index, gas_max):
+            self._give_back(number, warm, generation)
             return None
-        return self._prepare(number, index), generation
+        return warm, generation
 
-    def _is_heavy(self, number: int, index: int, gas_max: int) -> bool:
+    def _is_heavy(self, number: int, warm: Warm, index: int, gas_max: int) -> bool:
         """Whether the transactions up to this one used more gas."""
-        header = self._chain.header(number)
-        if header is None:
-            return True
-        if header.gas_used <= gas_max:
+        if warm.replay.gas_used <= gas_max:
             return False
         receipts = self._chain.receipts_record(number)
         return receipts is None or int(receipts.cumulative[index]) > gas_max
@@ -233,11 +229,10 @@ class Replays:
         body = self._chain.body(number)
         is_large = body is not None and len(body) > TRANSACTIONS_KEPT_MAX
         count = only + 1 if is_large and only is not None else None
-        replay, block_hash = self._chain.replay(number, count), self._chain.hash_of(number)
-        assert block_hash is not None, "a block that is kept has a hash"
+        replay = self._chain.replay(number, count)
         executor = new_executor(replay.view) if is_large else self._executor(replay.view)
         executor.know(replay.changed)
-        return Warm(replay, block_hash, executor)
+        return Warm(replay, executor)
 
     def _executor(self, view: StateView) -> Executor:
         """That of the block which would be forgotten for the next, since making and freeing one

@@ -8,6 +8,7 @@ damage, not data.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,6 +53,9 @@ class Snapshot:
 
     def __init__(self, snapshot: Any) -> None:
         self._snapshot = snapshot
+        # An iterator for whoever comes first, since making one takes longer than the seek.
+        self._seeker: Any = None
+        self._seeking = threading.Lock()
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -68,7 +72,22 @@ class Snapshot:
 
     def first(self, start: bytes, stop: bytes) -> bytes | None:
         """The value of the first key with start <= key < stop; None where there is none."""
-        return _first(self._snapshot, start, stop)
+        if not self._seeking.acquire(blocking=False):
+            return _first(self._snapshot, start, stop)
+        try:
+            if self._seeker is None:
+                self._seeker = self._snapshot.raw_iterator(verify_checksums=True)
+            seeker = self._seeker
+            seeker.seek(start)
+            if not seeker.valid():
+                return None
+            key, value = seeker.item()
+            return value if key < stop else None
+        except (plyvel.Error, RuntimeError) as error:
+            self._seeker = None
+            raise _read_failure(error) from error
+        finally:
+            self._seeking.release()
 
 
 class Database:

@@ -57,6 +57,11 @@ typedef struct ghost_block_env {
     ghost_known_signature signatures[GHOST_KNOWN_SIGNATURES_MAX];
 } ghost_block_env;
 
+/* Fills what the header of a block (RLP) says of it; the rules that it runs by stay as they are.
+ * GHOST_OK, or GHOST_REFUSED where it is not as in every block since Cancun. */
+int ghost_header_environment(const uint8_t *header, size_t length, ghost_block_env *env,
+                             uint64_t *gas_used);
+
 typedef struct ghost_withdrawal {
     uint64_t index;
     uint64_t validator_index;

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ghostchain._native import ffi
 from ghostchain.crypto.hashes import (
     bloom_may_contain,
     contract_address,
@@ -34,6 +35,7 @@ from ghostchain.encoding.blocks import (
 from ghostchain.encoding.hexadecimal import format_data, parse_data
 from ghostchain.encoding.quantities import format_quantity, parse_quantity
 from ghostchain.encoding.transactions import encode_transaction, split_transactions, unwrap
+from ghostchain.execution.native_values import header_environment
 from ghostchain.primitives.account import EMPTY, Account
 from ghostchain.primitives.block import Block
 from ghostchain.primitives.errors import (
@@ -95,6 +97,31 @@ def test_headers_are_read_one_way(header: Header, data: st.DataObject) -> None:
     found = _usual_header(bytes(encoded))
     if found is not None:
         assert found == _header(rlp.decode(bytes(encoded), depth_max=1))
+
+
+@given(headers(), st.data())
+def test_headers_show_the_same_natively(header: Header, data: st.DataObject) -> None:
+    """What native code takes from a header is what its fields say, where it takes one at all: every
+    one that is as it should be."""
+    encoded = encode_header(header)
+    assert header_environment(encoded) is not None
+    changed = data.draw(mutations(encoded))
+    found = header_environment(changed)
+    try:
+        decoded = _header(rlp.decode(changed, depth_max=1))
+    except (InvalidEncoding, InvalidBlock):
+        return
+    if found is not None:
+        native, gas_used = found
+        assert gas_used == decoded.gas_used
+        assert (native.number, native.timestamp) == (decoded.number, decoded.timestamp)
+        assert (native.gas_limit, native.excess_blob_gas) == (
+            decoded.gas_limit,
+            decoded.excess_blob_gas,
+        )
+        assert int.from_bytes(ffi.buffer(native.base_fee), "big") == decoded.base_fee_per_gas
+        for name in ("coinbase", "prev_randao", "parent_hash", "parent_beacon_block_root"):
+            assert ffi.buffer(getattr(native, name))[:] == getattr(decoded, name)
 
 
 @given(headers())

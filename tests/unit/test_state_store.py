@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -291,3 +293,53 @@ def test_columns_of_changes() -> None:
     assert changes.slot_owners().tolist() == [0, 1, 1]
     assert changes.accounts["existed"].tolist() == [1, 0]
     assert np.array_equal(changes.slots["after"][0], np.zeros(32))
+
+
+def test_the_first_key_of_a_span(database: Database) -> None:
+    """A snapshot finds the value of the lowest key in a span, or none, as it was: asked again and
+    again, by several threads at a time, while others write."""
+    chance = random.Random(7)
+    stored = {chance.randbytes(chance.randrange(1, 4)): b"%d" % at for at in range(3_000)}
+    batch = database.batch()
+    for key, value in stored.items():
+        batch.put(key, value)
+    database.commit(batch)
+    snapshot, ordered = database.snapshot(), sorted(stored)
+
+    def look(seed: int) -> None:
+        own = random.Random(seed)
+        for _ in range(400):
+            start, stop = (own.randbytes(own.randrange(0, 4)) for _ in range(2))
+            at = bisect_left(ordered, start)
+            is_there = at < len(ordered) and ordered[at] < stop
+            assert snapshot.first(start, stop) == (stored[ordered[at]] if is_there else None)
+
+    with ThreadPoolExecutor(3) as pool:
+        looks = [pool.submit(look, seed) for seed in range(6)]
+        for at in range(50):
+            batch = database.batch()
+            batch.put(ordered[at * 7], b"later")
+            database.commit(batch)
+        for one in looks:
+            one.result()
+
+
+def test_a_damaged_table_is_named_where_a_span_is_looked_through(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "state", write_buffer_bytes=64 << 10)
+    for start in range(0, 20_000, 1_000):
+        batch = database.batch()
+        for at in range(start, start + 1_000):
+            batch.put(b"k%08d" % at, b"v" * 50)
+        database.commit(batch)
+    database.close()
+    for table in (tmp_path / "state").glob("*.ldb"):
+        data = bytearray(table.read_bytes())
+        for at in range(100, len(data) * 9 // 10, 2_000):
+            data[at] ^= 0xFF
+        table.write_bytes(data)
+    database = Database.open(tmp_path / "state")
+    snapshot = database.snapshot()
+    for _ in range(2):
+        with pytest.raises(StorageCorrupt, match="damaged"):
+            snapshot.first(b"k00000500", b"k00000501")
+    database.close()
