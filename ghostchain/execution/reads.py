@@ -61,6 +61,8 @@ class Reading:
 
         Cost: about a nanosecond a byte.
         """
+        answer = self._answer
+        answer.is_elsewhere = answer.answered = answer.length = 0
         self.count = int(lib.ghost_reads_parse(self._native, body, len(body), items_max))
         return self.count
 

@@ -41,10 +41,13 @@ from ghostchain.rpc.errors import (
 from ghostchain.rpc.method import Cost, Door, Method
 from ghostchain.rpc.parameters import bind
 from ghostchain.rpc.protocol import (
+    PIECE_BYTES_MIN,
+    Answer,
     Call,
     Fault,
     Id,
     Limits,
+    batch_pieces,
     encode_batch,
     encode_error,
     encode_result,
@@ -66,9 +69,11 @@ CHEAP, CONNECTION, PUBLIC = Cost.CHEAP, Cost.CONNECTION, Door.PUBLIC
 # Items of a batch that are answered without letting others have the event loop in between.
 AT_ONCE_MAX = 100
 SLICE_S = 0.005
+# What all connections' batches may take of one round of the loop before others wait for the next.
+ROUND_S = 0.02
 # So much of an answer is made at once, and so many longer ones of batches go on in turns.
 SLICE_BYTES = 256 * 1024
-LONG_ANSWERS_MAX = 8
+LONG_ANSWERS_MAX = 2
 # Of bodies that are read on the event loop.
 BODY_BYTES_AT_ONCE = 64 * 1024
 # What native code knows, and what is kept of the memory in which it answers.
@@ -81,6 +86,10 @@ NATIVE_METHODS = {
 }
 READINGS_KEPT = 8
 READING_BYTES_KEPT = 512 * 1024
+
+
+# What a request has at once, or is awaited for it.
+Begun = bytes | Coroutine[Any, Any, Answer]
 
 
 class TooFast(Exception):
@@ -98,6 +107,31 @@ class Bound:
     call: Call
     method: Method
     arguments: list[Any]
+
+
+class Round:
+    """How much of this round of the event loop went to batches: many connections may have one each.
+    A context manager around a part of one, which gives whether there is time for it."""
+
+    __slots__ = ("began", "is_counting", "spent")
+
+    def __init__(self) -> None:
+        self.spent = self.began = 0.0
+        self.is_counting = False
+
+    def __enter__(self) -> bool:
+        self.began = time.perf_counter()
+        return self.spent < ROUND_S
+
+    def __exit__(self, *exception: object) -> None:
+        self.spent += time.perf_counter() - self.began
+        if not self.is_counting:
+            self.is_counting = True
+            asyncio.get_running_loop().call_soon(self.end)
+
+    def end(self) -> None:
+        self.spent = 0.0
+        self.is_counting = False
 
 
 class Dispatcher:
@@ -121,23 +155,27 @@ class Dispatcher:
         # What native code answers from bytes to bytes, and room for that, used again.
         self.takes_reads = methods.keys() >= NATIVE_METHODS
         self.readings: list[Reading] = []
+        self.round = Round()
         self.long_answers = asyncio.Semaphore(LONG_ANSWERS_MAX)
         # Of the answers to batches that are not whole yet.
         self.unfinished_bytes = 0
 
     async def answer(self, body: bytes, turn: Turn | None = None) -> bytes:
         """The response body; b"" when nothing in the request wants an answer. Never raises."""
-        answer = self.begin(body, Asker(), turn)
-        return answer if isinstance(answer, bytes) else await answer
+        begun = self.begin(body, Asker(), turn)
+        answer = begun if isinstance(begun, bytes) else await begun
+        return answer if isinstance(answer, bytes) else b"".join(answer)
 
-    def begin(
-        self, body: bytes, asker: Asker, turn: Turn | None = None
-    ) -> bytes | Coroutine[Any, Any, bytes]:
+    def begin(self, body: bytes, asker: Asker, turn: Turn | None = None) -> Begun:
         """The response body, or what to await for it where something in the request has to wait.
         Awaiting never raises. Raises: TooFast."""
         reading = self.take(body, asker)
         if reading is not None:
-            answer = self.services.backend.run_reads(reading)
+            if reading.count == 1:
+                answer = self.services.backend.run_reads(reading)
+            else:
+                with self.round as has_time:
+                    answer = self.services.backend.run_reads(reading) if has_time else None
             if answer is None:
                 return self.finish_reads(reading, body, asker)
             self.give_back(reading, len(body) + len(answer))
@@ -158,13 +196,21 @@ class Dispatcher:
         turn: Turn | None,
         *,
         is_batch: bool,
-    ) -> bytes | Coroutine[Any, Any, bytes]:
+    ) -> Begun:
         """As `begin`, of a request that is read."""
         if not is_batch:
             response = self.answer_quickly(items[0], turn)
             if response is None:
                 return self.answer_alone(items[0], asker, turn)
             return b"" if is_notification(items[0]) else response
+        with self.round as has_time:
+            responses = self.first_slice(items, turn) if has_time else []
+        if len(responses) == len(items):
+            return encode_batch(self.bounded(items, responses))
+        return self.answer_in_turn(items, responses, asker, turn)
+
+    def first_slice(self, items: list[Bound | Fault], turn: Turn | None) -> list[bytes]:
+        """The answers to the first items, as far as they are to be had at once."""
         responses: list[bytes] = []
         size = 0
         end = time.perf_counter() + SLICE_S
@@ -176,11 +222,9 @@ class Dispatcher:
             size += len(response)
             if size > SLICE_BYTES or time.perf_counter() > end:
                 break
-        if len(responses) == len(items):
-            return self.join(items, responses)
-        return self.answer_in_turn(items, responses, asker, turn)
+        return responses
 
-    async def answer_large(self, body: bytes, asker: Asker, turn: Turn | None) -> bytes:
+    async def answer_large(self, body: bytes, asker: Asker, turn: Turn | None) -> Answer:
         """Of a request that takes long to read and to check: both in a worker thread. Who asks too
         fast is told so by the answer."""
 
@@ -278,7 +322,7 @@ class Dispatcher:
         responses: list[bytes],
         asker: Asker,
         turn: Turn | None,
-    ) -> bytes:
+    ) -> Answer:
         """Goes on after the responses that are there."""
         size = sum(map(len, responses))
         self.unfinished_bytes += size
@@ -298,10 +342,11 @@ class Dispatcher:
                 responses += found
         finally:
             self.unfinished_bytes -= size
-        return self.join(items, responses)
+        answers = self.bounded(items, responses)
+        return batch_pieces(answers) if size >= PIECE_BYTES_MIN else encode_batch(answers)
 
-    def join(self, items: list[Bound | Fault], responses: list[bytes]) -> bytes:
-        """The array of answers. What comes after the limit is answered by errors."""
+    def bounded(self, items: list[Bound | Fault], responses: list[bytes]) -> list[bytes]:
+        """The answers to the items that want one; errors after the limit of all together."""
         answers = []
         size = 0
         for item, response in zip(items, responses, strict=True):
@@ -311,7 +356,7 @@ class Dispatcher:
             if size > self.limits.response_bytes_max:
                 response = response_too_large(identity_of(item))
             answers.append(response)
-        return encode_batch(answers)
+        return answers
 
     def answer_quickly(self, item: Bound | Fault, turn: Turn | None) -> bytes | None:
         """The answer, if it is to be had on the event loop and at once."""

@@ -23,7 +23,7 @@ import orjson
 from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.dispatch import TooFast
 from ghostchain.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
-from ghostchain.rpc.protocol import encode_error
+from ghostchain.rpc.protocol import Answer, encode_error, size_of
 from ghostchain.rpc.reception import KnownHead, Reception
 from ghostchain.rpc.websocket import Connection, accept
 
@@ -116,6 +116,8 @@ class HttpConnection(asyncio.Protocol):
         self.is_stuck = False
         self.stuck_since = 0.0
         self.unread_bytes = 0
+        # Of the last answer.
+        self.written_bytes = 0
 
     # ---- the transport ----
 
@@ -140,11 +142,13 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.is_stuck = True
         self.stuck_since = self.loop.time()
-        self.unread_bytes = self.unread()
+        self.unread_bytes = self.transport.get_write_buffer_size()
         self.reception.on_stuck(self)
 
     def unread(self) -> int:
-        return self.transport.get_write_buffer_size()
+        # The transport keeps an answer whole until the last of it is sent.
+        unsent = self.transport.get_write_buffer_size()
+        return max(unsent, self.written_bytes) if unsent else 0
 
     def resume_writing(self) -> None:
         self.is_stuck = False
@@ -398,7 +402,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             self.task = self.loop.create_task(self.answer_later(incoming, answer))
 
-    async def answer_later(self, incoming: Incoming, answer: Awaitable[bytes]) -> None:
+    async def answer_later(self, incoming: Incoming, answer: Awaitable[Answer]) -> None:
         body = await answer
         self.task = None
         if self.phase is not Phase.CLOSING:
@@ -407,19 +411,22 @@ class HttpConnection(asyncio.Protocol):
             self.advance()
 
     def respond(
-        self, incoming: Incoming, body: bytes, *, line: bytes = OK, headers: bytes = b""
+        self, incoming: Incoming, body: Answer, *, line: bytes = OK, headers: bytes = b""
     ) -> None:
         if incoming.origin is not None:
             headers += self.reception.access.cors_headers(incoming.origin)
         if incoming.connection:
             headers += incoming.connection
-        head = ENTITY % (line, len(body), self.reception.date, headers)
+        head = ENTITY % (line, size_of(body), self.reception.date, headers)
         self.write(incoming, head, body)
 
-    def write(self, incoming: Incoming, head: bytes, body: bytes = b"") -> None:
+    def write(self, incoming: Incoming, head: bytes, body: Answer = b"") -> None:
+        self.written_bytes = len(head) + size_of(body)
         if self.is_stuck:
-            self.unread_bytes += len(head) + len(body)
-        if len(body) < COPIED_BYTES:
+            self.unread_bytes += self.written_bytes
+        if not isinstance(body, bytes):
+            self.transport.writelines((head, *body))
+        elif len(body) < COPIED_BYTES:
             self.transport.write(head + body)
         else:
             self.transport.writelines((head, body))

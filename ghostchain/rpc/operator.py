@@ -31,7 +31,7 @@ from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.dispatch import Dispatcher
 from ghostchain.rpc.errors import PARSE_ERROR, RpcError
 from ghostchain.rpc.options import RpcOptions
-from ghostchain.rpc.protocol import encode_error
+from ghostchain.rpc.protocol import Answer, encode_error
 from ghostchain.rpc.subscriptions import Broker, Subscriber, Turn
 
 logger = logging.getLogger(__name__)
@@ -191,10 +191,10 @@ class LocalConnection(asyncio.Protocol):
             self.buffer = bytearray()
         return None
 
-    async def answer_later(self, answer: Awaitable[bytes], turn: Turn) -> None:
+    async def answer_later(self, answer: Awaitable[Answer], turn: Turn) -> None:
         body = await answer
         self.task = None
-        self.send(body)
+        self.send(body if isinstance(body, bytes) else b"".join(body))
         turn.activate()
         self.advance()
 

@@ -23,6 +23,10 @@ from ghostchain.rpc.errors import (
 )
 
 Id = str | int | float | None
+# A response body, whole or in pieces that need not be copied together.
+Answer = bytes | list[bytes]
+# What is shorter is copied together with its neighbours.
+PIECE_BYTES_MIN = 32 * 1024
 # What JSON's values become, of which true and false are no ids.
 ID_TYPES = frozenset({str, int, float, type(None)})
 
@@ -165,5 +169,32 @@ def encode_batch(answers: Iterable[bytes]) -> bytes:
     if len(parts) == 1:
         return b""
     parts[-1] = b"]"
-    # Copied once, since these may be many megabytes.
     return b"".join(parts)
+
+
+def batch_pieces(answers: Iterable[bytes]) -> list[bytes]:
+    """As `encode_batch`, in pieces: long answers as they are, short ones together."""
+    pieces: list[bytes] = []
+    short = [b"["]
+    size = 1
+    for answer in answers:
+        if len(answer) >= PIECE_BYTES_MIN:
+            pieces += (b"".join(short), answer)
+            short, size = [], 0
+        else:
+            short.append(answer)
+            size += len(answer)
+            if size >= PIECE_BYTES_MIN:
+                pieces.append(b"".join(short))
+                short, size = [], 0
+        short.append(b",")
+    if not pieces and len(short) == 1:
+        return []
+    short[-1] = b"]"
+    pieces.append(b"".join(short))
+    return pieces
+
+
+def size_of(answer: Answer) -> int:
+    """Bytes."""
+    return len(answer) if isinstance(answer, bytes) else sum(map(len, answer))

@@ -16,8 +16,12 @@ from ghostchain.rpc.dispatch import Dispatcher
 from ghostchain.rpc.operator import token_fault
 from ghostchain.rpc.options import RpcOptions
 from ghostchain.rpc.subscriptions import Broker
+from ghostchain.storage.memory import return_free_memory
 
 logger = logging.getLogger(__name__)
+
+# Of unread answers, from which on their memory is given back when they are gone.
+HELD_BYTES_MIN = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Client(Protocol):
     is_stuck: bool
 
     def unread(self) -> int:
-        """Bytes of answers and notices that wait here for the client to read."""
+        """Bytes that are held here until the client has read what waits for it."""
 
     def check(self, now: float) -> None:
         """Ends what holds up. Called now and then."""
@@ -61,6 +65,7 @@ class Reception:
         self.date = b""
         # Of the clients that stopped reading since all were looked at last.
         self.newly_unread_bytes = 0
+        self.most_unread_bytes = 0
 
     def admit(self, client: Client) -> str | None:
         """Takes a new connection, or says why it is too many."""
@@ -94,6 +99,7 @@ class Reception:
         for client in self.everyone():
             client.check(now)
         self.bound_unread()
+        self.give_back_memory()
 
     def on_stuck(self, client: Client) -> None:
         """The client does not read as fast as it is written to."""
@@ -106,12 +112,20 @@ class Reception:
         self.newly_unread_bytes = 0
         sizes = {client: client.unread() for client in self.everyone() if client.is_stuck}
         total = sum(sizes.values())
+        self.most_unread_bytes = max(self.most_unread_bytes, total)
         for client in sorted(sizes, key=lambda client: sizes[client], reverse=True):
             if total <= self.options.unread_bytes_max:
                 return
             logger.info("closed a client that keeps %d unread bytes", sizes[client])
             client.transport.abort()
             total -= sizes[client]
+
+    def give_back_memory(self) -> None:
+        """Where answers were that have been read since, the heaps have holes."""
+        left = sum(client.unread() for client in self.everyone() if client.is_stuck)
+        if self.most_unread_bytes > HELD_BYTES_MIN and left < self.most_unread_bytes // 2:
+            self.most_unread_bytes = left
+            asyncio.get_running_loop().run_in_executor(None, return_free_memory)
 
     def judge_token(self, header: bytes) -> str | None:
         """Why an Authorization header opens no door, or None. Without a secret there is no door,

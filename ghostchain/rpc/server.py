@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 
 from ghostchain.rpc.backend import Backend
 from ghostchain.rpc.dispatch import Dispatcher
@@ -25,6 +27,10 @@ from ghostchain.rpc.workers import Workers
 
 STOP_TIMEOUT_S = 5.0
 CHECK_S_MAX = 1.0
+BACKLOG = 1024
+# libuv takes one new connection of a listener in each round of the loop. While rounds are long,
+# so many listeners on one socket let newcomers in.
+ACCEPTED_A_ROUND = 8
 
 
 class RpcServer:
@@ -77,11 +83,19 @@ class RpcServer:
     async def bind(self, port: int) -> None:
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
-            lambda: HttpConnection(self.reception), self.options.host, port, backlog=1024
+            lambda: HttpConnection(self.reception), self.options.host, port, backlog=BACKLOG
         )
         self.listeners.append(listener)
         # A host name may stand for several addresses; the first of them names the port.
         self.ports.append(listener.sockets[0].getsockname()[1])
+        for heard in listener.sockets:
+            for _ in range(ACCEPTED_A_ROUND - 1):
+                again = socket.socket(fileno=os.dup(heard.fileno()))
+                self.listeners.append(
+                    await loop.create_server(
+                        lambda: HttpConnection(self.reception), sock=again, backlog=BACKLOG
+                    )
+                )
 
     async def stop(self) -> None:
         """Nothing is accepted any more; WebSocket clients are told that the server goes away."""

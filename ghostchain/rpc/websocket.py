@@ -24,7 +24,7 @@ from ghostchain.rpc.asking import Asker
 from ghostchain.rpc.dispatch import TooFast
 from ghostchain.rpc.errors import LIMIT_EXCEEDED, RpcError
 from ghostchain.rpc.options import RpcOptions
-from ghostchain.rpc.protocol import encode_error
+from ghostchain.rpc.protocol import Answer, encode_error, size_of
 from ghostchain.rpc.reception import Reception
 from ghostchain.rpc.subscriptions import Subscriber, Turn
 
@@ -94,9 +94,9 @@ class Connection(asyncio.Protocol):
         count_max = self.options.subscriptions_per_connection_max
         self.subscriber = Subscriber(reception.broker, self.notify, count_max)
         # What is to be written, and whether it is a notification.
-        self.queue: deque[tuple[bytes, bool]] = deque()
+        self.queue: deque[tuple[Answer, int, bool]] = deque()
         self.queue_bytes = 0
-        self.notified_bytes = 0
+        self.notified_bytes = self.written_bytes = 0
         self.calls: set[asyncio.Task[None]] = set()
         # Messages that came while connection_calls_max were under way.
         self.waiting: deque[bytes] = deque()
@@ -119,7 +119,8 @@ class Connection(asyncio.Protocol):
         """Queues a notification; a client for whom too much of that is queued is closed instead.
         One alone may be larger than the bound."""
         most = self.options.connection_queue_bytes_max
-        if self.notified_bytes and self.notified_bytes + len(message) > most:
+        self.notified_bytes += len(message)
+        if self.notified_bytes > max(most, len(message)):
             self.queue.clear()
             self.queue_bytes = self.notified_bytes = 0
             logger.info("closed a WebSocket client that reads too slowly")
@@ -127,17 +128,16 @@ class Connection(asyncio.Protocol):
         else:
             self.send(message, is_notification=True)
 
-    def send(self, message: bytes, *, is_notification: bool = False) -> None:
+    def send(self, message: Answer, *, is_notification: bool = False) -> None:
         """Queues a message. Of answers there are few: they are not made while some wait here."""
         if self.closing_since is not None or self.is_gone:
             return
         if not self.queue and not self.is_stuck:
             # What is told in one round of the loop leaves in one write.
             self.loop.call_soon(self.drain)
-        self.queue.append((message, is_notification))
-        self.queue_bytes += len(message)
-        if is_notification:
-            self.notified_bytes += len(message)
+        size = size_of(message)
+        self.queue.append((message, size, is_notification))
+        self.queue_bytes += size
 
     def answer(self, message: bytes) -> None:
         """As `send`; what nothing is queued before, and is not large, leaves at once."""
@@ -154,12 +154,14 @@ class Connection(asyncio.Protocol):
             size = 0
             parts: list[bytes] = []
             while self.queue and size < WRITE_BYTES:
-                message, is_notification = self.queue.popleft()
-                size += len(message)
+                message, length, is_notification = self.queue.popleft()
+                size += length
                 if is_notification:
-                    self.notified_bytes -= len(message)
-                parts += (text_head(len(message)), message)
+                    self.notified_bytes -= length
+                parts.append(text_head(length))
+                parts += (message,) if isinstance(message, bytes) else message
             self.queue_bytes -= size
+            self.written_bytes = size
             if size < WRITE_BYTES:
                 self.transport.write(b"".join(parts))
             else:
@@ -186,7 +188,9 @@ class Connection(asyncio.Protocol):
         self.reception.on_stuck(self)
 
     def unread(self) -> int:
-        return self.transport.get_write_buffer_size() + self.queue_bytes
+        # The transport keeps what is written at once until the last of it is sent.
+        unsent = self.transport.get_write_buffer_size()
+        return (max(unsent, self.written_bytes) if unsent else 0) + self.queue_bytes
 
     def resume_writing(self) -> None:
         self.is_stuck = False
@@ -308,7 +312,7 @@ class Connection(asyncio.Protocol):
         self.calls.add(call)
         call.add_done_callback(self.on_answered)
 
-    async def answer_later(self, answer: Awaitable[bytes], turn: Turn) -> None:
+    async def answer_later(self, answer: Awaitable[Answer], turn: Turn) -> None:
         response = await answer
         if response:
             self.send(response)

@@ -232,10 +232,35 @@ def test_answers_stay_within_their_bound(ways: Ways) -> None:
 
 def test_each_call_counts_against_the_rate(ways: Ways) -> None:
     body = json.dumps([body_of("eth_chainId")] * 10).encode()
-    asker = Asker(rate=1.0, burst=15.0)
-    assert isinstance(ways.native.begin(body, asker), bytes)
-    with pytest.raises(TooFast):
-        ways.native.begin(body, asker)
+
+    async def play() -> None:
+        asker = Asker(rate=1.0, burst=15.0)
+        assert isinstance(ways.native.begin(body, asker), bytes)
+        with pytest.raises(TooFast):
+            ways.native.begin(body, asker)
+
+    asyncio.run(play())
+
+
+def test_a_batch_for_which_the_round_has_no_time_is_answered_elsewhere(ways: Ways) -> None:
+    """Whatever the memory it is answered in was used for before."""
+    bodies = [json.dumps([body_of("eth_chainId")] * count).encode() for count in (7, 3)]
+    odd = json.dumps([body_of("eth_chainId"), body_of("eth_getBalance", "0x1", "latest")]).encode()
+
+    async def play() -> list[bytes]:
+        found = []
+        for body in (odd, *bodies):
+            ways.native.round.spent = 1.0
+            begun = ways.native.begin(body, Asker())
+            assert not isinstance(begun, bytes)
+            answer = await begun
+            assert isinstance(answer, bytes)
+            found.append(answer)
+        return found
+
+    found = asyncio.run(play())
+    for body, answer in zip((odd, *bodies), found, strict=True):
+        assert answer == asyncio.run(ways.ordinary.answer(body))
 
 
 def test_a_long_batch_ends_at_its_deadline(ways: Ways, tmp_path: Path) -> None:

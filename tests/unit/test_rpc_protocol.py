@@ -11,10 +11,12 @@ from ghostchain.rpc.protocol import (
     Call,
     Fault,
     Limits,
+    batch_pieces,
     encode_batch,
     encode_error,
     encode_result,
     parse,
+    size_of,
 )
 
 LIMITS = Limits(body_bytes_max=100_000, batch_items_max=3)
@@ -99,3 +101,16 @@ def test_result_that_is_no_json_is_an_internal_error() -> None:
 def test_batch_of_notifications_has_no_body() -> None:
     assert encode_batch([]) == b""
     assert json.loads(encode_batch([b"1", b"2"])) == [1, 2]
+    assert batch_pieces([]) == []
+
+
+@pytest.mark.parametrize("sizes", [(1,), (40_000,), (1, 40_000, 1), (40_000, 40_000), (9,) * 9_000])
+def test_pieces_of_a_batch_are_the_batch(sizes: tuple[int, ...]) -> None:
+    """Short answers are copied together, long ones are not copied."""
+    answers = [b"%0*d" % (size, 7) for size in sizes]
+    pieces = batch_pieces(answers)
+    assert b"".join(pieces) == encode_batch(answers)
+    assert size_of(pieces) == len(encode_batch(answers)) == size_of(encode_batch(answers))
+    assert len(pieces) <= 2 * sum(size >= 32_768 for size in sizes) + 4
+    kept = {id(piece) for piece in pieces}
+    assert all(id(answer) in kept for answer in answers if len(answer) >= 32_768)
