@@ -36,7 +36,7 @@ from ghostchain.chain.preparing import KnownSenders, Prepared, Preparer
 from ghostchain.chain.proving import Prover
 from ghostchain.chain.published import Published, first_published
 from ghostchain.chain.records import BodyRecord, ReceiptsRecord
-from ghostchain.chain.replaying import Replay
+from ghostchain.chain.replaying import Replay, replay_of
 from ghostchain.chain.rewinding import Destination, Progress, no_progress, read_destination
 from ghostchain.chain.writer import (
     BlockWriter,
@@ -472,20 +472,8 @@ class Chain:
 
         Raises: StateUnavailable when the block, or the state before it, is not kept.
         """
-        published = self._published
-        known, body = published.known(number), published.body(number)
-        if body is None or known is None:
-            raise StateUnavailable(f"block {number} is not kept")
-        view, changed = published.state_before(number)
-        return Replay(
-            self.config,
-            known,
-            body,
-            own_batch(body, count),
-            view=view,
-            changed=changed,
-            amendments=self.amendments_of(number) or NO_AMENDMENTS,
-        )
+        amendments = self.amendments_of(number) or NO_AMENDMENTS
+        return replay_of(self._published, self.config, number, count, amendments)
 
     def body_bytes(self, number: int) -> int | None:
         """How long the record of a block's body is; None where there is none."""

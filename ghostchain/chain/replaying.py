@@ -11,14 +11,16 @@ from typing import Any
 
 from ghostchain._native import ffi
 from ghostchain.chain.amendments import Amendments
+from ghostchain.chain.columns import own_batch
 from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.environments import environment_of
-from ghostchain.chain.published import KnownBlock
+from ghostchain.chain.published import KnownBlock, Published
 from ghostchain.chain.records import BodyRecord
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.execution.native_values import fill_environment, fill_rules, header_environment
 from ghostchain.primitives.block import Withdrawal
+from ghostchain.primitives.errors import StateUnavailable
 from ghostchain.primitives.types import Hash32
 from ghostchain.state.views import View
 
@@ -98,3 +100,19 @@ class Replay:
     def hash(self) -> Hash32:
         """Of the block."""
         return self._known.entry.hash
+
+
+def replay_of(
+    published: Published,
+    config: ChainConfig,
+    number: int,
+    count: int | None,
+    amendments: Amendments,
+) -> Replay:
+    """As `Chain.replay`, of a block that was made by hand with these amendments."""
+    known, body = published.known(number), published.body(number)
+    if body is None or known is None:
+        raise StateUnavailable(f"block {number} is not kept")
+    view, changed = published.state_before(number)
+    batch = own_batch(body, count)
+    return Replay(config, known, body, batch, view=view, changed=changed, amendments=amendments)
