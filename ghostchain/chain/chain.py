@@ -28,6 +28,7 @@ from ghostchain.chain.config import ChainConfig
 from ghostchain.chain.environments import child_environment, environment_of, fees_in
 from ghostchain.chain.fees import BlockFees
 from ghostchain.chain.genesis import Genesis
+from ghostchain.chain.growing import Growth, Propose, grow
 from ghostchain.chain.importing import Steps, overlapped
 from ghostchain.chain.listeners import Listeners
 from ghostchain.chain.logs import LocatedLog, LogChoice, LogsBound, ShownLogs, Topics
@@ -65,7 +66,6 @@ from ghostchain.state.ranges import StateRanges
 from ghostchain.state.remote import RemoteView
 from ghostchain.state.views import AmendedView, PendingState, View
 from ghostchain.storage.database import Snapshot
-from ghostchain.storage.files import Position
 from ghostchain.trie.merkle import ChangeSet
 
 __all__ = ["BlockFees", "Chain", "Draft", "Replay", "SealedBlock"]
@@ -88,8 +88,6 @@ class Chain:
         self._proofs = ProofService(self._trie_base)
         self._prover = Prover(self._proofs, lambda: self._published)
         self._listeners = Listeners()
-        # What the block after this header would show, under this configuration.
-        self._next: tuple[Header, ChainConfig, BlockEnvironment] | None = None
         # The draft whose changes stand in executor and trie.
         self._drafted: tuple[Draft, Pending] | None = None
         self._closed = False
@@ -350,14 +348,7 @@ class Chain:
         """What the block after the head would show; its time is the earliest possible, unless
         given."""
         published = self._published
-        if timestamp is not None:
-            return child_environment(self.config, published.header, published.hash, timestamp)
-        # Asked several times of each head.
-        known = self._next
-        if known is None or known[0] is not published.header or known[1] is not self.config:
-            child = child_environment(self.config, published.header, published.hash, None)
-            known = self._next = published.header, self.config, child
-        return known[2]
+        return child_environment(self.config, published.header, published.hash, timestamp)
 
     def next_fees(self) -> BlockFees:
         """The fees of the block after the head."""
@@ -421,8 +412,17 @@ class Chain:
                 proposal = replace(proposal, amendments=changes)
             pending = self._build(batch, proposal)
             self._stage(pending)
-            self._commit((pending.sealed,), self._seal(), takes_pending=True)
+            self._commit_own((pending.sealed,))
         return pending.sealed
+
+    def build_empty(self, count: int, propose: Propose) -> Sequence[SealedBlock]:
+        """So many blocks without transactions, of no fork, are committed: some of them at a time,
+        which wait for the disk together. Raises: as `build_block`."""
+        self._refuse_by_hand()
+        with self._writing:
+            self._forget_draft()
+            steps = Growth(self._writer.build_block, self._stage, self._is_due, self._commit_own)
+            return grow(count, propose, steps, self._published)
 
     # ---- by hand, on a development chain ----
 
@@ -516,11 +516,8 @@ class Chain:
     def _rewind(self, to: Destination, progress: Progress = no_progress) -> None:
         self._forget_draft()
         with self._committing:
-            try:
+            with self._fatal():
                 arrived = self._writer.rewind(self.head.number, to, progress)
-            except BaseException:
-                self._failed = True
-                raise
             left = self._published
             self._published = Published(
                 arrived.header,
@@ -532,13 +529,16 @@ class Chain:
             )
             left.kept.leave(is_cut=arrived.cut is not None)
             if arrived.cut is not None:
-                self._cut(arrived.cut)
+                with self._fatal():
+                    self._writer.cut(arrived.cut)
         self._proofs.forget_all()
         self._listeners.on_rewind(arrived.header)
 
-    def _cut(self, end: Position) -> None:
+    @contextlib.contextmanager
+    def _fatal(self) -> Iterator[None]:
+        """Nothing is written any more after what fails in here."""
         try:
-            self._writer.cut(end)
+            yield
         except BaseException:
             self._failed = True
             raise
@@ -561,7 +561,7 @@ class Chain:
         with self._writing:
             pending = self._run(prepared, self.head, self.head_hash)
             self._stage(pending)
-            self._commit((pending.sealed,), self._seal(), takes_pending=True)
+            self._commit_own((pending.sealed,))
 
     @property
     def chain_id(self) -> int:
@@ -627,12 +627,7 @@ class Chain:
 
     def _import(self, blocks: Iterable[tuple[Block | bytes, Seal | None]]) -> Iterator[SealedBlock]:
         steps = Steps(
-            run=self._run,
-            stage=self._stage,
-            is_due=lambda number: self._writer.is_full or self._listeners.is_awaited(number),
-            seal=self._seal,
-            commit=self._commit,
-            has_failed=lambda: self._failed,
+            self._run, self._stage, self._is_due, self._seal, self._commit, lambda: self._failed
         )
         with self._writing:
             preparer = Preparer(self.config, self.head, self.head_hash)
@@ -723,11 +718,8 @@ class Chain:
         Raises: StorageFailed; memory is then ahead of the disk, so nothing is written any more.
         """
         last = blocks[-1]
-        try:
+        with self._fatal():
             write()
-        except BaseException:
-            self._failed = True
-            raise
         with self._committing:
             self._writer.settle()
             self._published = Published(
@@ -744,6 +736,9 @@ class Chain:
         for sealed in blocks:
             self._listeners.on_head(sealed.block.header)
         self._writer.forget_fresh()
+
+    def _commit_own(self, blocks: Sequence[SealedBlock]) -> None:
+        self._commit(blocks, self._seal(), takes_pending=True)
 
     def _refuse_if_failed(self) -> None:
         if self._failed:
@@ -771,13 +766,14 @@ class Chain:
             self._writer.discard()
             raise
 
+    def _is_due(self, number: int) -> bool:
+        """Whether what is staged up to that height is to be written."""
+        return self._writer.is_full or self._listeners.is_awaited(number)
+
     def _seal(self) -> Callable[[], None]:
         """What is staged is to be written: executor and trie cannot go back any more."""
-        try:
+        with self._fatal():
             return self._writer.seal()
-        except BaseException:
-            self._failed = True
-            raise
 
     # ---- for operators ----
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.environments import SOLO_EXTRA_DATA
+from ghostchain.chain.writer import Proposal
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.encoding.transactions import TransactionBatch
 from ghostchain.node.candidates import Candidates, best_candidates, drop_refused
@@ -63,6 +64,18 @@ def usual_terms(chain: Chain, coinbase: Address, gas_limit: int | None) -> Terms
         coinbase=coinbase,
         prev_randao=randomness(parent),
         gas_limit=gas_limit,
+    )
+
+
+def proposal_of(terms: Terms) -> Proposal:
+    return Proposal(
+        timestamp=terms.timestamp,
+        coinbase=terms.coinbase,
+        prev_randao=terms.prev_randao,
+        extra_data=SOLO_EXTRA_DATA,
+        gas_limit=terms.gas_limit,
+        base_fee=terms.base_fee,
+        is_free=terms.is_free,
     )
 
 
@@ -121,6 +134,14 @@ class BlockMaker:
         )
         # Without a single inclusion, trying again at once would find the same.
         return bool(sealed.block.transactions) and (candidates.is_cut or left_out > 0)
+
+    def make_empty(self, count: int, terms: Callable[[Header], Terms]) -> None:
+        """So many blocks without transactions, in groups that wait for the disk together. terms: of
+        the block after that one. Not of a fork."""
+        for sealed in self._chain.build_empty(count, lambda parent: proposal_of(terms(parent))):
+            self._on_sealed(sealed)
+            header = sealed.block.header
+            event(logger, logging.DEBUG, "sealed block", number=header.number, hash=sealed.hash[:6])
 
     def _candidates(self, terms: Terms) -> Candidates:
         """What waits and pays, but for what is held back."""

@@ -43,16 +43,21 @@ def set_to(
     )
 
 
-def after_block(settings: ChainSettings, header: Header, *, now_s: int) -> ChainSettings:
-    """What stays set once this block is made: what was for one block is spent, and the clock goes
-    on from a time that was set exactly. The same record where nothing changes."""
-    spent = (
+def spends(settings: ChainSettings) -> bool:
+    """Whether something is set for one block alone."""
+    once = (
         settings.next_timestamp,
         settings.next_oldest,
         settings.next_base_fee,
         settings.next_prev_randao,
     )
-    if all(one is None for one in spent):
+    return any(one is not None for one in once)
+
+
+def after_block(settings: ChainSettings, header: Header, *, now_s: int) -> ChainSettings:
+    """What stays set once this block is made: what was for one block is spent, and the clock goes
+    on from a time that was set exactly. The same record where nothing changes."""
+    if not spends(settings):
         return settings
     offset_s = settings.offset_s
     if settings.next_timestamp is not None:

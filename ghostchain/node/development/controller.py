@@ -24,7 +24,7 @@ from ghostchain.chain.chain import Chain, SealedBlock
 from ghostchain.chain.loading import put_together
 from ghostchain.execution.executor import BlockEnvironment
 from ghostchain.node.development import dump, pooling
-from ghostchain.node.development.clock import after_block, next_timestamp, set_to
+from ghostchain.node.development.clock import after_block, next_timestamp, set_to, spends
 from ghostchain.node.development.diary import Diary
 from ghostchain.node.development.dump import Moment
 from ghostchain.node.development.loading import Loaded, accounts_in, laid_over, parse
@@ -36,6 +36,7 @@ from ghostchain.node.sealing import SealingPolicy
 from ghostchain.node.warming import Warming, when_here
 from ghostchain.primitives.amendment import AccountAmendment
 from ghostchain.primitives.errors import RemoteError, RemoteNeeded
+from ghostchain.primitives.header import Header
 from ghostchain.primitives.leniency import SIGNATURES_MAX
 from ghostchain.primitives.types import Address, Hash32
 from ghostchain.rpc.backend import Refusal
@@ -159,15 +160,18 @@ class Controller:
 
     def _terms(self) -> Terms:
         """Of the block after the head."""
-        settings, head = self.settings, self._chain.head
+        return self._terms_after(self._chain.head, self.settings)
+
+    def _terms_after(self, parent: Header, settings: ChainSettings) -> Terms:
         gas_limit = self._gas_limit if settings.gas_limit is None else settings.gas_limit
-        timestamp = self.next_timestamp()
-        earliest = head.timestamp + self._chain.config.timestamp_step_min
+        step_min = self._chain.config.timestamp_step_min
+        timestamp = next_timestamp(settings, parent.timestamp, now_s=now_s(), step_min=step_min)
+        earliest = parent.timestamp + step_min
         randao = settings.next_prev_randao
         return Terms(
             timestamp=timestamp,
             coinbase=self.coinbase,
-            prev_randao=randomness(head) if randao is None else randao,
+            prev_randao=randomness(parent) if randao is None else randao,
             gas_limit=gas_limit,
             base_fee=settings.next_base_fee,
             is_free=timestamp < earliest or settings.gas_limit is not None,
@@ -262,11 +266,41 @@ class Controller:
             await self.set_next_timestamp(timestamp)
         if self.fork is not None and not self.sealer.policy.eager:
             await self._bring_waiting()
-        await self._make_blocks(
-            count,
+
+        def before_each() -> None:
             # As anvil: the clock jumps before each block.
-            lambda: self._set(self._later(interval)) if interval else None,
-        )
+            if interval:
+                self._set(self._later(interval))
+
+        if self.fork is not None:
+            await self._make_blocks(count, before_each)
+            return
+        left = count
+        while left > 0:
+            await self._make_blocks(1, before_each)
+            left -= 1
+            while left > 0 and (made := await self._on_writer(partial(self._run, left, interval))):
+                left -= made
+
+    def _run(self, count_max: int, interval: int | None) -> int:
+        """Empty blocks in one go, as many as count_max or others can wait for: not while anything
+        waits for a block, or is set for the next one alone. Returns how many."""
+        settings, now = self.settings, now_s()
+        if self._pool.pool.pending_count() or spends(settings):
+            return 0
+        count = min(count_max, BLOCKS_AT_ONCE)
+
+        def terms(parent: Header) -> Terms:
+            nonlocal settings
+            if interval:
+                settings = self._later_than(settings, parent, interval, now)
+            return self._terms_after(parent, settings)
+
+        try:
+            self._maker.make_empty(count, terms)
+        finally:
+            self._set(settings)
+        return count
 
     async def _make_blocks(self, count: int, before_each: Callable[[], object]) -> None:
         """So many blocks, empty ones too. What a fork's block needs of the remote is waited for
@@ -308,13 +342,18 @@ class Controller:
 
     def _later(self, seconds: int) -> ChainSettings:
         """The clock so much later; one that blocks have overtaken moves on from the head."""
-        overtaken = self._chain.head.timestamp - now_s()
-        if self.settings.next_oldest is not None:
-            overtaken = self.settings.offset_s
-        offset_s = max(self.settings.offset_s, overtaken) + seconds
+        return self._later_than(self.settings, self._chain.head, seconds, now_s())
+
+    def _later_than(
+        self, settings: ChainSettings, head: Header, seconds: int, now: int
+    ) -> ChainSettings:
+        overtaken = head.timestamp - now
+        if settings.next_oldest is not None:
+            overtaken = settings.offset_s
+        offset_s = max(settings.offset_s, overtaken) + seconds
         if not -OFFSET_S_MAX <= offset_s <= OFFSET_S_MAX:
             raise Impossible("the chain's clock cannot be moved that far")
-        return replace(self.settings, offset_s=offset_s)
+        return replace(settings, offset_s=offset_s)
 
     async def increase_time(self, seconds: int) -> int:
         await self._on_writer(lambda: self._set(self._later(seconds)))
