@@ -53,7 +53,7 @@ PAGES_KEPT = 12_288
 # Bytes of bodies kept for readers, and as many of receipts.
 RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
-# Columns of blooms of 256 blocks, 64 KiB each: of 32,768 blocks.
+# Columns of blooms of 256 blocks, 4 to 70 KB each: of 32,768 blocks.
 BLOOM_SECTIONS_KEPT = 128
 # Of a search, about in microseconds: between two pieces, and on the event loop.
 PIECE_WORK = 20_000

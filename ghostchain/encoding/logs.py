@@ -136,7 +136,7 @@ class LogStore:
     __slots__ = ("native",)
 
     def __init__(self, *, pages_max: int, page_bytes_max: int, sections_max: int) -> None:
-        """sections_max: of 256 blooms, 64 KiB each."""
+        """sections_max: of 256 blooms, 4 to 70 KB each."""
         made = lib.ghost_log_store_new(pages_max, page_bytes_max, sections_max)
         if made == ffi.NULL:
             raise MemoryError("the native core found no memory for logs")

@@ -19,6 +19,7 @@ typedef struct running {
     ghost_log_store *store;
     block_reader reader;
     page_buffer text, fresh; /* found; the page that was just read */
+    uint8_t *blooms;         /* room for those of a section */
     size_t work;
 } running;
 
@@ -44,7 +45,7 @@ static void put_span(uint64_t mask[SECTION_WORDS], uint32_t from, uint32_t to) {
 
 /* A bit of the Yellow Paper's numbering as a column. */
 static const uint64_t *column_of(const bloom_section *section, uint16_t bit) {
-    return section->columns[8 * (BLOOM_BYTES - 1 - bit / 8) + bit % 8];
+    return section->columns[section->places[8 * (BLOOM_BYTES - 1 - bit / 8) + bit % 8]];
 }
 
 /* Leaves the blocks whose blooms do not rule a match out. What that has cost. */
@@ -70,7 +71,7 @@ static size_t narrow(uint64_t mask[SECTION_WORDS], const bloom_section *section,
 }
 
 /* The blooms of a section that are on disk; NULL with GHOST_OK where they are of another chain. */
-static int read_section(bloom_section **out, const running *run, uint64_t index) {
+static int read_section(bloom_section **out, running *run, uint64_t index) {
     *out = NULL;
     uint64_t first = index * SECTION_BLOCKS, count = run->search->head + 1 - first;
     if (count > SECTION_BLOCKS) {
@@ -80,24 +81,22 @@ static int read_section(bloom_section **out, const running *run, uint64_t index)
         return GHOST_OK;
     }
     size_t size = (size_t)count * BLOOM_BYTES;
-    uint8_t *blooms = malloc(size);
-    if (blooms == NULL) {
+    if (run->blooms == NULL) {
+        run->blooms = malloc(SECTION_BLOCKS * BLOOM_BYTES);
+    }
+    if (run->blooms == NULL) {
         return GHOST_OUT_OF_MEMORY;
     }
-    int status = GHOST_OK;
-    ssize_t read = pread(run->reader.files->blooms, blooms, size, (off_t)(first * BLOOM_BYTES));
+    ssize_t read =
+        pread(run->reader.files->blooms, run->blooms, size, (off_t)(first * BLOOM_BYTES));
     if (atomic_load(&run->store->is_left)) {
-        free(blooms);
         return GHOST_OK;
     }
     if (read != (ssize_t)size) {
-        status = GHOST_MALFORMED;
-    } else {
-        *out = ghost_section_of(index, blooms, (uint32_t)count);
-        status = *out == NULL ? GHOST_OUT_OF_MEMORY : GHOST_OK;
+        return GHOST_MALFORMED;
     }
-    free(blooms);
-    return status;
+    *out = ghost_section_of(index, run->blooms, (uint32_t)count);
+    return *out == NULL ? GHOST_OUT_OF_MEMORY : GHOST_OK;
 }
 
 static bool lock(const running *run) {
@@ -256,6 +255,7 @@ int ghost_logs_search(ghost_bytes *out, ghost_log_search *search, ghost_log_stor
     search->bytes += run.text.length + (run.text.length != 0);
     free(run.reader.records.data);
     free(run.fresh.data);
+    free(run.blooms);
     if (status == GHOST_OUT_OF_MEMORY || status == GHOST_MALFORMED) {
         free(run.text.data);
         run.text = (page_buffer){0};

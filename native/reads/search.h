@@ -8,11 +8,12 @@
 
 /* What was read of the blocks of one chain, for many threads: pages of logs, of which the oldest
  * give way, and blooms in sections of 256 blocks, as columns: a bit of 256 blooms is 32 bytes that
- * stand together. A section's place is its number modulo how many are kept. */
+ * stand together, of those that are set in any. A section's place is its number modulo how many are
+ * kept. */
 typedef struct ghost_log_store ghost_log_store;
 
 /* NULL when memory is out. pages_max, page_bytes_max: of the pages together; sections_max: one at
- * least, 64 KiB each. */
+ * least, 4 to 70 KB each. */
 ghost_log_store *ghost_log_store_new(size_t pages_max, size_t page_bytes_max, size_t sections_max);
 void ghost_log_store_free(ghost_log_store *store);
 /* Keeps the page of a block, which has all its logs, unless there is one or it is too large. */

@@ -32,7 +32,7 @@ void ghost_log_store_free(ghost_log_store *store) {
         ghost_store_release(page);
     }
     for (size_t i = 0; i < store->sections_max; i++) {
-        free(store->sections[i]);
+        ghost_section_free(store->sections[i]);
     }
     pthread_mutex_destroy(&store->lock);
     free(store->sections);
@@ -155,15 +155,48 @@ bloom_section *ghost_store_section(const ghost_log_store *store, uint64_t index)
     return section != NULL && section->index == index ? section : NULL;
 }
 
+void ghost_section_free(bloom_section *section) {
+    if (section != NULL) {
+        free(section->columns);
+        free(section);
+    }
+}
+
+static size_t size_of(const bloom_section *section) {
+    return section == NULL ? 0 : sizeof *section + section->room * sizeof(bloom_column);
+}
+
 void ghost_store_keep(ghost_log_store *store, bloom_section *section) {
     bloom_section **place = &store->sections[section->index % store->sections_max];
     if (*place != NULL && (*place)->index == section->index && (*place)->filled > section->filled) {
-        free(section);
+        ghost_section_free(section);
         return;
     }
-    store->section_count += *place == NULL;
-    free(*place);
+    store->section_bytes += size_of(section) - size_of(*place);
+    ghost_section_free(*place);
     *place = section;
+}
+
+/* With columns for these bits, a bloom's, and the one of zeros; NULL when memory is out. */
+static bloom_section *make_section(uint64_t index, const uint8_t bits[BLOOM_BYTES]) {
+    bloom_section *section = calloc(1, sizeof *section);
+    if (section == NULL) {
+        return NULL;
+    }
+    section->index = index;
+    section->column_count = 1;
+    for (size_t byte = 0; byte < BLOOM_BYTES; byte++) {
+        for (uint32_t left = bits[byte]; left != 0; left &= left - 1) {
+            section->places[8 * byte + (size_t)__builtin_ctz(left)] = section->column_count++;
+        }
+    }
+    section->room = section->column_count;
+    section->columns = calloc(section->room, sizeof(bloom_column));
+    if (section->columns == NULL) {
+        free(section);
+        return NULL;
+    }
+    return section;
 }
 
 /* Bit k of byte i becomes bit i of byte k (Hacker's Delight, 7-3). */
@@ -176,43 +209,47 @@ static uint64_t transposed(uint64_t x) {
     return x ^ t ^ t << 28;
 }
 
-/* Bytes `at` to at + 8 of up to eight blooms, of blocks from `first` on. */
+/* Byte `at` of up to eight blooms, of blocks from `first` on. */
 static void put_eight(bloom_section *section, const uint8_t *blooms, uint32_t first, uint32_t count,
                       size_t at) {
-    for (size_t byte = at; byte < at + 8; byte++) {
-        uint64_t rows = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            rows |= (uint64_t)blooms[i * BLOOM_BYTES + byte] << (8 * i);
-        }
-        if (rows == 0) {
-            continue;
-        }
-        uint64_t columns = transposed(rows);
-        for (size_t k = 0; k < 8; k++) {
-            uint64_t bits = columns >> (8 * k) & 255;
-            section->columns[8 * byte + k][first / 64] |= bits << first % 64;
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        rows |= (uint64_t)blooms[i * BLOOM_BYTES + at] << (8 * i);
+    }
+    uint64_t columns = transposed(rows);
+    for (size_t k = 0; columns != 0; k++, columns >>= 8) {
+        uint64_t bits = columns & 255;
+        if (bits != 0) {
+            section->columns[section->places[8 * at + k]][first / 64] |= bits << first % 64;
         }
     }
 }
 
+static void add_bits(uint8_t *restrict bits, const uint8_t *restrict bloom) {
+    for (size_t at = 0; at < BLOOM_BYTES; at++) {
+        bits[at] |= bloom[at];
+    }
+}
+
 bloom_section *ghost_section_of(uint64_t index, const uint8_t *blooms, uint32_t filled) {
-    bloom_section *section = calloc(1, sizeof *section);
+    /* Of eight blooms together, and of all. */
+    uint8_t some[SECTION_BLOCKS / 8][BLOOM_BYTES] = {0}, all[BLOOM_BYTES] = {0};
+    for (uint32_t i = 0; i < filled; i++) {
+        add_bits(some[i / 8], blooms + (size_t)i * BLOOM_BYTES);
+    }
+    for (uint32_t first = 0; first < filled; first += 8) {
+        add_bits(all, some[first / 8]);
+    }
+    bloom_section *section = make_section(index, all);
     if (section == NULL) {
         return NULL;
     }
-    section->index = index;
     section->filled = filled;
     for (uint32_t first = 0; first < filled; first += 8) {
-        const uint8_t *eight = blooms + (size_t)first * BLOOM_BYTES;
+        const uint8_t *eight = blooms + (size_t)first * BLOOM_BYTES, *bits = some[first / 8];
         uint32_t count = filled - first < 8 ? filled - first : 8;
-        /* Most bits of most blooms are zero. */
-        for (size_t at = 0; at < BLOOM_BYTES; at += 8) {
-            uint64_t any = 0, word;
-            for (uint32_t i = 0; i < count; i++) {
-                memcpy(&word, eight + i * BLOOM_BYTES + at, sizeof word);
-                any |= word;
-            }
-            if (any != 0) {
+        for (size_t at = 0; at < BLOOM_BYTES; at++) {
+            if (bits[at] != 0) {
                 put_eight(section, eight, first, count, at);
             }
         }
@@ -220,13 +257,38 @@ bloom_section *ghost_section_of(uint64_t index, const uint8_t *blooms, uint32_t 
     return section;
 }
 
-static void put_bloom(bloom_section *section, const uint8_t *bloom, uint32_t place) {
+/* The column of a bit, a new one if need be; NULL when memory is out. */
+static bloom_column *column_for(bloom_section *section, size_t bit) {
+    if (section->places[bit] == 0) {
+        if (section->column_count == section->room) {
+            uint16_t room = (uint16_t)(2 * section->room);
+            bloom_column *columns = realloc(section->columns, room * sizeof(bloom_column));
+            if (columns == NULL) {
+                return NULL;
+            }
+            section->columns = columns;
+            section->room = room;
+        }
+        memset(section->columns[section->column_count], 0, sizeof(bloom_column));
+        section->places[bit] = section->column_count++;
+    }
+    return &section->columns[section->places[bit]];
+}
+
+static bool put_bloom(bloom_section *section, const uint8_t *bloom, uint32_t place) {
     for (size_t byte = 0; byte < BLOOM_BYTES; byte++) {
         for (size_t k = 0; k < 8 && bloom[byte] != 0; k++) {
-            uint64_t is_set = bloom[byte] >> k & 1;
-            section->columns[8 * byte + k][place / 64] |= is_set << place % 64;
+            if ((bloom[byte] >> k & 1) == 0) {
+                continue;
+            }
+            bloom_column *column = column_for(section, 8 * byte + k);
+            if (column == NULL) {
+                return false;
+            }
+            (*column)[place / 64] |= (uint64_t)1 << place % 64;
         }
     }
+    return true;
 }
 
 void ghost_log_store_follow(ghost_log_store *store, uint64_t number, const uint8_t *bloom) {
@@ -237,16 +299,17 @@ void ghost_log_store_follow(ghost_log_store *store, uint64_t number, const uint8
     if (section == NULL && place == 0 && index > 0) {
         /* Whoever follows the head goes on from the section before. */
         const bloom_section *before = ghost_store_section(store, index - 1);
-        section = before != NULL && before->filled == SECTION_BLOCKS
-                      ? ghost_section_of(index, bloom, 0)
-                      : NULL;
+        if (before != NULL && before->filled == SECTION_BLOCKS) {
+            section = ghost_section_of(index, bloom, 0);
+        }
         if (section != NULL) {
             ghost_store_keep(store, section);
         }
     }
     if (section != NULL && section->filled == place) {
-        put_bloom(section, bloom, place);
-        section->filled++;
+        size_t before = size_of(section);
+        section->filled += put_bloom(section, bloom, place);
+        store->section_bytes += size_of(section) - before;
     }
     pthread_mutex_unlock(&store->lock);
 }
@@ -254,7 +317,7 @@ void ghost_log_store_follow(ghost_log_store *store, uint64_t number, const uint8
 size_t ghost_log_store_memory(ghost_log_store *store) {
     pthread_mutex_lock(&store->lock);
     size_t held = sizeof *store + store->sections_max * sizeof(bloom_section *) +
-                  store->section_count * sizeof(bloom_section) + store->page_bytes;
+                  store->section_bytes + store->page_bytes;
     pthread_mutex_unlock(&store->lock);
     return held;
 }

@@ -25,12 +25,18 @@ typedef struct log_page {
     uint8_t data[];
 } log_page;
 
+/* One bit of each bloom: that of block j of a section in bit j % 64 of word j / 64. */
+typedef uint64_t bloom_column[SECTION_WORDS];
+
 /* Blooms of 256 blocks, of which the first `filled` are known: bit k of byte i of a bloom is in
- * columns[8 * i + k], that of block j of the section in bit j % 64 of word j / 64. */
+ * columns[places[8 * i + k]]. Most bits of the blooms of a quiet chain are zero in all of them;
+ * their column is the first. */
 typedef struct bloom_section {
     uint64_t index;
     uint32_t filled;
-    uint64_t columns[BLOOM_BITS][SECTION_WORDS];
+    uint16_t column_count, room;
+    uint16_t places[BLOOM_BITS];
+    bloom_column *columns;
 } bloom_section;
 
 struct ghost_log_store {
@@ -40,7 +46,7 @@ struct ghost_log_store {
     log_page *oldest, *newest;
     size_t page_count, page_bytes, pages_max, page_bytes_max;
     bloom_section **sections;
-    size_t sections_max, section_count;
+    size_t sections_max, section_bytes;
 };
 
 /* With the lock held: the page of a block, with one more holder; NULL where there is none. */
@@ -52,5 +58,6 @@ bloom_section *ghost_store_section(const ghost_log_store *store, uint64_t index)
 bloom_section *ghost_section_of(uint64_t index, const uint8_t *blooms, uint32_t filled);
 /* With the lock held: keeps the section, whose owner the store is now. */
 void ghost_store_keep(ghost_log_store *store, bloom_section *section);
+void ghost_section_free(bloom_section *section);
 
 #endif

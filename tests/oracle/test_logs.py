@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import threading
@@ -428,6 +429,46 @@ def test_memory_answers_as_disk_does(tmp_path: Path, seed: int, sections: int) -
     assert stored.elsewhere == []
     assert answered > (30 if sections == 8 else 5)
     stored.close()
+
+
+@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize("density", [0.02, 0.5, 1.0])
+def test_columns_say_what_rows_do(tmp_path: Path, density: float, follows: bool) -> None:
+    """Of blooms with few bits, with many, and with all of them, read together or one by one. Each
+    page matches, so that what is found is what the blooms let through."""
+    chance = random.Random(int(100 * density))
+    block = Block(chance)
+    while len(block.expected(set(), [])) != 1:
+        block = Block(chance)
+    log = json.loads(block.expected(set(), [])[0])
+    wanted = {Address(bytes.fromhex(log["address"][2:])), Address(chance.randbytes(20))}
+    topics = [{Hash32(bytes.fromhex(one[2:])), Hash32(bytes(32))} for one in log["topics"]]
+    blooms = [
+        bytes(sum((chance.random() < density) << bit for bit in range(8)) for _ in range(256))
+        for _ in range(600)
+    ]
+    for hole in range(3):
+        blooms[200 * hole + 7] = block.bloom
+    file, store, choice = BloomFile(tmp_path / "blooms"), store_of(), LogChoice(wanted, topics)
+    files = replace(NO_FILES, blooms=file.file)
+
+    def found(span: range, head: int) -> int:
+        search = LogSearch(choice, span, head, ALL, whole_max=0, work_max=1 << 40)
+        search.read(store, files)
+        assert search.is_done
+        return search.count
+
+    for number, bloom in enumerate(blooms):
+        file.put(number, bloom)
+        store.put(number, block.page())
+        if number == 0 or not follows:
+            assert found(range(number, number + 1), number) == len(choice.scan(bloom))
+        if follows:
+            store.follow(number, bloom)
+    if follows:
+        file.close()
+    for start, end in ((0, 600), (255, 257), (7, 8), (100, 513), (599, 600)):
+        assert found(range(start, end), 599) == len(choice.scan(b"".join(blooms[start:end])))
 
 
 def test_sections_that_memory_lacks_are_not_guessed(tmp_path: Path) -> None:
