@@ -280,17 +280,14 @@ class Chain:
     # ---- reading state ----
 
     def state_at(self, number: int) -> View:
-        """The state after block `number`, unmoved by later blocks. At the head of a development
-        chain it has the pending amendments.
+        """The state after block `number`, unmoved by later blocks. On a development chain it has
+        what was changed by hand while the block was the head.
 
         Raises: StateUnavailable.
         """
         published = self._published
-        view = published.settled_state(number)
-        pending = published.pending
-        if pending is None or number < published.header.number:
-            return view
-        return AmendedView(view, pending)
+        view, changed = published.settled_state(number), published.changed_by_hand(number)
+        return view if changed is None else AmendedView(view, changed)
 
     def start_of_child(self, number: int) -> tuple[View, Amendments]:
         """The state that the block's state root is of, and what its child begins with.
@@ -298,10 +295,8 @@ class Chain:
         Raises: StateUnavailable.
         """
         published = self._published
-        view, pending = published.settled_state(number), published.pending
-        if pending is None or number < published.header.number:
-            return view, NO_AMENDMENTS
-        return view, pending.amendments
+        view, changed = published.settled_state(number), published.changed_by_hand(number)
+        return view, NO_AMENDMENTS if changed is None else changed.amendments
 
     @property
     def oldest_state(self) -> int:

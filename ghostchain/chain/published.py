@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from ghostchain.chain import index
-from ghostchain.chain.amendments import NO_AMENDMENTS, AccountAmendment, Amendments, read_pending
+from ghostchain.chain.amendments import (
+    AMENDMENT_BYTES_MAX,
+    NO_AMENDMENTS,
+    AccountAmendment,
+    Amendments,
+    decode_amendments,
+    read_pending,
+)
 from ghostchain.chain.index import HeaderEntry
 from ghostchain.chain.logs import (
     RECEIPTS_PAGED_BYTES_MAX,
@@ -58,6 +65,8 @@ BLOOM_SECTIONS_KEPT = 128
 # Of a search, about in microseconds: between two pieces, and on the event loop.
 PIECE_WORK = 20_000
 QUICK_WORK = 1_000
+# What so many blocks began with by hand is kept for readers; fewer where it is much.
+BY_HAND_KEPT = 64
 # What a record takes beside its bytes: its columns and what they are made of.
 RECORD_OVERHEAD_BYTES = 2_000
 # Larger undo records may take longer to read than what a run asks of them.
@@ -117,7 +126,7 @@ class Kept:
 
     is_cut: the records of what was taken back are no longer in the block files."""
 
-    __slots__ = ("bodies", "headers", "is_cut", "logs", "receipts")
+    __slots__ = ("bodies", "by_hand", "headers", "is_cut", "logs", "receipts")
 
     def __init__(self) -> None:
         self.is_cut = False
@@ -125,6 +134,9 @@ class Kept:
         self.bodies: Recent[BodyRecord] = Recent(count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT)
         self.receipts: Recent[ReceiptsRecord] = Recent(
             count_max=RECORDS_KEPT, size_max=RECORD_BYTES_KEPT
+        )
+        self.by_hand: Recent[PendingState] = Recent(
+            count_max=BY_HAND_KEPT, size_max=AMENDMENT_BYTES_MAX
         )
         self.logs = LogStore(
             pages_max=PAGES_KEPT, page_bytes_max=LOG_BYTES_KEPT, sections_max=BLOOM_SECTIONS_KEPT
@@ -241,6 +253,24 @@ class Published:
         if not 0 <= number < self.header.number:
             raise StateUnavailable(f"block {number} is not known")
         return self._over_remote(HistoricalView(self.snapshot, self.block_hash, number))
+
+    def changed_by_hand(self, number: int) -> PendingState | None:
+        """What the state after a block was changed to by hand while that block was the head: what
+        waits for the next block, or what that began with; None: nothing. It is part of the block's
+        state for whoever reads that, before and after the next block, as in anvil and Hardhat.
+        Cost: of an older block one look into the index, and its record where it has one."""
+        if number >= self.header.number:
+            return self.pending
+        child = number + 1
+        changed = self.kept.by_hand.get(child)
+        if changed is None:
+            locator = index.read_by_hand(self.snapshot, child)
+            data = None if locator is None else self._read(locator)
+            if data is None:
+                return None
+            changed = PendingState(decode_amendments(data))
+            self.kept.by_hand.put(child, changed, len(data))
+        return changed if changed.amendments else None
 
     def state_before(self, number: int) -> tuple[View, bytes]:
         """The settled state before a block that is to run again, and what that changed of it, as

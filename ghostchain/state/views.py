@@ -272,7 +272,7 @@ class PendingState:
 
 
 class AmendedView:
-    """The state of the head with what waits for the next block."""
+    """The state of a block with what was changed by hand while it was the head."""
 
     __slots__ = ("_base", "_pending", "block_hash")
 

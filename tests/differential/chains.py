@@ -82,8 +82,14 @@ class RandomChain:
             for _ in range(chance.randrange(0, 3)):
                 key, value = f"0x{chance.randrange(5):064x}", f"0x{chance.randrange(1, 9):064x}"
                 talk.ask("anvil_setStorageAt", hexed(contract), key, value)
+        changed = hex(self.head())
         self.mine()
-        # anvil counts what was set by hand to the block before, ghostd to the one after.
+        for who in (*SENDERS, *AUTHORITIES, *CONTRACTS):
+            # What was set by hand is of the state of the block that was the head.
+            talk.ask("eth_getBalance", hexed(who), changed)
+            talk.ask("eth_getCode", hexed(who), changed)
+            for slot in range(5):
+                talk.ask("eth_getStorageAt", hexed(who), hex(slot), changed)
         self.first = self.head()
         for _ in range(chance.randrange(2, 6)):
             for _ in range(chance.choice((0, 1, 1, 2, 4))):

@@ -226,6 +226,54 @@ def test_any_sequence_comes_back(node: Ghostd, seed: int) -> None:
 # ---- other pasts ----
 
 
+@pytest.mark.parametrize("after", ["head", "mined", "reopened"])
+def test_accounts_changed_by_hand_are_of_the_block_that_was_the_head(
+    tmp_path: Path, after: str
+) -> None:
+    """Whoever compares what an account had before a block and after it (Hardhat's
+    changeEtherBalance does) finds the block's own change and no other; in anvil too."""
+    data = tmp_path / "data"
+    with Ghostd("--dev", data_dir=data) as node:
+        node.call("anvil_mine", "0x2")
+        node.call("anvil_setBalance", BOB, "0x64")
+        node.call("anvil_setNonce", CONTRACT, "0x7")
+        node.call("anvil_setCode", CONTRACT, COUNTER)
+        node.call("anvil_setStorageAt", CONTRACT, "0x0", "0x" + f"{41:064x}")
+        if after != "head":
+            send(node, value="0x2a")
+            send(node, to=CONTRACT, value="0x0")
+            assert [balance(node, BOB), number(node)] == [142, 4]
+        if after != "reopened":
+            judge_changes_by_hand(node)
+    if after == "reopened":
+        with Ghostd("--dev", data_dir=data) as node:
+            judge_changes_by_hand(node)
+
+
+def judge_changes_by_hand(node: Ghostd) -> None:
+    block = node.call("eth_getBlockByNumber", "0x2", False)
+    for name in ("0x2", {"blockHash": block["hash"]}):
+        assert node.call("eth_getBalance", BOB, name) == "0x64"
+        assert node.call("eth_getTransactionCount", CONTRACT, name) == "0x7"
+        assert node.call("eth_getCode", CONTRACT, name) == COUNTER
+        assert int(node.call("eth_getStorageAt", CONTRACT, "0x0", name), 16) == 41
+        read = {"to": WHALE, "data": "0x"}
+        reader = {WHALE: {"code": "0x73" + BOB[2:] + "315f5260205ff3"}}  # its balance, returned
+        assert int(node.call("eth_call", read, name, reader), 16) == 100
+    simulated = node.call(
+        "eth_simulateV1",
+        {"blockStateCalls": [{"stateOverrides": reader, "calls": [read]}]},
+        "0x2",
+    )
+    assert int(simulated[0]["calls"][0]["returnData"], 16) == 100
+    assert node.call("eth_getBalance", BOB, "0x1") == "0x0"
+    assert node.call("eth_getProof", BOB, [], "0x1")["balance"] == "0x0"
+    if number(node) > 2:
+        assert node.call("eth_getProof", BOB, [], "0x2")["balance"] == "0x0"
+        traced = node.call("debug_traceBlockByNumber", "0x3", {"tracer": "prestateTracer"})
+        assert traced[0]["result"][BOB]["balance"] == "0x64"
+
+
 def test_a_rollback_takes_blocks_and_keeps_what_waits(node: Ghostd) -> None:
     node.call("anvil_mine", 3)
     sent = send(node)

@@ -22,6 +22,7 @@ from ghostchain.encoding.unsigned import encode_unsigned
 from ghostchain.primitives.account import Account
 from ghostchain.primitives.transaction import Transaction
 from ghostchain.primitives.types import Address, Hash32
+from ghostchain.state.views import View
 
 DEV = network("dev")
 # Its storage is a map of what it is called with: slot calldata[0:32] becomes calldata[32:64].
@@ -174,8 +175,13 @@ class Life:
 
     @property
     def now(self) -> State:
-        state = self.states[-1]
-        for one in self.pending:
+        return self.shown(len(self.states) - 1)
+
+    def shown(self, number: int) -> State:
+        """After a block, with what was changed by hand while it was the head."""
+        state = self.states[number]
+        is_head = number == len(self.states) - 1
+        for one in self.pending if is_head else self.steps[number].amendments:
             state = amended(state, one)
         return state
 
@@ -236,18 +242,21 @@ class Life:
         """What everybody can read is the model's."""
         heights = range(self.chain.oldest_state, len(self.states))
         for number in {*heights[-3:], self.chance.choice(heights)}:
-            state = self.now if number == len(self.states) - 1 else self.states[number]
-            view = self.chain.state_at(number)
-            for address in PEOPLE:
-                person = state.get(address, Person())
-                record = view.account(address, keccak256(address))
-                found = Account.decode(record) if record else None
-                assert (found.nonce if found else 0) == person.nonce
-                assert (found.balance if found else 0) == person.balance
-                assert (view.code(found.code_hash) if found else b"") == person.code
-                for key in range(6):
-                    value = view.slot(address, keccak256(address), word(key), keccak256(word(key)))
-                    assert int.from_bytes(value or b"", "big") == person.slots.get(key, 0)
+            check_view(self.chain.state_at(number), self.shown(number))
+            check_view(self.chain.start_of_child(number)[0], self.states[number])
+
+
+def check_view(view: View, state: State) -> None:
+    for address in PEOPLE:
+        person = state.get(address, Person())
+        record = view.account(address, keccak256(address))
+        found = Account.decode(record) if record else None
+        assert (found.nonce if found else 0) == person.nonce
+        assert (found.balance if found else 0) == person.balance
+        assert (view.code(found.code_hash) if found else b"") == person.code
+        for key in range(6):
+            value = view.slot(address, keccak256(address), word(key), keccak256(word(key)))
+            assert int.from_bytes(value or b"", "big") == person.slots.get(key, 0)
 
 
 def main() -> None:

@@ -110,7 +110,8 @@ def chain(tmp_path: Path) -> Chain:
 
 
 def test_seen_at_once_and_in_the_next_block(chain: Chain) -> None:
-    """Pending for readers of the head, settled by the block, and not there before it."""
+    """Pending for readers of the head, settled by the block; who reads the block that was the head
+    goes on seeing it, while what is proved of it and runs on it is without."""
     told: list[int] = []
     chain.subscribe(lambda header: None, on_amend=lambda: told.append(chain.head.number))
     before = account(chain.state_at(0), SENDER)
@@ -131,8 +132,15 @@ def test_seen_at_once_and_in_the_next_block(chain: Chain) -> None:
         if number == 0:
             build(chain, [transfer(0, to=SOMEBODY)], gas_limit=None)
     assert chain.pending_amendments == {}
-    assert account(chain.state_at(0), SENDER) == before
-    assert account(chain.state_at(0), SOMEBODY) is None
+    settled, changed = chain.start_of_child(0)
+    assert account(settled, SENDER) == before
+    assert account(settled, SOMEBODY) is None
+    assert changed.keys() == {SOMEBODY, SENDER}
+    assert account(chain.replay(1).view, SOMEBODY) is None
+    assert not chain.prove(SOMEBODY, [], 0).account.balance
+    found = account(chain.state_at(0), SOMEBODY)
+    assert found is not None
+    assert (found.nonce, found.balance, slot(chain.state_at(0), SOMEBODY, 0)) == (7, 6, 9)
     assert (chain.amendments_of(1) or {}).keys() == {SOMEBODY, SENDER}
     build(chain)
     assert chain.amendments_of(2) is None
@@ -152,7 +160,9 @@ def test_clearing_storage(chain: Chain) -> None:
         assert [slot(view, SOMEBODY, key) for key in (0, 1, 2, 3, 9)] == [0, 2, 0, 0, 1]
         if number == 1:
             build(chain)
-    assert [slot(chain.state_at(1), SOMEBODY, key) for key in range(4)] == [1, 2, 3, 4]
+    settled, _ = chain.start_of_child(1)
+    assert [slot(settled, SOMEBODY, key) for key in range(4)] == [1, 2, 3, 4]
+    assert [slot(chain.state_at(1), SOMEBODY, key) for key in range(4)] == [0, 2, 0, 0]
     assert verify_state(chain.storage.database).agrees
     chain.amend({SOMEBODY: AccountAmendment(clear_storage=True)})
     build(chain)
@@ -214,7 +224,8 @@ def test_emptied_slot_by_slot(chain: Chain, blocks: int) -> None:
     chain.amend({SOMEBODY: AccountAmendment(code=CODE, slots={word(7): word(8)})})
     build(chain)
     assert [slot(chain.state_at(last + 1), SOMEBODY, key) for key in (0, 1, 2, 7)] == [0, 0, 0, 8]
-    assert [slot(chain.state_at(2), SOMEBODY, key) for key in (0, 1, 2, 7)] == [1, 2, 3, 0]
+    settled, _ = chain.start_of_child(2)
+    assert [slot(settled, SOMEBODY, key) for key in (0, 1, 2, 7)] == [1, 2, 3, 0]
     chain.rewind(2)
     assert chain.head.state_root == held
     assert verify_state(chain.storage.database).agrees
