@@ -133,9 +133,19 @@ def parse_item(item: Any) -> Call | Fault:
     return Call(identity, method, arguments, "id" not in item, is_positional)
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A result that is JSON already, and perhaps long: it is copied once."""
+
+    text: bytes
+
+
 def encode_result(identity: Id, result: Any) -> bytes:
     """A response. Results hold only str, bool, None, float, list and dict, so this cannot fail
     but by a fault of ours, which is then the answer."""
+    if type(result) is Rendered:
+        head = b'{"jsonrpc":"2.0","id":'
+        return b"".join((head, orjson.dumps(identity), b',"result":', result.text, b"}"))
     try:
         return orjson.dumps({"jsonrpc": "2.0", "id": identity, "result": result})
     except TypeError as error:

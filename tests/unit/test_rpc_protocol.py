@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 
 from ghostchain.rpc.errors import INVALID_REQUEST, PARSE_ERROR, RpcError
@@ -11,6 +12,7 @@ from ghostchain.rpc.protocol import (
     Call,
     Fault,
     Limits,
+    Rendered,
     batch_pieces,
     encode_batch,
     encode_error,
@@ -96,6 +98,13 @@ def test_error_carries_data_only_where_there_is_some() -> None:
 
 def test_result_that_is_no_json_is_an_internal_error() -> None:
     assert json.loads(encode_result(1, b"bytes"))["error"]["code"] == -32603
+
+
+@pytest.mark.parametrize("identity", [1, -5, 1.5, "a\n\u00e9", "", None])
+def test_what_is_rendered_is_shown_as_it_would_be(identity: str | float | None) -> None:
+    for result in ([], {"a": "\u00e9"}, [1, "2", None]):
+        whole = encode_result(identity, result)
+        assert encode_result(identity, Rendered(orjson.dumps(result))) == whole
 
 
 def test_batch_of_notifications_has_no_body() -> None:

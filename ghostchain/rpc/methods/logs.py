@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from ghostchain.encoding.hexadecimal import format_data
 from ghostchain.rpc.backend import LogsBound
 from ghostchain.rpc.errors import (
@@ -20,6 +18,7 @@ from ghostchain.rpc.errors import (
 from ghostchain.rpc.filters import FilterKind
 from ghostchain.rpc.method import Cost, Method
 from ghostchain.rpc.parameters import BlockId, LogFilter, Parameter, log_filter, quantity, text
+from ghostchain.rpc.protocol import Rendered
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.workers import Deadline, too_large
 
@@ -30,15 +29,15 @@ QUICK_LOGS_MAX = 4_000
 QUICK_BYTES_MAX = 512 * 1024
 
 
-def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> orjson.Fragment:
+def get_logs(services: Services, deadline: Deadline, wanted: LogFilter) -> Rendered:
     return read_logs(services, deadline, wanted, numbers_of(services, wanted))
 
 
-def get_logs_quickly(services: Services, wanted: LogFilter) -> orjson.Fragment | None:
+def get_logs_quickly(services: Services, wanted: LogFilter) -> Rendered | None:
     return kept_logs(services, wanted, numbers_of(services, wanted))
 
 
-def kept_logs(services: Services, wanted: LogFilter, numbers: range) -> orjson.Fragment | None:
+def kept_logs(services: Services, wanted: LogFilter, numbers: range) -> Rendered | None:
     """As `read_logs`, where memory has what it takes, and little of it."""
     if len(wanted.addresses) + sum(map(len, wanted.topics)) > QUICK_CHOICES_MAX:
         return None
@@ -46,7 +45,7 @@ def kept_logs(services: Services, wanted: LogFilter, numbers: range) -> orjson.F
     found = services.backend.kept_logs(
         numbers.start, numbers.stop - 1, wanted.addresses, wanted.topics, bound
     )
-    return None if found is None else orjson.Fragment(found)
+    return None if found is None else Rendered(found)
 
 
 def numbers_of(services: Services, wanted: LogFilter) -> range:
@@ -82,7 +81,7 @@ def number_in(services: Services, block: BlockId | None) -> int:
 
 def read_logs(
     services: Services, deadline: Deadline, wanted: LogFilter, numbers: range
-) -> orjson.Fragment:
+) -> Rendered:
     """The logs of these blocks, as JSON. Raises RpcError TIMEOUT, LIMIT_EXCEEDED or
     RESPONSE_TOO_LARGE, which say what range would do."""
     most, room = services.options.logs_max, deadline.room
@@ -107,7 +106,7 @@ def read_logs(
             if deadline.has_passed():
                 text = "request timed out" + fitting(numbers, found.reached)
                 raise RpcError(TIMEOUT, text)
-    return orjson.Fragment(b"[%b]" % b",".join(texts))
+    return Rendered(b"[%b]" % b",".join(texts))
 
 
 def fitting(numbers: range, reached: int) -> str:
@@ -166,12 +165,12 @@ def changes(services: Services, deadline: Deadline, identity: str) -> Any:
         raise
 
 
-def filter_logs(services: Services, deadline: Deadline, identity: str) -> orjson.Fragment:
+def filter_logs(services: Services, deadline: Deadline, identity: str) -> Rendered:
     """All logs of a filter's range."""
     return get_logs(services, deadline, log_filter_of(services, identity))
 
 
-def filter_logs_quickly(services: Services, identity: str) -> orjson.Fragment | None:
+def filter_logs_quickly(services: Services, identity: str) -> Rendered | None:
     return get_logs_quickly(services, log_filter_of(services, identity))
 
 
