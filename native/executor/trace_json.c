@@ -74,20 +74,15 @@ static uint64_t eight_digits(uint32_t number) {
     return nibbles + 0x3030303030303030 + letters * 39;
 }
 
-/* Sixteen bytes, whatever the order of bytes here is. */
+/* Sixteen bytes. */
 static void put_limb(uint8_t *out, uint64_t limb) {
     uint64_t halves[2] = {eight_digits((uint32_t)(limb >> 32)), eight_digits((uint32_t)limb)};
-    for (unsigned i = 0; i < 2; i++)
-        for (unsigned at = 0; at < 8; at++)
-            out[8 * i + at] = (uint8_t)(halves[i] >> (8 * at));
+    memcpy(out, halves, sizeof halves);
 }
 
 static uint8_t *put_hex(uint8_t *out, const uint8_t *bytes, size_t length) {
     for (; length >= 8; length -= 8, bytes += 8, out += 16) {
-        uint64_t limb = 0;
-        for (unsigned at = 0; at < 8; at++)
-            limb = limb << 8 | bytes[at];
-        put_limb(out, limb);
+        put_limb(out, load_be64(bytes));
     }
     for (size_t i = 0; i < length; i++) {
         *out++ = (uint8_t)digits[bytes[i] >> 4];
