@@ -18,6 +18,7 @@ from ghostchain.primitives.transaction import (
 from ghostchain.primitives.types import ZERO_ADDRESS, Address
 from ghostchain.rpc.backend import UnknownAccount
 from ghostchain.rpc.calls import (
+    GAS_TRANSACTION,
     account_at,
     check_request,
     estimate_gas,
@@ -54,6 +55,7 @@ def fill_transaction(services: Services, deadline: Deadline, request: CallReques
     nonce = next_nonce(services, sender) if request.nonce is None else request.nonce
     gas = request.gas
     if gas is None:
+        refuse_unpayable(services, request, sender)
         gas = estimate_gas(services, deadline, replace(request, nonce=nonce), "pending", {})
     kind = transaction_type(request)
     max_fee, priority_fee = request.max_fee_per_gas, request.max_priority_fee_per_gas
@@ -80,6 +82,22 @@ def fill_transaction(services: Services, deadline: Deadline, request: CallReques
         fee_token=fee_token_of(request),
         fee_payer=request.fee_payer,
     )
+
+
+def refuse_unpayable(services: Services, request: CallRequest, sender: Address) -> None:
+    """Raises: RpcError that the funds are insufficient, where the sender's coins do not pay for
+    what every transaction takes. An estimate would say that more gas is required than they allow,
+    which clients (viem, ethers) take for a revert."""
+    price = request.gas_price if request.max_fee_per_gas is None else request.max_fee_per_gas
+    if not price or fee_token_of(request) is not None or request.fee_payer is not None:
+        return
+    view = services.backend.state_at(services.backend.head().number)
+    balance = account_at(view, sender).balance
+    want = (request.value or 0) + GAS_TRANSACTION * price
+    if balance < want:
+        values: dict[str, int | bytes] = {"address": sender, "have": balance, "want": want}
+        reason = TransactionReason.INSUFFICIENT_ACCOUNT_FUNDS
+        raise server_error(reason_message(reason, values))
 
 
 def with_fees(services: Services, request: CallRequest) -> CallRequest:

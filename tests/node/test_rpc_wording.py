@@ -97,6 +97,14 @@ def refused_reads(world: WholeChain) -> list[tuple[str, list[Any], int, str]]:
             -32000,
             r"gas required exceeds allowance \(21248\)",
         ),
+        # Not that more gas is required: clients take that for a revert.
+        ("eth_fillTransaction", [{"from": POOR, "to": POOR}], -32000, r"^insufficient funds for "),
+        (
+            "eth_sendTransaction",
+            [{"from": alice, "to": POOR, "gasPrice": hex(1 << 100)}],
+            -32000,
+            r"^insufficient funds for gas \* price \+ value: address 0x\w+ have \d+ want \d+$",
+        ),
         ("eth_call", [call | {"input": "0xabcd"}], -32000, r"invalid opcode"),
         ("eth_nope", [], -32601, r"the method \w+ does not exist/is not available"),
         ("eth_subscribe", ["newHeads"], -32601, r"notifications not supported"),
