@@ -135,17 +135,19 @@ def parse_item(item: Any) -> Call | Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A result that is JSON already, and perhaps long: it is copied once."""
+    """A result that is JSON already, and perhaps long: parts one after the other, bytes or other
+    buffers, which are copied once. owner: what their memory belongs to."""
 
-    text: bytes
+    parts: tuple[Any, ...]
+    owner: Any = None
 
 
 def encode_result(identity: Id, result: Any) -> bytes:
-    """A response. Results hold only str, bool, None, float, list and dict, so this cannot fail
-    but by a fault of ours, which is then the answer."""
+    """A response. Results are Rendered, or hold only str, bool, None, float, list and dict, so this
+    cannot fail but by a fault of ours, which is then the answer."""
     if type(result) is Rendered:
         head = b'{"jsonrpc":"2.0","id":'
-        return b"".join((head, orjson.dumps(identity), b',"result":', result.text, b"}"))
+        return b"".join((head, orjson.dumps(identity), b',"result":', *result.parts, b"}"))
     try:
         return orjson.dumps({"jsonrpc": "2.0", "id": identity, "result": result})
     except TypeError as error:

@@ -104,7 +104,7 @@ def test_result_that_is_no_json_is_an_internal_error() -> None:
 def test_what_is_rendered_is_shown_as_it_would_be(identity: str | float | None) -> None:
     for result in ([], {"a": "\u00e9"}, [1, "2", None]):
         whole = encode_result(identity, result)
-        assert encode_result(identity, Rendered(orjson.dumps(result))) == whole
+        assert encode_result(identity, Rendered((orjson.dumps(result),))) == whole
 
 
 def test_batch_of_notifications_has_no_body() -> None:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from ghostchain.crypto.hashes import header_hash
 from ghostchain.encoding.blocks import decode_block
 from ghostchain.encoding.hexadecimal import format_data
@@ -53,6 +51,7 @@ from ghostchain.rpc.parameters import (
     optional,
     text,
 )
+from ghostchain.rpc.protocol import Rendered
 from ghostchain.rpc.services import Services
 from ghostchain.rpc.tracers.options import DEFAULT_OPTIONS, TraceOptions, trace_options
 from ghostchain.rpc.tracers.runs import Around, Parts
@@ -142,7 +141,7 @@ def trace_transaction(
     if isinstance(steps, StructLogWatch):
         at_ns = until(options, deadline)
         log = stopped(lambda: services.backend.struct_log(number, index, steps, at_ns))
-        return orjson.Fragment(b"".join(log.parts))
+        return Rendered(log.parts, log)
     watch = replace(watch_of(options, deadline), transaction=index)
     traced = stopped(lambda: services.backend.trace_one(number, watch))
     complete(traced.trace, options)
@@ -179,7 +178,7 @@ def quick_transaction(services: Services, transaction_hash: Hash32, options: Tra
     if isinstance(steps, StructLogWatch):
         bounds = QuickBounds(QUICK_GAS, QUICK_BYTES, at_ns)
         log = services.backend.struct_log_at_once(number, index, steps, bounds)
-        return None if log is None else orjson.Fragment(b"".join(log.parts))
+        return None if log is None else Rendered(log.parts, log)
     watch = options.chosen.watch()
     if watch.steps is not None:
         return None

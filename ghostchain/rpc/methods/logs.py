@@ -45,7 +45,7 @@ def kept_logs(services: Services, wanted: LogFilter, numbers: range) -> Rendered
     found = services.backend.kept_logs(
         numbers.start, numbers.stop - 1, wanted.addresses, wanted.topics, bound
     )
-    return None if found is None else Rendered(found)
+    return None if found is None else Rendered((found,))
 
 
 def numbers_of(services: Services, wanted: LogFilter) -> range:
@@ -106,7 +106,7 @@ def read_logs(
             if deadline.has_passed():
                 text = "request timed out" + fitting(numbers, found.reached)
                 raise RpcError(TIMEOUT, text)
-    return Rendered(b"[%b]" % b",".join(texts))
+    return Rendered((b"[%b]" % b",".join(texts),))
 
 
 def fitting(numbers: range, reached: int) -> str:
