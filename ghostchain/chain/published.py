@@ -62,6 +62,8 @@ RECORD_BYTES_KEPT = 16 << 20
 LOG_BYTES_KEPT = 32 << 20
 # Columns of blooms of 256 blocks, 4 to 70 KB each: of 32,768 blocks.
 BLOOM_SECTIONS_KEPT = 128
+# Of these are read when a directory is opened: what clients ask for first, of 16,384 blocks.
+BLOOM_SECTIONS_LEARNT = 64
 # Of a search, about in microseconds: between two pieces, and on the event loop.
 PIECE_WORK = 20_000
 QUICK_WORK = 1_000
@@ -422,7 +424,7 @@ class Published:
 def first_published(storage: OpenedStorage) -> Published:
     """What readers see of a directory that was just opened."""
     amendments = read_pending(storage.database)
-    return Published(
+    published = Published(
         storage.head,
         storage.head_hash,
         storage.database.snapshot(),
@@ -430,3 +432,5 @@ def first_published(storage: OpenedStorage) -> Published:
         PendingState(amendments) if amendments else None,
         remote=storage.remote,
     )
+    published.kept.logs.learn(storage.blooms.file, storage.head.number, BLOOM_SECTIONS_LEARNT)
+    return published

@@ -150,6 +150,13 @@ class LogStore:
         """Keeps the bloom of a block, if those before it are known."""
         lib.ghost_log_store_follow(self.native, number, ffi.from_buffer(bloom))
 
+    def learn(self, blooms: int, head: int, sections: int) -> None:
+        """Keeps so many sections of blooms up to that of the head, out of their file.
+
+        Cost: of a section 10 microseconds, 100 where all bits occur, and the reading of 64 KiB.
+        """
+        lib.ghost_logs_learn(self.native, blooms, head, sections)
+
     def get(self, number: int) -> bytes | None:
         """The page of a block that is kept."""
         out = ffi.new("ghost_bytes *")

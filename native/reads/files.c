@@ -11,7 +11,8 @@ enum {
     RECORD_HEAD = 16,
     BODY_HEAD = 12,
     RECEIPTS = 1, /* the last bit of a tag */
-    BLOCK_BYTES_MAX = 64 << 20
+    BLOCK_BYTES_MAX = 64 << 20,
+    BYTES_AT_ONCE = 1 << 20 /* of blocks that are loaded together */
 };
 
 /* Where a record stands; length of its payload. */
@@ -131,15 +132,10 @@ static bool open_record(const uint8_t *record, const locator *at, uint64_t tag, 
 
 /* The records of a block, in one reading where they are neighbours. GHOST_MALFORMED where they are
  * not there. */
-static int read_records(block_reader *of, ghost_log_block *block, const locator *body,
-                        const locator *receipts) {
+static int read_records(uint8_t *room, ghost_log_block *block, const block_reader *of,
+                        const locator *body, const locator *receipts) {
     size_t first = RECORD_HEAD + (size_t)body->length;
     size_t second = RECORD_HEAD + (size_t)receipts->length;
-    of->records.length = 0;
-    uint8_t *room = ghost_pages_reserve(&of->records, first + second);
-    if (room == NULL) {
-        return GHOST_OUT_OF_MEMORY;
-    }
     int file = file_of(of->files, body->segment);
     bool is_read;
     if (body->segment == receipts->segment && body->offset + first == receipts->offset) {
@@ -155,43 +151,105 @@ static int read_records(block_reader *of, ghost_log_block *block, const locator 
     return is_good ? GHOST_OK : GHOST_MALFORMED;
 }
 
-/* The header stands in the body, and hashes to the block's hash. */
-static bool read_header(ghost_log_block *block, uint8_t hash[32]) {
+/* The header stands in the body. */
+static bool find_header(ghost_log_block *block) {
     const ghost_view *body = &block->body;
     if (body->length < BODY_HEAD || be32(body->data + 4) > body->length - BODY_HEAD) {
         return false;
     }
     block->header = (ghost_view){body->data + BODY_HEAD, be32(body->data + 4)};
-    ghost_keccak256(hash, block->header.data, block->header.length);
-    block->hash = hash;
     return true;
 }
 
-int ghost_pages_read(page_buffer *page, bool *is_whole, uint32_t *segment, block_reader *of,
-                     uint64_t number, const ghost_log_filter *filter, size_t whole_max) {
-    pthread_once(&crc_is_ready, make_crc_tables);
-    locator body, receipts;
-    if (!find_block(of, number, &body, &receipts)) {
+/* Where a block is that can be read. */
+static int locate(block_reader *of, loaded_block *out, locator *body, locator *receipts) {
+    if (!find_block(of, out->block.number, body, receipts)) {
         return GHOST_MALFORMED;
     }
-    const locator *both[] = {&body, &receipts};
+    const locator *both[] = {body, receipts};
     for (int i = 0; i < 2; i++) {
         if (file_of(of->files, both[i]->segment) < 0) {
-            *segment = both[i]->segment;
+            out->segment = both[i]->segment;
             return GHOST_MISSING;
         }
     }
-    ghost_log_block block = {.number = number};
-    uint8_t hash[32];
-    int status = read_records(of, &block, &body, &receipts);
-    if (status == GHOST_OK && !read_header(&block, hash)) {
-        status = GHOST_MALFORMED;
+    return GHOST_OK;
+}
+
+/* The hash of a header is its block's. */
+static void hash_headers(block_reader *of) {
+    ghost_view headers[BLOCKS_AT_ONCE];
+    loaded_block *owners[BLOCKS_AT_ONCE];
+    uint8_t digests[BLOCKS_AT_ONCE][32];
+    size_t count = 0;
+    for (size_t i = 0; i < of->loaded_count; i++) {
+        if (of->loaded[i].status == GHOST_OK) {
+            owners[count] = &of->loaded[i];
+            headers[count++] = of->loaded[i].block.header;
+        }
     }
-    *is_whole = receipts.length <= whole_max;
+    ghost_keccak256_views(digests[0], headers, count);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(owners[i]->hash, digests[i], 32);
+        owners[i]->block.hash = owners[i]->hash;
+    }
+}
+
+void ghost_reader_load(block_reader *of, const uint64_t *numbers, size_t count) {
+    pthread_once(&crc_is_ready, make_crc_tables);
+    locator bodies[BLOCKS_AT_ONCE], receipts[BLOCKS_AT_ONCE];
+    size_t sizes[BLOCKS_AT_ONCE] = {0}, total = 0, i;
+    for (i = 0; i < count && i < BLOCKS_AT_ONCE; i++) {
+        loaded_block *one = &of->loaded[i];
+        *one = (loaded_block){.block = {.number = numbers[i]}};
+        one->status = locate(of, one, &bodies[i], &receipts[i]);
+        if (one->status == GHOST_OK) {
+            sizes[i] = 2 * RECORD_HEAD + (size_t)bodies[i].length + receipts[i].length;
+        }
+        if (i > 0 && total + sizes[i] > BYTES_AT_ONCE) {
+            break;
+        }
+        total += sizes[i];
+    }
+    of->loaded_count = i;
+    of->records.length = 0;
+    /* One more, as there is always some room then. */
+    uint8_t *room = ghost_pages_reserve(&of->records, total + 1);
+    for (i = 0; i < of->loaded_count; i++) {
+        loaded_block *one = &of->loaded[i];
+        if (one->status != GHOST_OK) {
+            continue;
+        }
+        if (room == NULL) {
+            one->status = GHOST_OUT_OF_MEMORY;
+            continue;
+        }
+        one->status = read_records(room, &one->block, of, &bodies[i], &receipts[i]);
+        if (one->status == GHOST_OK && !find_header(&one->block)) {
+            one->status = GHOST_MALFORMED;
+        }
+        room += sizes[i];
+    }
+    hash_headers(of);
+}
+
+const loaded_block *ghost_reader_find(const block_reader *of, uint64_t number) {
+    for (size_t i = 0; i < of->loaded_count; i++) {
+        if (of->loaded[i].block.number == number) {
+            return &of->loaded[i];
+        }
+    }
+    return NULL;
+}
+
+int ghost_pages_read(page_buffer *page, bool *is_whole, const loaded_block *loaded,
+                     const ghost_log_filter *filter, size_t whole_max) {
+    if (loaded->status != GHOST_OK) {
+        return loaded->status;
+    }
+    *is_whole = loaded->block.receipts.length <= whole_max;
     size_t start = page->length;
-    if (status == GHOST_OK) {
-        status = ghost_pages_put(page, &block, *is_whole ? NULL : filter);
-    }
+    int status = ghost_pages_put(page, &loaded->block, *is_whole ? NULL : filter);
     if (status != GHOST_OK) {
         page->length = start;
     }

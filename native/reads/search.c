@@ -152,8 +152,27 @@ static int find_candidates(candidates *out, running *run, uint64_t index, uint32
 
 /* ---- what they have ---- */
 
+/* The block at a place of the section, loaded with those after it that will be wanted too. */
+static const loaded_block *load_from(running *run, const candidates *found, uint32_t place) {
+    uint64_t first = run->search->next - place;
+    const loaded_block *loaded = ghost_reader_find(&run->reader, first + place);
+    if (loaded != NULL) {
+        return loaded;
+    }
+    uint64_t numbers[BLOCKS_AT_ONCE];
+    size_t count = 0;
+    for (; place < SECTION_BLOCKS && count < BLOCKS_AT_ONCE; place++) {
+        bool is_wanted = found->mask[place / 64] >> place % 64 & 1;
+        if (is_wanted && found->pages[place] == NULL) {
+            numbers[count++] = first + place;
+        }
+    }
+    ghost_reader_load(&run->reader, numbers, count);
+    return &run->reader.loaded[0];
+}
+
 /* The page of the next block, which nobody keeps. */
-static int read_page(ghost_view *out, running *run) {
+static int read_page(ghost_view *out, running *run, const candidates *found, uint32_t place) {
     ghost_log_search *search = run->search;
     uint64_t number = search->next;
     if (search->is_given) {
@@ -167,12 +186,15 @@ static int read_page(ghost_view *out, running *run) {
     bool is_whole = false;
     int status = GHOST_MALFORMED;
     run->fresh.length = 0;
+    const loaded_block *loaded = NULL;
     if (!atomic_load(&run->store->is_left)) {
-        status = ghost_pages_read(&run->fresh, &is_whole, &search->segment, &run->reader, number,
-                                  search->filter, search->whole_max);
+        loaded = load_from(run, found, place);
+        status =
+            ghost_pages_read(&run->fresh, &is_whole, loaded, search->filter, search->whole_max);
     }
     if (status == GHOST_MISSING) {
         search->need = GHOST_NEEDS_SEGMENT;
+        search->segment = loaded->segment;
         return status;
     }
     if (status == GHOST_MALFORMED || atomic_load(&run->store->is_left)) {
@@ -185,20 +207,22 @@ static int read_page(ghost_view *out, running *run) {
     if (is_whole) {
         ghost_log_store_put(run->store, number, run->fresh.data, run->fresh.length);
     }
-    run->work += READING_WORK + run->reader.records.length / RECORD_BYTES_PER_WORK;
+    size_t size = loaded->block.body.length + loaded->block.receipts.length;
+    run->work += READING_WORK + size / RECORD_BYTES_PER_WORK;
     *out = (ghost_view){run->fresh.data, run->fresh.length};
     return GHOST_OK;
 }
 
-static int search_block(running *run, const log_page *page) {
+static int search_block(running *run, const candidates *found, uint32_t place) {
     ghost_log_search *search = run->search;
+    const log_page *page = found->pages[place];
     ghost_view view;
     int status = GHOST_OK;
     if (page != NULL) {
         search->is_given = 0;
         view = (ghost_view){page->data, page->length};
     } else {
-        status = read_page(&view, run);
+        status = read_page(&view, run, found, place);
     }
     if (status != GHOST_OK) {
         return status;
@@ -230,7 +254,7 @@ static int search_section(running *run) {
             uint32_t place = 64 * word + (uint32_t)__builtin_ctzll(left);
             if (goes_on) {
                 search->next = first + place;
-                status = search_block(run, found.pages[place]);
+                status = search_block(run, &found, place);
                 search->next += status == GHOST_OK;
                 goes_on = status == GHOST_OK && run->work < search->work_max;
             }
@@ -262,4 +286,21 @@ int ghost_logs_search(ghost_bytes *out, ghost_log_search *search, ghost_log_stor
     }
     *out = (ghost_bytes){run.text.data, run.text.length};
     return status;
+}
+
+void ghost_logs_learn(ghost_log_store *store, int blooms, uint64_t head, size_t sections) {
+    ghost_log_search search = {.head = head};
+    ghost_log_files files = {.blooms = blooms};
+    running run = {.search = &search, .store = store, .reader = {.files = &files}};
+    uint64_t last = head / SECTION_BLOCKS;
+    for (uint64_t i = 0; i < sections && i <= last; i++) {
+        bloom_section *section;
+        if (read_section(&section, &run, last - i) != GHOST_OK || section == NULL) {
+            break;
+        }
+        pthread_mutex_lock(&store->lock);
+        ghost_store_keep(store, section);
+        pthread_mutex_unlock(&store->lock);
+    }
+    free(run.blooms);
 }

@@ -73,4 +73,8 @@ typedef struct ghost_log_search {
 int ghost_logs_search(ghost_bytes *out, ghost_log_search *search, ghost_log_store *store,
                       const ghost_log_files *files);
 
+/* Keeps that many sections of blooms up to the one of block `head`, as far as their file, open as
+ * `blooms`, has them. */
+void ghost_logs_learn(ghost_log_store *store, int blooms, uint64_t head, size_t sections);
+
 #endif

@@ -370,6 +370,24 @@ def test_blocks_without_a_place_are_read_elsewhere(tmp_path: Path) -> None:
     stored.close()
 
 
+def test_large_blocks_are_not_read_together(tmp_path: Path) -> None:
+    """Small ones between blocks of hundreds of kilobytes, whatever is read with what."""
+    chance = random.Random(12)
+    blocks = chain_of(chance, 60)
+    for block in blocks:
+        if block.raws and chance.random() < 0.5:
+            block.raws[-1] = chance.randbytes(chance.choice([100_000, 600_000, 1_200_000]))
+            senders = bytes(20 * len(block.raws))
+            block.body = b"".join(body_parts(block.header, [], block.raws, senders))
+    stored = Stored(tmp_path / "blocks", blocks, segment_bytes=1 << 22, is_apart=False)
+    span = range(blocks[0].number, stored.head + 1)
+    for work_max in (1, 1 << 40):
+        found = stored.search(store_of(), LogChoice((), ()), span, work_max=work_max)
+        assert found == stored.expected(set(), [])
+    assert stored.elsewhere == []
+    stored.close()
+
+
 def test_blooms_that_are_cut_off_are_damage(tmp_path: Path) -> None:
     blocks = chain_of(random.Random(3), 40)
     stored = Stored(tmp_path / "blocks", blocks, segment_bytes=1 << 20, is_apart=False)
@@ -458,6 +476,7 @@ def test_columns_say_what_rows_do(tmp_path: Path, density: float, follows: bool)
         assert search.is_done
         return search.count
 
+    store.learn(file.file, 0, 3)
     for number, bloom in enumerate(blooms):
         file.put(number, bloom)
         store.put(number, block.page())
@@ -469,6 +488,17 @@ def test_columns_say_what_rows_do(tmp_path: Path, density: float, follows: bool)
         file.close()
     for start, end in ((0, 600), (255, 257), (7, 8), (100, 513), (599, 600)):
         assert found(range(start, end), 599) == len(choice.scan(b"".join(blooms[start:end])))
+    if follows:
+        return
+    store, files = store_of(), NO_FILES
+    store.learn(file.file, 599, 2)
+    for number in range(600):
+        store.put(number, block.page())
+    expected = len(choice.scan(b"".join(blooms[256:])))
+    file.close()
+    assert found(range(256, 600), 599) == expected
+    with pytest.raises(StorageCorrupt):
+        found(range(255, 600), 599)
 
 
 def test_sections_that_memory_lacks_are_not_guessed(tmp_path: Path) -> None:

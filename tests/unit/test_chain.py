@@ -202,6 +202,8 @@ def test_logs_are_found_by_their_places(tmp_path: Path, monkeypatch: pytest.Monk
     chain = Chain.open(tmp_path, DEV)
     monkeypatch.setattr(Published, "page", None)
     assert chain.kept_logs(range(1, 100), LogChoice((), ()), LogsBound()) is None
+    nobody = LogChoice([Address(bytes(20))], ())
+    assert chain.kept_logs(range(1, 100), nobody, LogsBound()) == b"[]", "the blooms are learnt"
     found = list(chain.shown_logs(range(1, 100), LogChoice((), ()), LogsBound()))
     numbers = [item["blockNumber"] for piece in found for item in json.loads(b"[%b]" % piece.text)]
     assert [hex(number) for number in range(2, 7)] == sorted(set(numbers))
