@@ -19,8 +19,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -352,13 +354,20 @@ def open_bench(stack: ExitStack, folder: Path) -> Bench:
     """ghostd without and with a data directory, and anvil if it is here; each with the token."""
     owner, *senders = (Sender(key) for key in keys_of(TEST_MNEMONIC, MANY + 1))
     arguments = ("--accounts", str(MANY + 1))
-    nodes = []
-    for name, data_dir in (("ghostd", None), ("ghostd, kept", folder / "chain")):
-        own = stack.enter_context(Ghostd("--dev", *arguments, data_dir=data_dir))
-        nodes.append(Node(name, own.url, own.process.pid))
-    if has_peer():
-        peer = stack.enter_context(anvil(*arguments))
-        nodes.append(Node("anvil", peer.url, peer.pid, is_peer=True))
+
+    def own(name: str, data_dir: Path | None) -> Node:
+        ghostd = stack.enter_context(Ghostd("--dev", *arguments, data_dir=data_dir))
+        return Node(name, ghostd.url, ghostd.process.pid)
+
+    def peer() -> Node:
+        found = stack.enter_context(anvil(*arguments))
+        return Node("anvil", found.url, found.pid, is_peer=True)
+
+    starts = [partial(own, "ghostd", None), partial(own, "ghostd, kept", folder / "chain")]
+    starts += [peer] * has_peer()
+    # All at once: a node takes seconds to start where others use the machine too.
+    with ThreadPoolExecutor(len(starts)) as starting:
+        nodes = list(starting.map(lambda start: start(), starts))
     raws = [deploy(owner)]
     raws += [owner.sign(TOKEN, token_call(one.address, 10**9), gas=100_000) for one in senders]
     for node in nodes:
