@@ -25,7 +25,12 @@ from ghostchain.chain.amendments import (
 )
 from ghostchain.chain.columns import Included, own_batch
 from ghostchain.chain.config import ChainConfig
-from ghostchain.chain.environments import child_environment, environment_of, fees_in
+from ghostchain.chain.environments import (
+    child_block_fees,
+    child_environment,
+    environment_of,
+    fees_in,
+)
 from ghostchain.chain.fees import BlockFees
 from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.growing import Growth, Propose, grow
@@ -347,7 +352,7 @@ class Chain:
 
     def next_fees(self) -> BlockFees:
         """The fees of the block after the head."""
-        return self.fees_in(self.next_environment())
+        return child_block_fees(self.config, self.head)
 
     def fees_of(self, header: Header) -> BlockFees:
         """The fees of the block with this header."""

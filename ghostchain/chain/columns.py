@@ -203,8 +203,11 @@ class CandidateOutcomes(Sequence[CandidateOutcome]):
 
 def candidate_outcomes(outcomes: Column, candidate_count: int) -> CandidateOutcomes:
     """A copy that outlives the executor's result; candidates beyond it were not tried."""
-    if len(outcomes) == 0:
-        return CandidateOutcomes(bytes(candidate_count), bytes(candidate_count))
+    if len(outcomes) <= FEW_ROWS:
+        return CandidateOutcomes(
+            bytes(outcomes["included"].tolist()).ljust(candidate_count, b"\0"),
+            bytes(outcomes["reason"].tolist()).ljust(candidate_count, b"\0"),
+        )
     return CandidateOutcomes(
         outcomes["included"].tobytes().ljust(candidate_count, b"\0"),
         outcomes["reason"].astype(np.uint8).tobytes().ljust(candidate_count, b"\0"),

@@ -106,6 +106,18 @@ def child_environment(
     )
 
 
+def child_block_fees(config: ChainConfig, parent: Header) -> BlockFees:
+    """`fees_in` the earliest block after parent, without the rest of what that would show."""
+    timestamp = parent.timestamp + config.timestamp_step_min
+    demanded, schedule = child_fees(config, parent, timestamp), config.blob_schedule_at(timestamp)
+    return BlockFees(
+        base_fee=demanded.base_fee,
+        blob_base_fee=blob_base_fee(demanded.excess_blob_gas, schedule),
+        gas_limit=parent.gas_limit,
+        blob_gas_max=schedule.max * GAS_PER_BLOB,
+    )
+
+
 def fees_in(config: ChainConfig, environment: BlockEnvironment) -> BlockFees:
     """The fees of the block with this environment."""
     schedule = config.blob_schedule_at(environment.timestamp)

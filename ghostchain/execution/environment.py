@@ -42,9 +42,15 @@ class BlockEnvironment:
     @property
     def transaction_gas_cap(self) -> int | None:
         """The gas that a transaction may bring at most, None for any."""
-        if self.transaction_gas_max:
-            return self.transaction_gas_max
-        return TRANSACTION_GAS_CAP if self.fork >= Fork.OSAKA else None
+        return gas_cap_of(self.fork, self.transaction_gas_max)
+
+
+def gas_cap_of(fork: Fork, transaction_gas_max: int) -> int | None:
+    """The gas that a transaction may bring at most, None for any. transaction_gas_max: what the
+    chain says; 0: what the fork does (EIP-7825)."""
+    if transaction_gas_max:
+        return transaction_gas_max
+    return TRANSACTION_GAS_CAP if fork >= Fork.OSAKA else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from ghostchain.contracts import registry
 from ghostchain.crypto.keccak import keccak256
 from ghostchain.crypto.secp256k1 import sign
 from ghostchain.encoding.logs import choice_of
+from ghostchain.execution.environment import gas_cap_of
 from ghostchain.execution.executor import (
     BlockEnvironment,
     CallFlag,
@@ -107,20 +108,26 @@ READS_SLICE_NS = 4_000_000
 
 def pool_rules(chain: Chain, environment: BlockEnvironment) -> Rules:
     """What the block after the head allows, whose environment this is."""
-    fork = environment.fork
+    return rules_of(chain, environment.timestamp, environment.gas_limit)
+
+
+def rules_of(chain: Chain, timestamp: int, gas_limit: int) -> Rules:
+    """What the block after the head allows, of that time and with that gas limit."""
+    config = chain.config
+    fork, is_hybrid = config.fork_at(timestamp), config.hybrid_at(timestamp)
     types = {0, 1, 2, 3} | ({4} if fork >= Fork.PRAGUE else set())
-    if environment.hybrid:
+    if is_hybrid:
         types |= {TransactionType.GHOST, TransactionType.FEE_CURRENCY}
     return Rules(
         chain_id=chain.chain_id,
-        block_gas_limit=environment.gas_limit,
+        block_gas_limit=gas_limit,
         types=frozenset(types),
-        gas_cap=environment.transaction_gas_cap,
+        gas_cap=gas_cap_of(fork, config.transaction_gas_max),
         floor=fork >= Fork.PRAGUE,
-        blobs_max=chain.config.blobs_per_transaction_max(environment.timestamp),
+        blobs_max=config.blobs_per_transaction_max(timestamp),
         cell_proofs=fork >= Fork.OSAKA,
-        wasm=environment.hybrid,
-        initcode_size_max=environment.leniency.init_code_bytes_max,
+        wasm=is_hybrid,
+        initcode_size_max=config.leniency.init_code_bytes_max,
     )
 
 
@@ -317,6 +324,17 @@ class NodeBackend:
         if self._development is not None:
             return self._development.next_environment()
         return self._chain.next_environment(timestamp=int(time.time()))
+
+    def next_rules(self) -> Rules:
+        """What the block after the head would allow now."""
+        head, hand = self._chain.head, self._development
+        if hand is None:
+            earliest = head.timestamp + self._chain.config.timestamp_step_min
+            return rules_of(self._chain, max(int(time.time()), earliest), head.gas_limit)
+        gas_limit = hand.settings.gas_limit
+        return rules_of(
+            self._chain, hand.next_timestamp(), head.gas_limit if gas_limit is None else gas_limit
+        )
 
     @contextmanager
     def simulation(
@@ -638,10 +656,14 @@ class HeadExecutors:
         self._generation = 0
 
     def forget(self) -> None:
-        """The head moved: what is idle is dropped, what is lent will not come back."""
+        """The head moved: what is idle forgets what it has read (making another would cost a
+        hundred times as much), what is lent will not come back."""
         with self._lock:
-            self._idle.clear()
             self._generation += 1
+            if self._idle:
+                view = self._chain.state_at(self._chain.head.number)
+                for executor in self._idle:
+                    executor.reset(view)
 
     def take(self) -> tuple[Executor, int]:
         """An executor, and which head it is of."""

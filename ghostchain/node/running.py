@@ -30,7 +30,7 @@ from ghostchain.chain.genesis import Genesis
 from ghostchain.chain.snapshot import holds_a_chain
 from ghostchain.node import logs
 from ghostchain.node.accounts import fee_state, sender_states
-from ghostchain.node.backend import NodeBackend, pool_rules
+from ghostchain.node.backend import NodeBackend
 from ghostchain.node.beginning import begin_from_snapshot
 from ghostchain.node.configuration import NodeConfiguration
 from ghostchain.node.development.configuration import DevelopmentConfiguration
@@ -315,7 +315,7 @@ def open_pool(
     return PoolDriver(
         Pool(),
         Journal(data_dir / JOURNAL_NAME, durable=configuration.data_dir is not None),
-        rules=lambda: pool_rules(chain, backend.next_environment()),
+        rules=backend.next_rules,
         accounts=lambda addresses: sender_states(chain.state_at(chain.head.number), addresses),
         fees=lambda purses: fee_state(chain.state_at(chain.head.number), purses),
         listener=lambda effects: tell(listeners, effects),
