@@ -494,6 +494,9 @@ class NodeBackend:
         # attribute, each whole, and the event loop asks.
         return self._driver.pool.next_nonce(address)
 
+    def replacing_tip(self, address: Address, nonce: int) -> int | None:
+        return self._driver.pool.replacing_tip(address, nonce)
+
     def pool_counts(self) -> tuple[int, int]:
         with self._driver.lock:
             pending = self._driver.pool.pending_count()

@@ -101,7 +101,8 @@ def refuse_unpayable(services: Services, request: CallRequest, sender: Address) 
 
 
 def with_fees(services: Services, request: CallRequest) -> CallRequest:
-    """Fees that hold for some blocks: twice the base fee, and the suggested tip."""
+    """Fees that hold for some blocks: twice the base fee, and the suggested tip; where the caller
+    says what to pay at most and the nonce of a transaction that waits, the tip that replaces it."""
     if transaction_type(request) == TransactionType.BLOB and request.max_fee_per_blob_gas is None:
         number = services.backend.head().number + 1
         blob_fee = 2 * services.backend.fees(number).blob_base_fee
@@ -111,6 +112,8 @@ def with_fees(services: Services, request: CallRequest) -> CallRequest:
     max_fee, priority_fee = request.max_fee_per_gas, request.max_priority_fee_per_gas
     base_fee, tip = suggest_fees(services, fee_token_of(request))
     if priority_fee is None:
+        if max_fee is not None and request.sender is not None and request.nonce is not None:
+            tip = max(tip, services.backend.replacing_tip(request.sender, request.nonce) or 0)
         priority_fee = tip if max_fee is None else min(tip, max_fee)
     if max_fee is None:
         max_fee = priority_fee + 2 * base_fee

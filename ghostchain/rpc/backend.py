@@ -419,6 +419,10 @@ class Backend(Protocol):
         """The nonce after the sender's last pending transaction; None when none waits. Must not
         wait for an admission: the event loop asks."""
 
+    def replacing_tip(self, address: Address, nonce: int) -> int | None:
+        """The least tip, in wei of its fee token, with which another transaction takes the place of
+        the sender's that waits with this nonce; None where none does. Waits as little."""
+
     def pool_counts(self) -> tuple[int, int]:
         """(pending, queued). Worker threads only: it may wait for an admission."""
 

@@ -227,6 +227,19 @@ class Pool:
         queue = self.senders.get(sender)
         return None if queue is None else queue.pending_end
 
+    def replacing_tip(self, sender: Address, nonce: int) -> int | None:
+        """The least tip of a transaction that takes the place of the one that waits; None where
+        none does."""
+        queue = self.senders.get(sender)
+        standing = None if queue is None else queue.by_nonce.get(nonce)
+        if standing is None:
+            return None
+        is_blob = standing.type == BLOB_TYPE
+        limits = self.limits
+        percent = limits.blob_replacement_percent if is_blob else limits.replacement_percent
+        tip = standing.max_priority_fee_per_gas
+        return max(tip + 1, -(-tip * (100 + percent) // 100))
+
     def content(
         self,
     ) -> tuple[dict[Address, list[PoolTransaction]], dict[Address, list[PoolTransaction]]]:

@@ -378,6 +378,9 @@ class Recent(Head):
     def pool_nonce(self, address: Address) -> None:
         return None
 
+    def replacing_tip(self, address: Address, nonce: int) -> None:
+        return None
+
     def pool_content(self) -> PoolContent:
         return PoolContent({}, {})
 

@@ -104,6 +104,27 @@ def test_a_nonce_gap_waits(node: Ghostd) -> None:
     assert node.call("eth_getTransactionReceipt", late) is not None
 
 
+def test_what_waits_is_sped_up_by_a_higher_price_alone(node: Ghostd) -> None:
+    """The node chooses the tip, and so chooses one that replaces; a price that does not, or no word
+    of one, replaces nothing."""
+    node.call("evm_setAutomine", False)
+    sender = node.call("eth_accounts")[4]
+    nonce = node.call("eth_getTransactionCount", sender, "latest")
+    said = {"from": sender, "nonce": nonce, "maxFeePerGas": hex(10 * 10**9)}
+    first = send(node, **said)
+    for price in ({}, {"maxFeePerGas": hex(10 * 10**9 + 1)}):
+        failure = refused(
+            node, "eth_sendTransaction", {"from": sender, "to": BOB, "nonce": nonce, **price}
+        )
+        assert failure.message == "replacement transaction underpriced"
+    second = send(node, **said | {"maxFeePerGas": hex(20 * 10**9)})
+    found = node.call("eth_getTransactionByHash", second)
+    assert int(found["maxPriorityFeePerGas"], 16) < 2 * 10**9
+    node.call("evm_mine")
+    assert node.call("eth_getTransactionReceipt", first) is None
+    assert node.call("eth_getTransactionReceipt", second)["status"] == "0x1"
+
+
 def test_without_automine_blocks_come_when_asked_for(node: Ghostd) -> None:
     assert node.call("anvil_getAutomine") is True
     node.call("evm_setAutomine", False)

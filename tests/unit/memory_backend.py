@@ -549,6 +549,9 @@ class MemoryBackend:
         nonces = [item.nonce for item in self.pool.values() if item.sender == address]
         return max(nonces) + 1 if nonces else None
 
+    def replacing_tip(self, address: Address, nonce: int) -> int | None:
+        return None
+
     def pool_counts(self) -> tuple[int, int]:
         return len(self.pool), 0
 

@@ -134,6 +134,20 @@ def test_replacement_needs_the_tip_too() -> None:
     assert refused.reason is PoolReason.REPLACEMENT_UNDERPRICED
 
 
+@pytest.mark.parametrize("tip", [0, 1, 9, 10, 11, GWEI, GWEI + 1])
+def test_the_tip_that_replaces_is_the_least_that_does(tip: int) -> None:
+    pool = Pool()
+    assert pool.replacing_tip(ALICE, 0) is None
+    pool.on_transactions([waiting(ALICE, 0, fee=100 * GWEI, tip=tip)], RICH)
+    assert pool.replacing_tip(ALICE, 1) is None
+    least = pool.replacing_tip(ALICE, 0)
+    assert least is not None
+    (refused,) = pool.on_transactions([waiting(ALICE, 0, fee=200 * GWEI, tip=least - 1)], RICH)
+    assert refused.reason is PoolReason.REPLACEMENT_UNDERPRICED
+    effects = pool.on_transactions([waiting(ALICE, 0, fee=200 * GWEI, tip=least)], RICH)
+    assert len(only(effects, Evicted)) == 1
+
+
 def test_replacement_of_a_free_transaction_needs_a_price() -> None:
     """10 % of nothing is nothing; it must still be more."""
     assert not outbids(0, 0, 10)
