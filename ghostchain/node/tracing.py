@@ -33,6 +33,7 @@ from ghostchain.execution.traces import (
     recording,
     struct_log,
 )
+from ghostchain.execution.views import MemoryView
 from ghostchain.node.warming import warmed
 from ghostchain.primitives.amendment import Amendments
 from ghostchain.primitives.block import Block
@@ -50,6 +51,9 @@ LIGHT_ITEMS_MAX = 256
 LIGHT_BYTES_MAX = 1 << 20
 # Of a block that is read and decoded there: some hundred transfers, a tenth of a millisecond.
 LIGHT_BODY_BYTES_MAX = 32 << 10
+
+
+NO_STATE = MemoryView()
 
 
 def new_executor(view: StateView) -> Executor:
@@ -128,12 +132,18 @@ class Replays:
         self._lock = threading.Lock()
         # With its block's number; what came last stands last.
         self._idle: list[tuple[int, Warm]] = []
+        # Of no block, and without a state: making one takes longer than many a block.
+        self._spare = [new_executor(NO_STATE) for _ in range(READY_MAX)]
         self._generation = 0
 
     def forget(self) -> None:
         """The chain moved: what is idle is dropped, what is lent will not come back."""
         with self._lock:
+            for _, warm in self._idle:
+                warm.executor.reset(NO_STATE)
+                self._spare.append(warm.executor)
             self._idle.clear()
+            del self._spare[READY_MAX:]
             self._generation += 1
 
     def trace(self, number: int, watch: Watch) -> Trace:
@@ -235,12 +245,15 @@ class Replays:
         return Warm(replay, executor)
 
     def _executor(self, view: StateView) -> Executor:
-        """That of the block which would be forgotten for the next, since making and freeing one
-        takes longer than a small block; a new one while there is room."""
+        """A spare one, or that of the block which would be forgotten for the next; a new one while
+        there is room."""
         with self._lock:
-            if len(self._idle) < READY_MAX:
+            if self._spare:
+                executor = self._spare.pop()
+            elif len(self._idle) < READY_MAX:
                 return new_executor(view)
-            executor = self._idle.pop(0)[1].executor
+            else:
+                executor = self._idle.pop(0)[1].executor
         executor.reset(view)
         return executor
 
