@@ -122,14 +122,26 @@ def test_logs_are_those_of_the_receipts(folder: Path) -> None:
         logs.emit(chance)
         logs.check(chance, 30)
         mark = logs.client.call("evm_snapshot")
+        polled = logs.client.call("eth_newFilter", {"address": CONTRACTS[:2]})
+        heads = logs.client.call("eth_newBlockFilter")
         for _ in range(10):
             logs.emit(chance)
             logs.check(chance, 2)
+            new = [log for log in logs.blocks()[-1] if log["address"] in CONTRACTS[:2]]
+            assert logs.client.call("eth_getFilterChanges", polled) == new
+            assert len(logs.client.call("eth_getFilterChanges", heads)) == 1
+            for one in (polled, heads):
+                assert logs.client.call("eth_getFilterChanges", one) == []
+        logs.emit(chance)
         logs.client.call("evm_revert", mark)
         logs.check(chance, 10)
         for _ in range(10):
             logs.emit(chance)
             logs.check(chance, 2)
+        new = [log for block in logs.blocks()[-10:] for log in block]
+        new = [log for log in new if log["address"] in CONTRACTS[:2]]
+        assert logs.client.call("eth_getFilterChanges", polled) == new
+        assert logs.client.call("eth_getFilterChanges", polled) == []
         logs.client.call("anvil_reorg", 3, [])
         logs.check(chance, 20)
         before = logs.client.call("eth_getLogs", {"fromBlock": "0x0"})
