@@ -48,6 +48,8 @@ CUT = b"mcut"
 # What one batch takes back at most, but always a block.
 BATCH_BLOCKS_MAX = 256
 BATCH_KEYS_MAX = 20_000
+# Transactions are hashed together, about so many bytes of them.
+HASHED_BYTES_MAX = 1 << 20
 # Fewer bytes of the block files are not worth two waits for the disk.
 CUT_BYTES_MIN = 16 << 20
 
@@ -90,6 +92,12 @@ def finish_cut(database: Database, files: SegmentLog, end: Position) -> None:
     batch = database.batch()
     batch.delete(CUT)
     database.commit(batch)
+
+
+def forget_places(batch: Batch, raws: list[bytes]) -> None:
+    """Where these transactions were."""
+    for transaction_hash in keccak256_batch(raws) if raws else ():
+        batch.delete(index.TRANSACTION + transaction_hash)
 
 
 class Rewinder:
@@ -153,21 +161,36 @@ class Rewinder:
         target = taken[-1][0] - 1
         root = index.read_root(self._database, self._header(target).header)
         stage_rewind(self._state, self._forest, batch, taken, root)
-        for number, _ in taken:
-            self._forget_block(batch, number)
+        self._forget_blocks(batch, target + 1, taken[0][0])
 
-    def _forget_block(self, batch: Batch, number: int) -> None:
-        entry = index.read_entry(self._database, number)
-        if entry is None or entry.body is None:
-            raise StorageCorrupt(f"block {number} is missing")
-        stamp = number_bytes(number)
-        body = BodyRecord.parse(self._files.read(entry.body))
-        for transaction_hash in keccak256_batch(body.raws()) if len(body) else ():
-            batch.delete(index.TRANSACTION + transaction_hash)
-        index.forget_names(batch, self._database, number)
-        batch.delete(index.BLOCK + entry.hash)
-        for room in (index.HEADER, index.ATTACHMENT, index.BY_HAND, index.STATE_ROOT):
-            batch.delete(room + stamp)
+    def _forget_blocks(self, batch: Batch, first: int, last: int) -> None:
+        """Their headers, the places of their transactions, and what is kept beside them."""
+        start, stop = number_bytes(first), number_bytes(last + 1)
+        beside = [
+            room
+            for room in (index.ATTACHMENT, index.BY_HAND, index.STATE_ROOT)
+            if self._database.first(room + start, room + stop) is not None
+        ]
+        has_names = self._database.first(index.NAMES + start, index.NAMES + stop) is not None
+        expected, raws, raw_bytes = first, list[bytes](), 0
+        for number, entry in index.read_entries(self._database, first, last):
+            if number != expected or entry.body is None:
+                break
+            expected += 1
+            body = BodyRecord.parse(self._files.read(entry.body))
+            raws += body.raws() if len(body) else ()
+            raw_bytes += len(body.data)
+            if raw_bytes > HASHED_BYTES_MAX:
+                forget_places(batch, raws)
+                raws, raw_bytes = [], 0
+            if has_names:
+                index.forget_names(batch, self._database, number)
+            batch.delete(index.BLOCK + entry.hash)
+            for room in (index.HEADER, *beside):
+                batch.delete(room + number_bytes(number))
+        if expected != last + 1:
+            raise StorageCorrupt(f"block {expected} is missing")
+        forget_places(batch, raws)
 
     def _header(self, number: int) -> Arrived:
         entry = index.read_entry(self._database, number)

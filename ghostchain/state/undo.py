@@ -19,6 +19,7 @@ import numpy as np
 from ghostchain.primitives.errors import StorageCorrupt
 from ghostchain.state.changes import (
     ACCOUNT_CHANGES,
+    FEW_ROWS,
     SLOT_CHANGES,
     Changes,
     Column,
@@ -85,7 +86,11 @@ def decode_undo(data: bytes) -> Undo:
         for key, length in zip(hashed, lengths, strict=True):
             accounts[key] = data[cursor : cursor + length]
             cursor += length
-        owners = np.frombuffer(data, ">u4", slot_count, cursor).tolist()
+        owners = (
+            struct.unpack_from(f">{slot_count}I", data, cursor)
+            if slot_count <= FEW_ROWS
+            else np.frombuffer(data, ">u4", slot_count, cursor).tolist()
+        )
         cursor += 4 * slot_count
         keys = _fixed(data, cursor, slot_count)
         values = _fixed(data, cursor + 32 * slot_count, slot_count)
@@ -100,6 +105,8 @@ def decode_undo(data: bytes) -> Undo:
 
 
 def _fixed(data: bytes, offset: int, count: int) -> list[bytes]:
+    if count <= FEW_ROWS:
+        return [data[start : start + 32] for start in range(offset, offset + 32 * count, 32)]
     return rows(np.frombuffer(data, np.uint8, 32 * count, offset).reshape(count, 32))
 
 
