@@ -482,7 +482,7 @@ def estimate_gas(
     it, where it will be: a contract that looks at the time may spend more there than it would have
     in the head, and blocks may follow one another within a second.
     """
-    if isinstance(block, str) and services.number_needed(block) == services.backend.head().number:
+    if isinstance(block, str) and (block != "earliest" or services.backend.head().number == 0):
         block = "pending"
     setting = setting_of(services, block, block_override)
     environment = setting.environment

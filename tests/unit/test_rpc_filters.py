@@ -7,10 +7,13 @@ from typing import Any, cast
 
 import pytest
 
+from ghostchain.primitives.header import Header
 from ghostchain.primitives.types import Hash32
 from ghostchain.rpc.backend import NewPending
 from ghostchain.rpc.errors import RpcError
 from ghostchain.rpc.filters import PENDING_UNCHECKED, FilterBook, FilterKind
+from tests.unit.memory_backend import MemoryBackend
+from tests.unit.rpc_harness import RunningServer
 
 HASHES_MAX = 4 * PENDING_UNCHECKED
 IDLE_S = 300.0
@@ -79,3 +82,26 @@ def test_a_filter_that_is_not_polled_holds_so_many_and_no_longer_than_it_lives()
     with pytest.raises(RpcError, match="filter not found"):
         book.poll(forgotten)
     assert not book.filters.pending
+
+
+class Hurried(MemoryBackend):
+    """Has another head each time it is asked for one."""
+
+    def head(self) -> Header:
+        if self.is_hurried:
+            self.seal()
+        return super().head()
+
+    is_hurried = False
+
+
+@pytest.mark.parametrize("tag", ["latest", "safe", "finalized", None])
+def test_the_latest_block_of_a_range_is_one_block(tag: str | None) -> None:
+    """However many come while the request is looked at."""
+    chain = Hurried()
+    with RunningServer(chain) as node:
+        chain.is_hurried = True
+        for wanted in ({"fromBlock": "0x0"}, {"fromBlock": tag or "latest"}, {}):
+            given = {**wanted, "toBlock": tag} if tag else wanted
+            assert node.ask("eth_getLogs", given) == []
+        chain.is_hurried = False

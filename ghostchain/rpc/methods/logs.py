@@ -58,7 +58,7 @@ def numbers_of(services: Services, wanted: LogFilter) -> range:
     if "pending" in (wanted.first, wanted.last):
         raise invalid_params("pending logs are not supported")
     head = services.backend.head().number
-    first, last = number_in(services, wanted.first), number_in(services, wanted.last)
+    first, last = (number_in(bound, head) for bound in (wanted.first, wanted.last))
     if first > last:
         raise invalid_params("invalid block range params")
     if first > head or last > head:
@@ -72,11 +72,12 @@ def numbers_of(services: Services, wanted: LogFilter) -> range:
     return range(first, last + 1)
 
 
-def number_in(services: Services, block: BlockId | None) -> int:
-    """A bound of a range; numbers beyond the head stay as they are."""
+def number_in(block: BlockId | None, head: int) -> int:
+    """A bound of a range; numbers beyond the head stay as they are, and other tags mean the head
+    that is given: another may come at any time."""
     if isinstance(block, int):
         return block
-    return services.number_needed("latest" if block is None else block)
+    return 0 if block == "earliest" else head
 
 
 def read_logs(
