@@ -26,9 +26,8 @@ IMPATIENT = ("--fork-timeout", "2", "--fork-retries", "1", "--fork-retry-backoff
 
 def chain() -> Ghostd:
     node = Ghostd("--dev", "--chain-id", "4242", "--timestamp", "1700000000")
-    for balance in range(1, 7):
-        node.call("anvil_setBalance", BOB, hex(balance))
-        node.call("anvil_mine")
+    for _ in range(6):
+        node.wait_for_receipt(node.call("eth_sendTransaction", PAYMENT))
     node.call("anvil_setBalance", UNREAD, "0x9")
     node.call("anvil_mine")
     return node

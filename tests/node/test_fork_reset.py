@@ -25,9 +25,9 @@ KILLS = int(os.environ.get("GHOSTCHAIN_RESET_KILLS", "6"))
 @pytest.fixture(scope="module")
 def remote() -> Iterator[Ghostd]:
     with Ghostd("--dev", "--timestamp", "1700000000") as node:
-        for balance in range(1, 7):
-            node.call("anvil_setBalance", BOB, hex(balance))
-            node.call("anvil_mine")
+        for _ in range(6):
+            sent = node.call("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+            node.wait_for_receipt(sent)
         yield node
 
 
