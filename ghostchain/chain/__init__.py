@@ -21,15 +21,15 @@ height `validators.py`; what consensus makes a block say is in `seals.py`. The n
 (`networks.py`) are geth genesis files in `genesis/`. How blocks lie on disk: `records.py` (bodies
 and receipts), `journal.py` (one sync for a small block), `index.py` (headers, hashes,
 transactions), `logs.py` (blooms and log search), `places.py` (where records are, for that search).
-`columns.py` takes what is kept of a block out of
-the native core without a Python object for each transaction. `transfer.py` reads and writes chain
-files, `proving.py` proves the states of recent blocks, `verify.py` recomputes the state root from
-the flat state, `snapshot.py` writes the state in chunks for nodes that begin from it, and begins
-there.
+`columns.py` takes what is kept of a block out of the native core without a Python object for each
+transaction, `replaying.py` makes a block ready to run once more. `transfer.py` reads and writes
+chain files, `proving.py` proves the states of recent blocks, `verify.py` recomputes the state root
+from the flat state, `snapshot.py` writes the state in chunks for nodes that begin from it, and
+begins there.
 
 A chain without consensus is one node's own and can be moved by hand: `amend` changes accounts of
 the head (`amendments.py`), blocks may begin with such changes and have headers and senders as said,
-and `rewind` takes blocks back (`rewinding.py`).
+`rewind` takes blocks back (`rewinding.py`), and many empty ones are made at once (`growing.py`).
 
 Invariants: a committed block never changes and, but for a rewind, is never undone; the head that
 readers see is durable; a reader's answers belong to one block; a block that fails any check leaves

@@ -2,8 +2,9 @@
 
 One request through this package: `http.py`, `websocket.py` or, for the node's operator,
 `operator.py` takes bytes from a client (`server.py` opens the doors, `reception.py` has all who are
-connected, `access.py` says who may ask); `protocol.py` (no I/O) turns them into calls or into
-JSON-RPC errors, within limits on size, nesting and batch length; `dispatch.py` looks each call up
+connected, `access.py` says who may ask, `asking.py` how fast, and how much is made for whom at a
+time); `protocol.py` (no I/O) turns them into calls or into JSON-RPC errors, within limits on size,
+nesting and batch length; `dispatch.py` looks each call up
 in the table made of `methods/`, if the door it came through offers it, checks its parameters
 against the method's own list (`parameters.py`) and runs it: cheap reads and what is soon done on
 the event loop, slow work (long calls, logs, proofs) in a bounded thread pool with a deadline, raw
